@@ -1,0 +1,128 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built with the same rules: imports are internal unless
+/// said otherwise, a member is visible only where its module is imported, and a
+/// warning stops the build.
+let rules: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "floe",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "floe", targets: ["floe"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-system.git", from: "1.8.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.0"),
+  ],
+  targets: [
+    // The pure core: no Foundation, no libc, no NIO, no gRPC, no FUSE.
+    .target(name: "CChecksum"),
+    .target(name: "FrozenImage", dependencies: ["CChecksum"], swiftSettings: rules),
+    .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
+
+    // Linux: media, files, the blocking driver of the read rule.
+    .target(name: "CLinuxIO"),
+    .target(
+      name: "LinuxIO",
+      dependencies: [
+        "FrozenImage", "ImageReader", "CLinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+
+    // Production host: one folder per volume stack.
+    .target(name: "CBtrfs"),
+    .target(
+      name: "Providers",
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+
+    // The wire and its two ends.
+    .target(
+      name: "FloeWire",
+      dependencies: [
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["floe.proto"],
+      swiftSettings: rules),
+    .target(
+      name: "ImageService",
+      dependencies: [
+        "FloeWire", "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
+    // The mount.
+    .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .target(
+      name: "FrozenFS",
+      dependencies: [
+        "CFuse3", "FrozenImage", "ImageReader",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+
+    // The program: the only place that knows every module.
+    .executableTarget(
+      name: "floe",
+      dependencies: [
+        "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "Providers",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
+    .testTarget(name: "FrozenImageTests", dependencies: ["FrozenImage"], swiftSettings: rules),
+    .testTarget(
+      name: "ImageReaderTests", dependencies: ["FrozenImage", "ImageReader"], swiftSettings: rules),
+    .testTarget(
+      name: "LinuxIOTests", dependencies: ["FrozenImage", "ImageReader", "LinuxIO"],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ProvidersTests",
+      dependencies: ["FrozenImage", "ImageReader", "LinuxIO", "Providers"], swiftSettings: rules),
+    .testTarget(
+      name: "ImageServiceTests",
+      dependencies: ["FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO"],
+      swiftSettings: rules),
+    .testTarget(
+      name: "FrozenFSTests",
+      dependencies: ["FrozenFS", "FrozenImage", "ImageReader", "LinuxIO"], swiftSettings: rules),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: [
+        "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "Providers", "floe",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      exclude: ["manifest"],
+      swiftSettings: rules),
+  ],
+  swiftLanguageModes: [.v6]
+)

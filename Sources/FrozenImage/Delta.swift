@@ -1,0 +1,112 @@
+/// A state of the mapping that the backup host knows, as the provider named it.
+public struct MappingState: Hashable, Sendable {
+  /// What the witness shows while this state holds.
+  public let configurationID: ConfigurationID
+  /// The provider's own note of what it needs to say later what changed since
+  /// this state; only the provider reads it.
+  public let cursor: [UInt8]
+
+  public init(configurationID: ConfigurationID, cursor: [UInt8]) {
+    self.configurationID = configurationID
+    self.cursor = cursor
+  }
+}
+
+/// The two questions that a backup host asks, in one message: what may have
+/// changed since a state, and where portions lie now.
+///
+/// They travel together so that the provider can answer both of one state. Two
+/// messages would have to be matched, and on a volume that commits all the time
+/// they might never match.
+public struct MappingQuestion: Hashable, Sendable {
+  /// The state that the backup host knows.
+  public let known: MappingState
+  /// The witness bytes that the backup host last found on each medium that it
+  /// can read: the provider says which of those media are not the volume's
+  /// present ones.
+  public let found: ConfigurationID
+  /// The portions that are about to be read and whose place is not known.
+  public let portions: [Portion]
+
+  public init(known: MappingState, found: ConfigurationID, portions: [Portion]) {
+    self.known = known
+    self.found = found
+    self.portions = portions
+  }
+}
+
+/// What may have changed, and where portions lie, as of one state.
+public struct MappingAnswer: Hashable, Sendable {
+  /// What may have changed since the state of the question.
+  public enum Changes: Hashable, Sendable {
+    /// The file ranges whose extents may differ: disjoint, ascending; empty when
+    /// none does.
+    case ranges([Range<FileKey>])
+    /// Any file's extents may differ.
+    case everything
+  }
+
+  /// The run of keys around an asked portion for which the extents are told: every
+  /// file byte in `keys` that no extent covers is a hole.
+  public struct Located: Hashable, Sendable {
+    public let keys: Range<FileKey>
+    /// In ascending order, without overlap, inside `keys`.
+    public let extents: [Extent]
+
+    public init(keys: Range<FileKey>, extents: [Extent]) {
+      self.keys = keys
+      self.extents = extents
+    }
+  }
+
+  /// A file extent with the file that it belongs to.
+  public struct Extent: Hashable, Sendable {
+    public let inode: UInt64
+    public let extent: FileExtent
+
+    public init(inode: UInt64, extent: FileExtent) {
+      self.inode = inode
+      self.extent = extent
+    }
+  }
+
+  /// The stores and the media, when they may differ from those of the known state.
+  public struct Volume: Hashable, Sendable {
+    public let map: StoreMap
+    public let media: [MediumDescription]
+
+    public init(map: StoreMap, media: [MediumDescription]) {
+      self.map = map
+      self.media = media
+    }
+
+    public func hash(into hasher: inout Hasher) {
+      hasher.combine(media)
+    }
+  }
+
+  /// The state that the answer holds for. Its configuration ID was on the media
+  /// before the provider looked, and everything told is durable under it.
+  public let state: MappingState
+  public let changes: Changes
+  /// `nil` when stores and media are those of the known state.
+  public let volume: Volume?
+  /// Media of the question whose witness shows that they are not (or no longer)
+  /// in step with the volume: what is read from them proves nothing.
+  public let behind: Set<MediumID>
+  /// One for each portion of the question whose place is durable and known, in
+  /// the order of the question; a portion that is missing here is to be read
+  /// through the production host or asked again.
+  public let located: [Located]
+
+  public init(
+    state: MappingState, changes: Changes, volume: Volume?, behind: Set<MediumID>,
+    located: [Located]
+  ) {
+    self.state = state
+    self.changes = changes
+    self.volume = volume
+    self.behind = behind
+    self.located = located
+  }
+}

@@ -1,0 +1,88 @@
+/// A run of a file's bytes and where they come from. What no extent covers is a
+/// hole and reads as zeros.
+public struct FileExtent: Hashable, Sendable {
+  public enum Source: Hashable, Sendable {
+    /// The bytes lie in a store, one to one.
+    case stored(StoreAddress)
+    /// Space that is allocated but was never written: reads as zeros.
+    case unwritten
+    /// The bytes travel inside the representation, at this offset of its heap.
+    case inline(heapOffset: UInt64)
+    /// The bytes lie in a store in an encoding that is not decoded here
+    /// (compressed, encrypted): they are read through the production host.
+    case encoded
+  }
+
+  /// Bytes from the start of the file.
+  public let offset: UInt64
+  /// Bytes, more than 0.
+  public let length: UInt64
+  public let source: Source
+
+  public init(offset: UInt64, length: UInt64, source: Source) {
+    self.offset = offset
+    self.length = length
+    self.source = source
+  }
+
+  /// One past the last byte of the run.
+  public var end: UInt64 { offset + length }
+
+  /// The part of the extent inside a range of the file; `nil` when there is none.
+  public func clipped(to range: Range<UInt64>) -> FileExtent? {
+    let start = max(offset, range.lowerBound)
+    let end = min(end, range.upperBound)
+    guard start < end else { return nil }
+    let moved = start - offset
+    let source: Source =
+      switch source {
+      case .stored(let address):
+        .stored(StoreAddress(store: address.store, offset: address.offset + moved))
+      case .inline(let heapOffset): .inline(heapOffset: heapOffset + moved)
+      case .unwritten, .encoded: source
+      }
+    return FileExtent(offset: start, length: end - start, source: source)
+  }
+}
+
+/// A byte of a file of the image, in the order in which a volume keeps its files:
+/// by inode number, then by offset. Ranges of keys say what may have changed and
+/// what an answer covers.
+public struct FileKey: Hashable, Comparable, Sendable {
+  /// The source's inode number.
+  public let inode: UInt64
+  /// Bytes from the start of the file.
+  public let offset: UInt64
+
+  public init(inode: UInt64, offset: UInt64) {
+    self.inode = inode
+    self.offset = offset
+  }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.inode, left.offset) < (right.inode, right.offset)
+  }
+
+  /// Below every key.
+  public static let first = FileKey(inode: 0, offset: 0)
+  /// Above every byte of every file.
+  public static let last = FileKey(inode: .max, offset: .max)
+}
+
+/// A byte range of one file of the image.
+public struct Portion: Hashable, Sendable {
+  /// The source's inode number.
+  public let inode: UInt64
+  /// Bytes from the start of the file.
+  public let range: Range<UInt64>
+
+  public init(inode: UInt64, range: Range<UInt64>) {
+    self.inode = inode
+    self.range = range
+  }
+
+  public var keys: Range<FileKey> {
+    FileKey(inode: inode, offset: range.lowerBound)..<FileKey(
+      inode: inode, offset: range.upperBound)
+  }
+}

@@ -1,0 +1,100 @@
+/// Identifies a storage medium within an image: the identifier that the volume
+/// itself keeps on the medium (for btrfs the device's UUID).
+public struct MediumID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let rawValue: UniqueIdentifier
+
+  public init(rawValue: UniqueIdentifier) {
+    self.rawValue = rawValue
+  }
+
+  public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+  public var description: String { rawValue.description }
+}
+
+/// Some bytes at a fixed place of a medium: a window that is read in one piece,
+/// and the fragments of it that count.
+///
+/// Identity and witness are the same mechanism. The *identity* fragments never
+/// change while the medium is the right one; the *witness* fragments change
+/// whenever the volume's mapping may have changed.
+public struct Probe: Hashable, Sendable {
+  /// A run of bytes inside the window.
+  public struct Fragment: Hashable, Sendable {
+    /// Bytes from the start of the window.
+    public let offset: Int
+    /// Bytes, at least 1.
+    public let length: Int
+
+    public init(offset: Int, length: Int) {
+      self.offset = offset
+      self.length = length
+    }
+  }
+
+  /// Bytes from the start of the medium.
+  public let offset: UInt64
+  /// Bytes of the window, 1 through `maximumLength`.
+  public let length: Int
+  /// The fragments that count, in ascending order, without overlap, inside the window.
+  public let fragments: [Fragment]
+
+  /// Most bytes that a probe's window may have.
+  public static let maximumLength = 65536
+
+  /// `nil` when the window or a fragment is out of range.
+  public init?(offset: UInt64, length: Int, fragments: [Fragment]) {
+    guard (1...Self.maximumLength).contains(length),
+      !offset.addingReportingOverflow(UInt64(length)).overflow, !fragments.isEmpty
+    else { return nil }
+    var previousEnd = 0
+    for fragment in fragments {
+      guard fragment.offset >= previousEnd, fragment.length > 0, fragment.length <= length,
+        fragment.offset <= length - fragment.length
+      else { return nil }
+      previousEnd = fragment.offset + fragment.length
+    }
+    self.offset = offset
+    self.length = length
+    self.fragments = fragments
+  }
+
+  /// The bytes of a window that count, one after the other; `nil` when the
+  /// window's size is not `length`.
+  public func extract(from window: UnsafeRawBufferPointer) -> [UInt8]? {
+    guard window.count == length else { return nil }
+    return fragments.flatMap { window[$0.offset..<$0.offset + $0.length] }
+  }
+}
+
+/// A storage medium as the representation and the production host describe it.
+public struct MediumDescription: Hashable, Sendable {
+  public let id: MediumID
+  /// A short name for people, unique within the image ("devid 1").
+  public let label: String
+  /// Bytes that the volume uses of it; the medium may be larger, not smaller.
+  public let size: UInt64
+  /// Where the production host sees the medium ("/dev/sdb"): a hint for people only.
+  public let path: String
+  /// The hardware's own identifier (WWID), or empty when it has none.
+  public let hardwareID: String
+  /// Where the identity lies, and the bytes that it must have.
+  public let identity: Probe
+  public let identityBytes: [UInt8]
+  /// Where the medium's witness lies; `nil` when the stack has none.
+  public let witness: Probe?
+
+  public init(
+    id: MediumID, label: String, size: UInt64, path: String, hardwareID: String,
+    identity: Probe, identityBytes: [UInt8], witness: Probe?
+  ) {
+    self.id = id
+    self.label = label
+    self.size = size
+    self.path = path
+    self.hardwareID = hardwareID
+    self.identity = identity
+    self.identityBytes = identityBytes
+    self.witness = witness
+  }
+}

@@ -1,0 +1,177 @@
+/// The stores of a volume and what each is made of; resolves a run of a store
+/// down to the media.
+///
+/// The invariants are checked once, here, so that resolving needs only bounds:
+/// extents of a store are in ascending order, do not overlap, and point to stores
+/// that exist; no chain is deeper than `maximumDepth`.
+public struct StoreMap: Sendable, Equatable {
+  /// Longest chain of stores that is resolved.
+  public static let maximumDepth = 16
+
+  /// What each store is, by its identifier.
+  public let stores: [StoreID: Store]
+  /// The extents of each logical store, in ascending order of offset.
+  public let extents: [StoreID: [StoreExtent]]
+
+  /// - Throws: `ChainError` when an invariant does not hold.
+  public init(
+    stores: [StoreID: Store], extents: [StoreID: [StoreExtent]]
+  ) throws(ChainError) {
+    self.stores = stores
+    self.extents = extents
+    for (store, run) in extents {
+      guard case .logical = stores[store] else { throw .unknownStore(store) }
+      for (extent, next) in zip(run, run.dropFirst()) where extent.end > next.offset {
+        throw .overlap(store: store, offset: next.offset)
+      }
+      for target in run.lazy.flatMap(\.targets) where stores[target.store] == nil {
+        throw .unknownStore(target.store)
+      }
+    }
+    var settled: Set<StoreID> = []
+    for store in extents.keys { try checkDepth(of: store, depth: 1, settled: &settled) }
+  }
+
+  private func checkDepth(
+    of store: StoreID, depth: Int, settled: inout Set<StoreID>
+  ) throws(ChainError) {
+    guard depth <= Self.maximumDepth else { throw .tooDeep(store) }
+    // A store that was reached from deeper down is checked again from here, but
+    // each depth at most once, so the work is bounded by stores × depth.
+    let below = Set((extents[store] ?? []).lazy.flatMap(\.targets).map(\.store))
+    for next in below where !settled.contains(next) {
+      try checkDepth(of: next, depth: depth + 1, settled: &settled)
+    }
+    if below.isEmpty { settled.insert(store) }
+  }
+
+  /// The extent that covers a place, found by binary search.
+  public func extent(at address: StoreAddress) -> StoreExtent? {
+    guard let run = extents[address.store] else { return nil }
+    var low = 0
+    var high = run.count
+    while low < high {
+      let middle = (low + high) / 2
+      if run[middle].end <= address.offset { low = middle + 1 } else { high = middle }
+    }
+    guard low < run.count, run[low].offset <= address.offset else { return nil }
+    return run[low]
+  }
+
+  /// One step down the chain: the run of bytes that begins at an address and lies
+  /// in one piece in the store below.
+  public struct Link: Hashable, Sendable {
+    /// Bytes of the run, at most what was asked for.
+    public let length: UInt64
+    /// The equal copies of the run, in the store below.
+    public let copies: [StoreAddress]
+  }
+
+  /// Resolves the first piece of a run of a logical store to the stores below.
+  ///
+  /// - Throws: `ChainError.unmapped` when no extent covers the address.
+  public func step(from address: StoreAddress, length: UInt64) throws(ChainError) -> Link {
+    guard let extent = extent(at: address) else { throw .unmapped(address) }
+    let position = address.offset - extent.offset
+    let rest = min(length, extent.length - position)
+    guard extent.columns > 1 else {
+      return Link(
+        length: rest,
+        copies: extent.targets.map { StoreAddress(store: $0.store, offset: $0.offset + position) })
+    }
+    let element = position / extent.stripeLength
+    let inElement = position % extent.stripeLength
+    let column = Int(element % UInt64(extent.columns))
+    let row = element / UInt64(extent.columns)
+    let below = row * extent.stripeLength + inElement
+    let first = column * extent.copies
+    return Link(
+      length: min(rest, extent.stripeLength - inElement),
+      copies: extent.targets[first..<first + extent.copies].map {
+        StoreAddress(store: $0.store, offset: $0.offset + below)
+      })
+  }
+
+  /// A run of bytes on the media.
+  public struct PhysicalRun: Hashable, Sendable {
+    /// Bytes from the start of the run that was resolved.
+    public let position: UInt64
+    /// Bytes.
+    public let length: UInt64
+    /// The places where the same bytes lie; at least one.
+    public let copies: [MediumAddress]
+  }
+
+  /// Most copies of a run that are told apart.
+  public static let maximumCopies = 64
+
+  /// Resolves a run of a store down to the media, in ascending order of position.
+  ///
+  /// - Throws: `ChainError` when a part of the run is not mapped.
+  public func resolve(
+    _ address: StoreAddress, length: UInt64
+  ) throws(ChainError) -> [PhysicalRun] {
+    guard !address.offset.addingReportingOverflow(length).overflow else { throw .unmapped(address) }
+    var runs: [PhysicalRun] = []
+    var position: UInt64 = 0
+    while position < length {
+      let start = StoreAddress(store: address.store, offset: address.offset + position)
+      let piece = try firstRun(start, length: length - position, depth: 0)
+      let run = PhysicalRun(position: position, length: piece.length, copies: piece.copies)
+      // Neighbours on the medium are read in one piece.
+      if let last = runs.last, let joined = last.joined(with: run) {
+        runs[runs.count - 1] = joined
+      } else {
+        runs.append(run)
+      }
+      position += piece.length
+    }
+    return runs
+  }
+
+  private func firstRun(
+    _ address: StoreAddress, length: UInt64, depth: Int
+  ) throws(ChainError) -> (length: UInt64, copies: [MediumAddress]) {
+    guard depth < Self.maximumDepth else { throw .tooDeep(address.store) }
+    switch stores[address.store] {
+    case nil:
+      throw .unknownStore(address.store)
+    case .physical(let medium):
+      return (length, [MediumAddress(medium: medium, offset: address.offset)])
+    case .logical:
+      let link = try step(from: address, length: length)
+      var shortest = link.length
+      var copies: [MediumAddress] = []
+      for copy in link.copies where copies.count < Self.maximumCopies {
+        let below = try firstRun(copy, length: shortest, depth: depth + 1)
+        shortest = min(shortest, below.length)
+        copies += below.copies
+      }
+      return (shortest, copies)
+    }
+  }
+}
+
+/// A place on a medium.
+public struct MediumAddress: Hashable, Sendable {
+  public let medium: MediumID
+  /// Bytes from the start of the medium.
+  public let offset: UInt64
+
+  public init(medium: MediumID, offset: UInt64) {
+    self.medium = medium
+    self.offset = offset
+  }
+}
+
+extension StoreMap.PhysicalRun {
+  /// This run and the next as one, when every copy goes on where it ended.
+  fileprivate func joined(with next: StoreMap.PhysicalRun) -> StoreMap.PhysicalRun? {
+    guard copies.count == next.copies.count,
+      zip(copies, next.copies).allSatisfy({ copy, following in
+        copy.medium == following.medium && copy.offset + length == following.offset
+      })
+    else { return nil }
+    return StoreMap.PhysicalRun(position: position, length: length + next.length, copies: copies)
+  }
+}

@@ -1,0 +1,85 @@
+/// A 128-bit identifier as RFC 9562 writes it (an image, a volume, a medium).
+///
+/// The core has no Foundation, so it brings its own: sixteen bytes, in the order
+/// in which they lie on a medium and in which the text form shows them.
+public struct UniqueIdentifier: Hashable, Sendable {
+  /// Bytes 0–7 of the identifier, as a big-endian number.
+  public let high: UInt64
+  /// Bytes 8–15 of the identifier, as a big-endian number.
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  /// The identifier made of exactly sixteen bytes; `nil` for any other count.
+  public init?(bytes: some Collection<UInt8>) {
+    guard bytes.count == 16 else { return nil }
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    for (position, byte) in bytes.enumerated() {
+      if position < 8 {
+        high = high << 8 | UInt64(byte)
+      } else {
+        low = low << 8 | UInt64(byte)
+      }
+    }
+    self.init(high: high, low: low)
+  }
+
+  /// A random identifier (RFC 9562, version 4).
+  public static func random() -> UniqueIdentifier {
+    let high = UInt64.random(in: .min ... .max) & ~0xF000 | 0x4000
+    let low = UInt64.random(in: .min ... .max) & ~(0b11 << 62) | 0b10 << 62
+    return UniqueIdentifier(high: high, low: low)
+  }
+
+  /// The sixteen bytes, first byte first.
+  public var bytes: [UInt8] {
+    [high, low].flatMap { half in
+      stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: half >> UInt64($0)) }
+    }
+  }
+}
+
+extension UniqueIdentifier: Comparable {
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.high, left.low) < (right.high, right.low)
+  }
+}
+
+extension UniqueIdentifier: CustomStringConvertible, LosslessStringConvertible {
+  /// The text form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in lower case.
+  public var description: String {
+    let digits = Array("0123456789abcdef")
+    var text = ""
+    for (position, byte) in bytes.enumerated() {
+      if [4, 6, 8, 10].contains(position) { text.append("-") }
+      text.append(digits[Int(byte >> 4)])
+      text.append(digits[Int(byte & 15)])
+    }
+    return text
+  }
+
+  /// Reads the text form, in either case; `nil` for anything else.
+  public init?(_ description: String) {
+    var bytes: [UInt8] = []
+    var pending: UInt8?
+    for (position, character) in description.utf8.enumerated() {
+      if [8, 13, 18, 23].contains(position) {
+        guard character == UInt8(ascii: "-") else { return nil }
+        continue
+      }
+      guard let digit = Character(UnicodeScalar(character)).hexDigitValue else { return nil }
+      if let high = pending {
+        bytes.append(high << 4 | UInt8(digit))
+        pending = nil
+      } else {
+        pending = UInt8(digit)
+      }
+    }
+    guard pending == nil, description.utf8.count == 36 else { return nil }
+    self.init(bytes: bytes)
+  }
+}
