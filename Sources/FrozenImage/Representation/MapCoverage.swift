@@ -1,0 +1,78 @@
+/// Which bytes of each store of a volume are mapped, neighbours joined, so that
+/// whether a run lies inside takes one binary search however finely the map is cut.
+struct MapCoverage: Sendable {
+  /// Disjoint, ascending, not touching each other.
+  private var runs: [StoreID: [Range<UInt64>]] = [:]
+
+  init(_ map: StoreMap, media: [MediumDescription]) {
+    let sizes = Dictionary(media.map { ($0.id, $0.size) }, uniquingKeysWith: min)
+    for (id, store) in map.stores {
+      switch store {
+      case .physical(let medium):
+        runs[id] = [0..<(sizes[medium] ?? 0)]
+      case .logical:
+        runs[id] = Self.joined(map.extents[id] ?? [])
+      }
+    }
+  }
+
+  private static func joined(_ extents: [StoreExtent]) -> [Range<UInt64>] {
+    var runs: [Range<UInt64>] = []
+    for extent in extents {
+      if let last = runs.last, last.upperBound == extent.offset {
+        runs[runs.count - 1] = last.lowerBound..<extent.end
+      } else {
+        runs.append(extent.offset..<extent.end)
+      }
+    }
+    return runs
+  }
+
+  /// Whether every byte of a run is mapped.
+  func covers(_ address: StoreAddress, length: UInt64) -> Bool {
+    guard let runs = runs[address.store] else { return false }
+    let (end, overflow) = address.offset.addingReportingOverflow(length)
+    guard !overflow else { return false }
+    var low = 0
+    var high = runs.count
+    while low < high {
+      let middle = (low + high) / 2
+      if runs[middle].upperBound <= address.offset { low = middle + 1 } else { high = middle }
+    }
+    return low < runs.count && runs[low].lowerBound <= address.offset
+      && end <= runs[low].upperBound
+  }
+
+  /// What is wrong with the map: a store extent that points outside what the store
+  /// below has, or a store on a medium that is not described; `nil` when nothing is.
+  func problem(of map: StoreMap, media: [MediumDescription]) -> String? {
+    let known = Set(media.map(\.id))
+    if known.count < media.count { return "two media have the same identifier" }
+    for case (let id, .physical(let medium)) in map.stores where !known.contains(medium) {
+      return "store \(id.rawValue) lies on medium \(medium), which is not described"
+    }
+    for (id, extents) in map.extents {
+      for extent in extents {
+        for (index, target) in extent.targets.enumerated()
+        where !covers(target, length: extent.length(ofColumn: index / extent.copies)) {
+          return "the extent of store \(id.rawValue) at \(extent.offset) points outside store "
+            + "\(target.store.rawValue), at \(target.offset)"
+        }
+      }
+    }
+    return nil
+  }
+}
+
+extension StoreExtent {
+  /// Bytes of the run that lie in a column.
+  func length(ofColumn column: Int) -> UInt64 {
+    guard columns > 1 else { return length }
+    let columns = UInt64(columns)
+    let column = UInt64(column)
+    let elements = length / stripeLength
+    let rest = length % stripeLength
+    return (elements / columns + (column < elements % columns ? 1 : 0)) * stripeLength
+      + (column == elements % columns ? rest : 0)
+  }
+}
