@@ -1,0 +1,110 @@
+import CFuse3
+import FrozenImage
+import Glibc
+import SystemPackage
+
+/// A directory's entries as a reader walks them: position 0 is ".", 1 is "..", and
+/// from 2 on the tree's entries in their order. A position is what `telldir` gives;
+/// it means the same for ever.
+private let firstEntry: UInt64 = 2
+
+extension FrozenFileSystem {
+  /// Answers as many entries from a position on as fit into `size` bytes.
+  ///
+  /// - Parameter plus: with the attributes of each (readdirplus).
+  func readDirectory(
+    _ number: fuse_ino_t, size: Int, from offset: off_t, plus: Bool, _ reply: consuming Reply
+  ) {
+    guard let start = UInt64(exactly: offset) else { return reply.failure(.invalidArgument) }
+    let directory = numbers.node(of: number)
+    var pending: Reply? = reply
+    buffers.withBuffer(of: size) { buffer in
+      guard let reply = pending.take() else { return }
+      do throws(Errno) {
+        let used = try pack(directory, from: start, plus: plus, into: buffer, reply)
+        reply.bytes(UnsafeRawBufferPointer(rebasing: buffer[..<used]))
+      } catch {
+        reply.failure(error)
+      }
+    }
+  }
+
+  /// Packs entries until the buffer is full or the directory ends; gives the bytes used.
+  private func pack(
+    _ directory: NodeIndex, from start: UInt64, plus: Bool,
+    into buffer: UnsafeMutableRawBufferPointer, _ reply: borrowing Reply
+  ) throws(Errno) -> Int {
+    var position = start
+    var used = 0
+    while let item = try item(at: position, of: directory) {
+      guard let next = off_t(exactly: position + 1) else { throw .overflow }
+      let free = UnsafeMutableRawBufferPointer(rebasing: buffer[used...])
+      let needed = try pack(item, next: next, plus: plus, into: free, reply)
+      guard needed <= free.count else {
+        // An empty answer would say that the directory ends here.
+        guard used > 0 else { throw .invalidArgument }
+        return used
+      }
+      used += needed
+      position += 1
+    }
+    return used
+  }
+
+  /// What a position of a directory holds.
+  private enum Item {
+    /// "." or "..", with the directory that it names.
+    case dots(StaticString, NodeIndex)
+    case entry(Representation.Entry)
+  }
+
+  private func item(at position: UInt64, of directory: NodeIndex) throws(Errno) -> Item? {
+    if position == 0 { return .dots(".", directory) }
+    return try metadata { () throws(RepresentationError) -> Item? in
+      if position == 1 {
+        // Above the mount's root lies what the kernel knows, not the image.
+        let parent = directory == numbers.root ? directory : try tree.parent(of: directory)
+        return .dots("..", parent)
+      }
+      return try tree.entry(at: position - firstEntry, of: directory).map(Item.entry)
+    }
+  }
+
+  private func pack(
+    _ item: Item, next: off_t, plus: Bool, into free: UnsafeMutableRawBufferPointer,
+    _ reply: borrowing Reply
+  ) throws(Errno) -> Int {
+    switch item {
+    case .dots(let name, let node):
+      // The kernel does not look these two up: number 0 tells it so.
+      var dots = fuse_entry_param()
+      dots.attr = try status(of: node)
+      return name.withUTF8Buffer { bytes in
+        withTerminated(UnsafeRawBufferPointer(bytes)) { name in
+          plus
+            ? reply.pack(name, dots, next: next, into: free)
+            : reply.pack(name, dots.attr, next: next, into: free)
+        }
+      }
+    case .entry(let entry):
+      let node = try self.entry(of: entry.node)
+      return withTerminated(entry.name) { name in
+        plus
+          ? reply.pack(name, node, next: next, into: free)
+          : reply.pack(name, node.attr, next: next, into: free)
+      }
+    }
+  }
+}
+
+/// Calls `body` with a copy of a name that ends in NUL, as libfuse wants it.
+private func withTerminated<Value>(
+  _ name: UnsafeRawBufferPointer, _ body: (UnsafePointer<CChar>) -> Value
+) -> Value {
+  withUnsafeTemporaryAllocation(of: CChar.self, capacity: name.count + 1) { copy in
+    let bytes = UnsafeMutableRawBufferPointer(copy)
+    bytes.copyMemory(from: name)
+    bytes[name.count] = 0
+    return body(UnsafePointer(copy.baseAddress.unsafelyUnwrapped))
+  }
+}

@@ -1,0 +1,54 @@
+import CFuse3
+import FrozenImage
+import Glibc
+import ImageReader
+import SystemPackage
+
+extension FrozenFileSystem {
+  /// Answers a read of at most `size` bytes.
+  func read(_ number: fuse_ino_t, size: Int, at offset: off_t, _ reply: consuming Reply) {
+    guard let start = UInt64(exactly: offset) else { return reply.failure(.invalidArgument) }
+    let node = numbers.node(of: number)
+    // The closure cannot consume what it captures, so the reply goes in through an
+    // optional.
+    var pending: Reply? = reply
+    buffers.withBuffer(of: size) { buffer in
+      guard let reply = pending.take() else { return }
+      do throws(Errno) {
+        let count = try fill(buffer, from: node, at: start)
+        reply.bytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      } catch {
+        reply.failure(error)
+      }
+    }
+  }
+
+  /// Fills a buffer with a file's bytes; gives their count, which is less than the
+  /// buffer's only at the file's end.
+  private func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, from node: NodeIndex, at offset: UInt64
+  ) throws(Errno) -> Int {
+    let count: Int
+    do throws(ReadError) {
+      count = try contents.read(node, at: offset, into: buffer)
+    } catch {
+      switch error {
+      case .thawed(let reason): throw report(reason, as: Errno(rawValue: ESTALE))
+      case .unreadable(let reason): throw report(reason, as: .ioError)
+      }
+    }
+    if count == buffer.count { return count }
+    // The kernel shows zeros for what a short answer lacks, so it must be proved that
+    // the file ends here.
+    let attributes = try metadata { () throws(RepresentationError) in try tree.attributes(of: node)
+    }
+    guard (0..<buffer.count).contains(count),
+      max(attributes.size, offset) <= offset.addingReportingOverflow(UInt64(count)).partialValue
+    else {
+      throw report(
+        "inode \(attributes.inode): a read at byte \(offset) gave \(count) bytes, too few",
+        as: .ioError)
+    }
+    return count
+  }
+}
