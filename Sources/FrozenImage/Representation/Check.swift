@@ -11,7 +11,7 @@ extension Representation {
     var coverages: [MapCoverage] = []
     for (index, volume) in volumes.enumerated() {
       let coverage = MapCoverage(volume.map, media: volume.media)
-      if let problem = coverage.problem(of: volume.map, media: volume.media) {
+      if let problem = volume.problem(coverage) {
         throw .damaged(place: "volume \(index)", problem: problem)
       }
       coverages.append(coverage)

@@ -72,9 +72,6 @@ struct DescriptionDecoder {
     guard record.checksum == 0 || algorithm != nil else {
       throw .damaged(place: place, problem: "its checksum algorithm is not known")
     }
-    guard record.checksum == 0 || record.checksumBlockSize > 0 else {
-      throw .damaged(place: place, problem: "its checksums cover blocks of 0 bytes")
-    }
     guard let id = ConfigurationID(bytes: try bytes(record.configurationID, of: place)) else {
       throw .damaged(place: place, problem: "its configuration ID is malformed")
     }
@@ -159,9 +156,6 @@ struct DescriptionDecoder {
       throw .damaged(place: place, problem: "it has no identity")
     }
     let identityBytes = try bytes(record.identityBytes, of: place)
-    guard identity.fragments.reduce(0, { $0 + $1.length }) == identityBytes.count else {
-      throw .damaged(place: place, problem: "its identity does not have the bytes of its probe")
-    }
     return MediumDescription(
       id: MediumID(rawValue: record.id), label: try text(record.label, of: place),
       size: record.size, path: try text(record.path, of: place),

@@ -13,13 +13,6 @@ enum Format {
   static let maximumSections = 64
   /// Stands for "no record".
   static let none = UInt64.max
-
-  /// The first multiple of the alignment that is not below `offset`; `nil` when
-  /// there is none.
-  static func aligned(_ offset: UInt64) -> UInt64? {
-    let (sum, overflow) = offset.addingReportingOverflow(alignment - 1)
-    return overflow ? nil : sum / alignment * alignment
-  }
 }
 
 /// The sections of version 1, in the order in which the writer lays them out.
@@ -107,7 +100,7 @@ struct HeaderRecord: Record {
     fields.put(tableChecksum)
     fields.put(UInt64(0))
     fields.put(UInt32(0))
-    fields.put(CRC32C.checksum(fields.written))
+    fields.put(CRC32C.checksum(fields.bytes))
   }
 }
 

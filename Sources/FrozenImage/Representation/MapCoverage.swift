@@ -43,18 +43,26 @@ struct MapCoverage: Sendable {
       && end <= runs[low].upperBound
   }
 
-  /// What is wrong with the map: a store extent that points outside what the store
-  /// below has, or a store on a medium that is not described; `nil` when nothing is.
-  func problem(of map: StoreMap, media: [MediumDescription]) -> String? {
+}
+
+extension VolumeDescription {
+  /// What is wrong with the volume: media that are described twice or not at all, a
+  /// store extent that points outside what the store below has, checksums without a
+  /// block size; `nil` when nothing is.
+  func problem(_ coverage: MapCoverage) -> String? {
     let known = Set(media.map(\.id))
     if known.count < media.count { return "two media have the same identifier" }
     for case (let id, .physical(let medium)) in map.stores where !known.contains(medium) {
       return "store \(id.rawValue) lies on medium \(medium), which is not described"
     }
+    for medium in media where medium.identity.byteCount != medium.identityBytes.count {
+      return "the identity of medium \(medium.id) does not have the bytes of its probe"
+    }
+    if checksum != nil, checksumBlockSize == 0 { return "its checksums cover blocks of 0 bytes" }
     for (id, extents) in map.extents {
       for extent in extents {
         for (index, target) in extent.targets.enumerated()
-        where !covers(target, length: extent.length(ofColumn: index / extent.copies)) {
+        where !coverage.covers(target, length: extent.length(ofColumn: index / extent.copies)) {
           return "the extent of store \(id.rawValue) at \(extent.offset) points outside store "
             + "\(target.store.rawValue), at \(target.offset)"
         }
@@ -62,6 +70,11 @@ struct MapCoverage: Sendable {
     }
     return nil
   }
+}
+
+extension Probe {
+  /// Bytes of all fragments together.
+  fileprivate var byteCount: Int { fragments.reduce(0) { $0 + $1.length } }
 }
 
 extension StoreExtent {

@@ -67,8 +67,8 @@ struct FieldWriter {
     bytes.reserveCapacity(capacity)
   }
 
-  /// What was put so far, in a form that a checksum takes.
-  var written: [UInt8] { bytes }
+  /// Begins another record.
+  mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
   mutating func put(_ value: some FixedWidthInteger & BitwiseCopyable) {
     withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }

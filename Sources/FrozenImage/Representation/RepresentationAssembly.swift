@@ -1,0 +1,203 @@
+/// Puts a representation together from what the writer left in the scratch space.
+///
+/// Lengths are known before anything is written, so every section goes straight to
+/// its place. The header goes last: a representation that was not completed does not
+/// begin as one.
+struct RepresentationAssembly {
+  private let image: ImageDescription
+  private let volumes: [VolumeDescription]
+  private let scratch: any RepresentationScratch
+  private let counts: WrittenCounts
+  private var tree: TreeLinks
+
+  init(
+    image: ImageDescription, volumes: [VolumeDescription], scratch: any RepresentationScratch,
+    counts: WrittenCounts, tree: TreeLinks
+  ) {
+    self.image = image
+    self.volumes = volumes
+    self.scratch = scratch
+    self.counts = counts
+    self.tree = tree
+  }
+
+  mutating func write(rootInode: UInt64, rootName: String) throws {
+    guard let top = tree.node(withInode: rootInode), tree.isDirectory(top) else {
+      throw RepresentationWriterError("inode \(rootInode)", "the top directory is not there")
+    }
+    tree.setTop(top)
+    var descriptions = DescriptionEncoder(heapLength: counts.heap)
+    descriptions.add(image)
+    for volume in volumes { descriptions.add(volume) }
+    descriptions.addRoot(
+      name: rootName, node: UInt64(top), nodes: counts.nodes, placeholders: counts.placeholders)
+
+    var table = layOut(descriptions)
+    // Entries before nodes: they give the nodes their parents.
+    var checksums: [Section: UInt32] = [:]
+    checksums[.entries] = try writeEntries(at: table[.entries].offset)
+    checksums[.nodes] = try writeNodes(at: table[.nodes].offset)
+    for (section, from) in [
+      (Section.extents, ScratchSection.extents), (.checksums, .checksums),
+      (.extendedAttributes, .extendedAttributes),
+    ] {
+      checksums[section] = try copy(from, to: table[section])
+    }
+    checksums[.heap] = try copy(.heap, to: table[.heap], followedBy: descriptions.texts)
+    for (section, bytes) in descriptions.sections {
+      checksums[section] = try write(bytes, at: table[section].offset)
+    }
+    for section in Section.allCases { table[section].checksum = checksums[section] ?? 0 }
+    try writeHeader(table)
+    try scratch.commit()
+  }
+
+  /// Where each section goes.
+  private func layOut(_ descriptions: DescriptionEncoder) -> SectionLayout {
+    SectionLayout { section in
+      switch section {
+      case .nodes: counts.nodes + counts.placeholders
+      case .entries: counts.entries
+      case .extents: counts.extents
+      case .checksums: counts.checksums
+      case .extendedAttributes: counts.extendedAttributes
+      case .heap: counts.heap + UInt64(descriptions.texts.count)
+      case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .fragments:
+        UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
+      }
+    }
+  }
+
+  private func input(_ section: ScratchSection, _ count: UInt64, _ size: Int) -> ScratchInput {
+    ScratchInput(scratch, section, bytes: count * UInt64(size))
+  }
+
+  /// Writes the entries with indices of nodes in place of inode numbers, and learns
+  /// the directories' parents from them.
+  private mutating func writeEntries(at offset: UInt64) throws -> UInt32 {
+    var nodes = input(.nodes, counts.nodes, NodeRecord.size)
+    var entries = input(.entries, counts.entries, EntryRecord.size)
+    var output = SectionOutput(scratch, at: offset)
+    let scratch = scratch
+    for directory in 0..<counts.nodes {
+      let node = try nodes.next(NodeRecord.self)
+      guard node.attributes.type == .directory else { continue }
+      for _ in 0..<node.count {
+        var entry = try entries.next(EntryRecord.self)
+        if entry.placeholder == 1 {
+          entry.node += counts.nodes
+          entry.placeholder = 0
+        } else {
+          guard let type = FileType(rawValue: entry.type) else {
+            throw ScratchError("the scratch space is torn")
+          }
+          entry.node = try tree.link(
+            inode: entry.node, type: type, in: directory, name: Self.name(of: entry, in: scratch))
+        }
+        try output.append(entry)
+      }
+    }
+    try output.flush()
+    return output.checksum
+  }
+
+  /// An entry's name for a message.
+  private static func name(
+    of entry: EntryRecord, in scratch: any RepresentationScratch
+  ) -> String {
+    var bytes = [UInt8](repeating: 0, count: Int(entry.nameLength))
+    do {
+      try bytes.withUnsafeMutableBytes { buffer in
+        try scratch.read(.heap, at: entry.nameOffset, into: buffer)
+      }
+    } catch {
+      return "(\(error))"
+    }
+    return bytes.withUnsafeBytes { $0.quoted }
+  }
+
+  /// Writes the nodes with their parents and depths, then the placeholders.
+  private func writeNodes(at offset: UInt64) throws -> UInt32 {
+    let depths = try tree.depths()
+    var nodes = input(.nodes, counts.nodes, NodeRecord.size)
+    var output = SectionOutput(scratch, at: offset)
+    for (index, depth) in depths.enumerated() {
+      var node = try nodes.next(NodeRecord.self)
+      node.parent = tree.parent(of: index)
+      node.depth = depth
+      try output.append(node)
+    }
+    var placeholders = input(.placeholders, counts.placeholders, NodeRecord.size)
+    for _ in 0..<counts.placeholders {
+      var node = try placeholders.next(NodeRecord.self)
+      // The parent was its directory's index from the start.
+      node.depth = depths[Int(node.parent)] + 1
+      node.first = counts.entries
+      node.firstAttribute = counts.extendedAttributes
+      try output.append(node)
+    }
+    try output.flush()
+    return output.checksum
+  }
+
+  private func copy(
+    _ from: ScratchSection, to section: SectionRecord, followedBy rest: [UInt8] = []
+  ) throws -> UInt32 {
+    var input = ScratchInput(scratch, from, bytes: section.length - UInt64(rest.count))
+    var output = SectionOutput(scratch, at: section.offset)
+    try input.copy(to: &output)
+    try rest.withUnsafeBytes { try output.write($0) }
+    return output.checksum
+  }
+
+  private func write(_ bytes: [UInt8], at offset: UInt64) throws -> UInt32 {
+    try bytes.withUnsafeBytes { bytes in
+      try scratch.write(bytes, at: offset)
+      return CRC32C.checksum(bytes)
+    }
+  }
+
+  private func writeHeader(_ layout: SectionLayout) throws {
+    let table = layout.records.flatMap(\.encoded)
+    _ = try write(table, at: UInt64(HeaderRecord.size))
+    let header = HeaderRecord(
+      fileLength: layout.end, sectionCount: UInt32(layout.records.count),
+      tableChecksum: CRC32C.checksum(table))
+    _ = try write(header.encoded, at: 0)
+  }
+}
+
+/// The section table while it is made.
+struct SectionLayout {
+  private(set) var records: [SectionRecord] = []
+  /// Bytes of the whole representation.
+  private(set) var end: UInt64
+
+  /// - Parameter count: how many records a section has.
+  init(count: (Section) -> UInt64) {
+    end = UInt64(HeaderRecord.size + Section.allCases.count * SectionRecord.size)
+    for section in Section.allCases {
+      let count = count(section)
+      let size = UInt64(section.recordSize)
+      // The scratch space holds as much already: no 64 bits overflow.
+      let offset = (end + Format.alignment - 1) / Format.alignment * Format.alignment
+      records.append(
+        SectionRecord(
+          kind: section.rawValue, recordSize: section.recordSize32, offset: offset,
+          length: count * size, count: count, checksum: 0))
+      end = offset + count * size
+    }
+  }
+
+  /// The record of a section.
+  subscript(section: Section) -> SectionRecord {
+    get { records[section.position] }
+    set { records[section.position] = newValue }
+  }
+}
+
+extension Section {
+  /// Where the section stands in the writer's order: their values count from 1.
+  fileprivate var position: Int { Int(rawValue) - 1 }
+  fileprivate var recordSize32: UInt32 { UInt32(recordSize) }
+}
