@@ -25,8 +25,12 @@ public struct FileExtent: Hashable, Sendable {
     self.source = source
   }
 
-  /// One past the last byte of the run.
-  public var end: UInt64 { offset + length }
+  /// One past the last byte of the run. What comes from outside is refused where
+  /// it arrives if this exceeds 64 bits; here it only must not trap.
+  public var end: UInt64 {
+    let (end, overflow) = offset.addingReportingOverflow(length)
+    return overflow ? .max : end
+  }
 
   /// The part of the extent inside a range of the file; `nil` when there is none.
   public func clipped(to range: Range<UInt64>) -> FileExtent? {
@@ -37,8 +41,8 @@ public struct FileExtent: Hashable, Sendable {
     let source: Source =
       switch source {
       case .stored(let address):
-        .stored(StoreAddress(store: address.store, offset: address.offset + moved))
-      case .inline(let heapOffset): .inline(heapOffset: heapOffset + moved)
+        .stored(StoreAddress(store: address.store, offset: address.offset &+ moved))
+      case .inline(let heapOffset): .inline(heapOffset: heapOffset &+ moved)
       case .unwritten, .encoded: source
       }
     return FileExtent(offset: start, length: end - start, source: source)
@@ -82,7 +86,8 @@ public struct Portion: Hashable, Sendable {
   }
 
   public var keys: Range<FileKey> {
-    FileKey(inode: inode, offset: range.lowerBound)..<FileKey(
-      inode: inode, offset: range.upperBound)
+    FileKey(
+      inode: inode, offset: range.lowerBound)..<FileKey(
+        inode: inode, offset: range.upperBound)
   }
 }

@@ -1,0 +1,132 @@
+import FrozenImage
+
+/// What is known about the mapping beyond the representation: which file bytes
+/// may lie elsewhere than it says, and where those lie that were asked for since.
+///
+/// It costs what was changed and read, not what the image holds.
+struct Overlay {
+  /// Most extents that are remembered; past that all are forgotten and asked for
+  /// again when they are read.
+  static let extentLimit = 1 << 20
+
+  /// File bytes for which the representation's extents prove nothing any more.
+  private(set) var changed = KeyRanges()
+  /// Where such bytes lie, as far as asked: disjoint, in ascending order.
+  private var runs: [MappingAnswer.Located] = []
+  private var extentCount = 0
+
+  /// How the bytes of a range are known.
+  enum Knowledge: Equatable {
+    /// The representation's extents hold.
+    case base
+    /// These extents hold, clipped to the range; a gap is a hole.
+    case located([FileExtent])
+    /// Nobody knows: to be asked.
+    case unknown
+  }
+
+  /// Splits a portion into runs of bytes that are known in the same way, in order.
+  func knowledge(of portion: Portion) -> [(range: Range<UInt64>, knowledge: Knowledge)] {
+    let keys = portion.keys
+    guard changed.intersects(keys) else { return [(portion.range, .base)] }
+    var result: [(range: Range<UInt64>, knowledge: Knowledge)] = []
+    var position = portion.range.lowerBound
+    func fill(upTo end: UInt64) {
+      guard position < end else { return }
+      let gap = Portion(inode: portion.inode, range: position..<end)
+      result.append((gap.range, changed.intersects(gap.keys) ? .unknown : .base))
+      position = end
+    }
+    for run in runs[firstRun(endingAfter: keys.lowerBound)...] {
+      guard run.keys.lowerBound < keys.upperBound else { break }
+      let covered = run.keys.clamped(to: keys)
+      let range = covered.offsets(ofInode: portion.inode, within: portion.range)
+      guard !range.isEmpty else { continue }
+      fill(upTo: range.lowerBound)
+      let extents = run.extents.lazy.filter { $0.inode == portion.inode }
+        .compactMap { $0.extent.clipped(to: range) }
+      result.append((range, .located(Array(extents))))
+      position = range.upperBound
+    }
+    fill(upTo: portion.range.upperBound)
+    return result
+  }
+
+  private func firstRun(endingAfter key: FileKey) -> Int {
+    var low = 0
+    var high = runs.count
+    while low < high {
+      let middle = (low + high) / 2
+      if runs[middle].keys.upperBound <= key { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Marks file bytes as unknown.
+  mutating func invalidate(_ changes: MappingAnswer.Changes) {
+    changed.insert(changes)
+    switch changes {
+    case .everything:
+      runs = []
+      extentCount = 0
+    case .ranges(let ranges):
+      for range in ranges { forget(range) }
+    }
+  }
+
+  /// Takes an answer's extents for the keys that it covers.
+  mutating func insert(_ located: MappingAnswer.Located) {
+    guard !located.keys.isEmpty else { return }
+    forget(located.keys)
+    if extentCount + located.extents.count > Self.extentLimit {
+      runs = []
+      extentCount = 0
+    }
+    runs.insert(located, at: firstRun(endingAfter: located.keys.lowerBound))
+    extentCount += located.extents.count
+  }
+
+  /// Cuts a range of keys out of the runs.
+  private mutating func forget(_ keys: Range<FileKey>) {
+    let start = firstRun(endingAfter: keys.lowerBound)
+    var end = start
+    var kept: [MappingAnswer.Located] = []
+    while end < runs.count, runs[end].keys.lowerBound < keys.upperBound {
+      let run = runs[end]
+      extentCount -= run.extents.count
+      if run.keys.lowerBound < keys.lowerBound {
+        kept.append(run.clipped(to: run.keys.lowerBound..<keys.lowerBound))
+      }
+      if keys.upperBound < run.keys.upperBound {
+        kept.append(run.clipped(to: keys.upperBound..<run.keys.upperBound))
+      }
+      end += 1
+    }
+    extentCount += kept.reduce(0) { $0 + $1.extents.count }
+    runs.replaceSubrange(start..<end, with: kept)
+  }
+}
+
+extension Range<FileKey> {
+  /// The byte offsets of one file that the range holds, within bounds.
+  fileprivate func offsets(ofInode inode: UInt64, within bounds: Range<UInt64>) -> Range<UInt64> {
+    guard lowerBound.inode <= inode, inode <= upperBound.inode else {
+      return bounds.lowerBound..<bounds.lowerBound
+    }
+    let start = lowerBound.inode < inode ? 0 : lowerBound.offset
+    let end = inode < upperBound.inode ? .max : upperBound.offset
+    return (start..<Swift.max(start, end)).clamped(to: bounds)
+  }
+}
+
+extension MappingAnswer.Located {
+  fileprivate func clipped(to keys: Range<FileKey>) -> MappingAnswer.Located {
+    let extents = extents.compactMap { item -> MappingAnswer.Extent? in
+      let range = keys.offsets(ofInode: item.inode, within: 0..<UInt64.max)
+      return item.extent.clipped(to: range).map {
+        MappingAnswer.Extent(inode: item.inode, extent: $0)
+      }
+    }
+    return MappingAnswer.Located(keys: keys, extents: extents)
+  }
+}

@@ -1,0 +1,58 @@
+public import FrozenImage
+
+/// One read of a portion on its way through the read rule (see `ReadRule`).
+public struct PortionRead: Sendable {
+  public let portion: Portion
+  let content: PortionContent
+  var phase = Phase.planning
+  var id: UInt64 = 0
+  var plan: ReadPlan?
+  var outcome = FetchOutcome.complete
+  /// Times that bytes were thrown away, or that the place stayed unknown.
+  var vainAttempts = 0
+  /// Whether the place was asked for since the last plan.
+  var hasAsked = false
+  /// When to give up, in nanoseconds of the driver's clock; set by the first failure.
+  var deadline: UInt64?
+  /// Not to be tried again before.
+  var resumeTime: UInt64 = 0
+  var lastFailure: String?
+
+  init(portion: Portion, content: PortionContent) {
+    self.portion = portion
+    self.content = content
+  }
+
+  enum Phase: Sendable {
+    case planning
+    case fetching
+    case checking(ticket: UInt64)
+    case asking(ticket: UInt64)
+    case readingThrough(reason: String)
+    case finished
+    case failed(ReadError)
+  }
+}
+
+/// What came of fetching a plan's bytes.
+public enum FetchOutcome: Sendable {
+  /// Every byte was read, and every data checksum matched.
+  case complete
+  /// No copy of some bytes could be read, or none matched its data checksum. If
+  /// the mapping held, the medium is damaged; if not, this was a stale read.
+  case damaged(Damage)
+  /// A piece that the production host had to give could not be had.
+  case sourceFailed(SourceError)
+
+  public struct Damage: Sendable {
+    /// Medium, place and what is wrong, in one sentence.
+    public let reason: String
+    /// Whether a data checksum told, rather than the medium.
+    public let isMismatch: Bool
+
+    public init(reason: String, isMismatch: Bool) {
+      self.reason = reason
+      self.isMismatch = isMismatch
+    }
+  }
+}

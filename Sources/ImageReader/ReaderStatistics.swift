@@ -1,0 +1,26 @@
+/// What a reader did since it started. Counts only grow.
+public struct ReaderStatistics: Sendable, Equatable {
+  /// Reads that were answered.
+  public var reads: UInt64 = 0
+  /// Reads that failed.
+  public var errors: UInt64 = 0
+  /// Data that was read from a medium and thrown away, because its mapping might
+  /// have changed meanwhile.
+  public var discardedReads: UInt64 = 0
+  /// Reads whose bytes turned out to lie elsewhere than last known.
+  public var remaps: UInt64 = 0
+  /// Rounds of witness checks.
+  public var witnessChecks: UInt64 = 0
+  /// Questions to the production host that were answered.
+  public var questions: UInt64 = 0
+  /// Blocks whose data checksum did not match, although their mapping held.
+  public var checksumMismatches: UInt64 = 0
+  /// Bytes answered from the storage media.
+  public var storageBytes: UInt64 = 0
+  /// Bytes answered through the production host.
+  public var productionHostBytes: UInt64 = 0
+  /// Bytes answered from the representation (inline data).
+  public var representationBytes: UInt64 = 0
+
+  public init() {}
+}

@@ -1,0 +1,109 @@
+public import FrozenImage
+import Glibc
+public import ImageReader
+
+/// Finds the media of an image on this host: by the paths that the user named, or
+/// by looking at every block device.
+///
+/// Reading the wrong LUN is the worst failure of all, so a medium is taken only
+/// when its identity matches, and two that match are refused until the user names
+/// one — unless the witness tells that all but one are out of step.
+public struct MediumFinder: Sendable {
+  /// Paths that the user named, by the medium's identifier or label.
+  public let named: [String: String]
+
+  public init(named: [String: String]) {
+    self.named = named
+  }
+
+  public enum Failure: Error, CustomStringConvertible, Sendable {
+    case wrongMedium(label: String, MediumError)
+    case notFound(label: String, id: MediumID)
+    case ambiguous(label: String, paths: [String])
+    case unknownName(String, known: [String])
+
+    public var description: String {
+      switch self {
+      case .wrongMedium(let label, let error):
+        "the medium named for \(label) is refused: \(error.path): \(error.reason)"
+      case .notFound(let label, let id):
+        "no block device of this host is the medium \(label) (\(id)); "
+          + "if it lies in a file, name it: --medium \(id)=PATH"
+      case .ambiguous(let label, let paths):
+        "\(paths.joined(separator: " and ")) both are \(label); name the right one with --medium"
+      case .unknownName(let name, let known):
+        "the image has no medium \(name); its media are \(known.joined(separator: ", "))"
+      }
+    }
+  }
+
+  /// Refuses names that no medium of the image has.
+  public func checkNames(against media: [MediumDescription]) throws(Failure) {
+    for name in named.keys.sorted() where !media.contains(where: { $0.isNamed(name) }) {
+      throw .unknownName(name, known: media.map { "\($0.label) (\($0.id))" })
+    }
+  }
+
+  /// Opens the medium of a description.
+  ///
+  /// - Parameter witness: the witness bytes that the medium should show now; used
+  ///   only to choose among several that match.
+  public func find(
+    _ description: MediumDescription, witness: [UInt8]?
+  ) throws(Failure) -> OpenMedium {
+    for (name, path) in named where description.isNamed(name) {
+      do throws(MediumError) {
+        let medium = try OpenMedium(path: path)
+        try medium.verifyIdentity(of: description)
+        return medium
+      } catch {
+        throw .wrongMedium(label: description.label, error)
+      }
+    }
+    var matches: [OpenMedium] = []
+    for path in Self.blockDevices() {
+      guard let medium = try? OpenMedium(path: path),
+        (try? medium.verifyIdentity(of: description)) != nil,
+        !matches.contains(where: { $0.deviceNumber == medium.deviceNumber })
+      else { continue }
+      matches.append(medium)
+    }
+    if matches.count > 1, let probe = description.witness, let witness {
+      let inStep = matches.filter { (try? $0.extract(probe)) == witness }
+      if inStep.count == 1 { matches = inStep }
+    }
+    guard matches.count <= 1 else {
+      throw .ambiguous(label: description.label, paths: matches.map(\.path).sorted())
+    }
+    guard let medium = matches.first else {
+      throw .notFound(label: description.label, id: description.id)
+    }
+    return medium
+  }
+
+  /// The paths of this host's block devices, from /sys/class/block.
+  static func blockDevices() -> [String] {
+    guard let directory = opendir("/sys/class/block") else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    // The kernel writes "!" for a slash in a device's name.
+    return names.sorted().map { name in
+      "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
+    }
+  }
+}
+
+extension MediumDescription {
+  /// Whether the user's name for a medium means this one: its identifier, its
+  /// label, or the label without the word before its number.
+  func isNamed(_ name: String) -> Bool {
+    name == label || name.lowercased() == id.description
+      || label.split(separator: " ").last.map(String.init) == name
+  }
+}

@@ -1,0 +1,169 @@
+import CLinuxIO
+import Glibc
+public import ImageReader
+import SystemPackage
+
+/// A block device or an image file, open for reading.
+///
+/// A block device is read with O_DIRECT: this host's page cache knows nothing of
+/// what the production host writes. A file on a local file system is read through
+/// the page cache, which is coherent there; a file on a network file system with
+/// O_DIRECT too.
+public final class OpenMedium: Medium {
+  public let path: String
+  public let size: UInt64
+  /// Device number of a block device, `nil` for a file: two paths with one number
+  /// are one device.
+  public let deviceNumber: UInt64?
+  /// Bytes to which offset, count and address of a direct read are aligned; 1 for
+  /// reads through the page cache.
+  let alignment: Int
+  private let descriptor: Int32
+
+  /// - Throws: `MediumError` when the path cannot be opened or is neither a block
+  ///   device nor a regular file.
+  public init(path: String) throws(MediumError) {
+    func failure(_ reason: String) -> MediumError {
+      MediumError(path: path, offset: 0, reason: reason)
+    }
+    var descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(Errno.current.description) }
+    do throws(MediumError) {
+      var status = stat()
+      guard fstat(descriptor, &status) == 0 else { throw failure(Errno.current.description) }
+      switch status.st_mode & S_IFMT {
+      case S_IFBLK:
+        descriptor = try Self.reopenDirect(descriptor, path: path)
+        var size: UInt64 = 0
+        var sector: Int32 = 0
+        guard floe_block_device_size(descriptor, &size) == 0,
+          floe_block_device_sector_size(descriptor, &sector) == 0
+        else { throw failure(Errno.current.description) }
+        self.size = size
+        alignment = max(512, Int(sector))
+        deviceNumber = UInt64(status.st_rdev)
+      case S_IFREG:
+        if try !Self.isOnLocalFileSystem(descriptor, path: path) {
+          descriptor = try Self.reopenDirect(descriptor, path: path)
+          alignment = 4096
+        } else {
+          alignment = 1
+        }
+        size = UInt64(clamping: status.st_size)
+        deviceNumber = nil
+      default:
+        throw failure("it is neither a block device nor a regular file")
+      }
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// Opens the file behind a descriptor once more, past the page cache. On failure
+  /// the descriptor stays the caller's.
+  private static func reopenDirect(_ descriptor: Int32, path: String) throws(MediumError) -> Int32 {
+    let direct = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | floe_o_direct())
+    guard direct >= 0 else {
+      throw MediumError(
+        path: path, offset: 0, reason: "it cannot be opened with O_DIRECT: \(Errno.current)")
+    }
+    close(descriptor)
+    return direct
+  }
+
+  /// File systems whose page cache sees every write, because all writes pass
+  /// through this kernel (f_type of statfs(2), linux/magic.h).
+  private static func isOnLocalFileSystem(
+    _ descriptor: Int32, path: String
+  ) throws(MediumError) -> Bool {
+    var type: Int64 = 0
+    guard floe_file_system_type(descriptor, &type) == 0 else {
+      throw MediumError(path: path, offset: 0, reason: Errno.current.description)
+    }
+    let local: Set<Int64> = [
+      Int64(EXT4_SUPER_MAGIC), Int64(BTRFS_SUPER_MAGIC), Int64(XFS_SUPER_MAGIC),
+      Int64(TMPFS_MAGIC), Int64(OVERLAYFS_SUPER_MAGIC), Int64(F2FS_SUPER_MAGIC),
+    ]
+    return local.contains(type)
+  }
+
+  public func read(
+    into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+  ) throws(MediumError) {
+    guard let start = Int(exactly: offset), !buffer.isEmpty else {
+      if buffer.isEmpty { return }
+      throw failure(at: offset, "the place is beyond any medium")
+    }
+    guard !start.addingReportingOverflow(buffer.count).overflow else {
+      throw failure(at: offset, "the place is beyond any medium")
+    }
+    let mask = alignment - 1
+    let address = Int(bitPattern: buffer.baseAddress)
+    if address & mask == 0, start & mask == 0, buffer.count & mask == 0 {
+      try readAligned(into: buffer, at: start)
+    } else {
+      try readThroughBounce(into: buffer, at: start)
+    }
+  }
+
+  private func readAligned(
+    into buffer: UnsafeMutableRawBufferPointer, at start: Int
+  ) throws(MediumError) {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(
+        descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
+        start + done)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw failure(at: UInt64(start) + UInt64(done), Errno.current.description)
+      }
+      guard count > 0 else {
+        throw failure(at: UInt64(start) + UInt64(done), "the medium ends there")
+      }
+      // After a short direct read the rest may be unaligned; the kernel gives
+      // short counts only at the end of the device, which the next turn reports.
+      done += count
+    }
+  }
+
+  /// Reads whole aligned pieces into a buffer of our own and copies what was asked.
+  private func readThroughBounce(
+    into buffer: UnsafeMutableRawBufferPointer, at start: Int
+  ) throws(MediumError) {
+    let mask = alignment - 1
+    let pieceSize = 1 << 20
+    let bounce = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(pieceSize, (buffer.count + 2 * alignment) & ~mask), alignment: 4096)
+    defer { bounce.deallocate() }
+    var done = 0
+    while done < buffer.count {
+      let position = start + done
+      let aligned = position & ~mask
+      let skip = position - aligned
+      let wanted = min(buffer.count - done, bounce.count - skip)
+      let span = (skip + wanted + mask) & ~mask
+      let piece = UnsafeMutableRawBufferPointer(rebasing: bounce[..<span])
+      try readAligned(into: piece, at: aligned)
+      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece[skip..<skip + wanted]))
+      done += wanted
+    }
+  }
+
+  private func failure(at offset: UInt64, _ reason: String) -> MediumError {
+    MediumError(path: path, offset: offset, reason: reason)
+  }
+}
+
+extension Errno {
+  /// The calling thread's errno.
+  static var current: Errno { Errno(rawValue: errno) }
+}

@@ -1,0 +1,174 @@
+public import FrozenImage
+public import ImageReader
+public import Logging
+
+/// The blocking driver of the read rule: does what `ReadRule` says on the thread
+/// that reads, and lets reads share their checks and questions.
+public final class BlockingReader: FileReading {
+  /// How a reader behaves.
+  public struct Options: Sendable {
+    public var limits = ReadRule.Limits()
+    /// Whether data checksums are verified.
+    public var verifiesChecksums = true
+
+    public init() {}
+  }
+
+  public let representation: Representation
+  public let volume: VolumeDescription
+  public let media: MediaTable
+  let source: any MappingSource
+  let options: Options
+  let rule: Monitor<ReadRule>
+  private let complaints: Complaints
+
+  /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
+  ///   that nothing is read before every identity was verified.
+  public init(
+    representation: Representation, volume: VolumeDescription, media: MediaTable,
+    source: any MappingSource, options: Options, logger: Logger
+  ) throws {
+    self.representation = representation
+    self.volume = volume
+    self.media = media
+    self.source = source
+    self.options = options
+    complaints = Complaints(logger: logger)
+    try media.open(volume.media, as: volume.state.configurationID)
+    rule = Monitor(
+      ReadRule(
+        state: volume.state, map: volume.map, media: volume.media, limits: options.limits))
+  }
+
+  /// Bytes to which reads of a file are widened, so that whole blocks can be
+  /// checked and direct reads are aligned.
+  private var blockSize: UInt64 { UInt64(max(volume.checksumBlockSize, 4096)) }
+
+  public func read(
+    _ node: NodeIndex, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ReadError) -> Int {
+    let attributes: NodeAttributes
+    do throws(RepresentationError) {
+      attributes = try representation.attributes(of: node)
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    guard offset < attributes.size else { return 0 }
+    let count = Int(min(UInt64(buffer.count), attributes.size - offset))
+    guard count > 0 else { return 0 }
+    let start = offset - offset % blockSize
+    let widened = (offset + UInt64(count) - start + blockSize - 1) / blockSize * blockSize
+    let portion = Portion(inode: attributes.inode, range: start..<start + widened)
+    if start == offset, widened <= UInt64(buffer.count) {
+      let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(widened)])
+      try read(portion, of: node, into: target)
+    } else {
+      let bounce = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: Int(widened), alignment: 4096)
+      defer { bounce.deallocate() }
+      try read(portion, of: node, into: bounce)
+      let skip = Int(offset - start)
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bounce[skip..<skip + count]))
+    }
+    return count
+  }
+
+  private func read(
+    _ portion: Portion, of node: NodeIndex, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ReadError) {
+    let fetch: PortionFetch
+    do throws(RepresentationError) {
+      fetch = try PortionFetch(
+        portion: portion, node: node, buffer: buffer, representation: representation,
+        media: media, source: source, verifiesChecksums: options.verifiesChecksums)
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    var read = rule.withLock { $0.begin(portion, content: fetch.content) }
+    while true {
+      switch step(&read) {
+      case .fetch(let plan):
+        let outcome = fetch.run(plan)
+        rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
+      case .readThrough(let reason):
+        complaints.note("reading through the production host: \(reason)")
+        let error = fetch.readThrough()
+        rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
+      case .check: check()
+      case .ask(let question): ask(question)
+      case .finished: return
+      case .failed(let error):
+        complaints.note("inode \(portion.inode), bytes \(portion.range): \(error)")
+        throw error
+      case .wait, .pause: continue
+      }
+    }
+  }
+
+  /// The read's next step that is not waiting.
+  private func step(_ read: inout PortionRead) -> ReadRule.Step {
+    rule.wait { rule in
+      switch rule.next(&read, now: MonotonicClock.now()) {
+      case .wait: .wait
+      case .pause(let time): .waitUntil(time)
+      case let step: .done(step)
+      }
+    }
+  }
+
+  /// Runs a round of witness checks for everybody who waits for it.
+  private func check() {
+    let findings = media.check(rule.withLock { $0.media })
+    rule.withLock { $0.checked(found: findings.found, unreadable: findings.unreadable) }
+    rule.notifyAll()
+    searchForLostMedia()
+  }
+
+  /// Asks the production host for everybody who waits for the answer.
+  private func ask(_ question: MappingQuestion) {
+    let result: Result<MappingAnswer, SourceError>
+    do throws(SourceError) {
+      result = .success(try source.answer(question))
+    } catch {
+      result = .failure(error)
+      complaints.note("\(error)")
+    }
+    rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
+    rule.notifyAll()
+    searchForLostMedia()
+  }
+
+  private func searchForLostMedia() {
+    let (lost, known) = rule.withLock { rule in
+      let lost = rule.lost
+      return (rule.media.filter { lost.contains($0.id) }, rule.known.configurationID)
+    }
+    for description in lost {
+      complaints.note("\(description.label) cannot be used: \(media.failure(of: description.id))")
+    }
+    media.search(for: lost, as: known) { [rule] in rule.notifyAll() }
+  }
+
+  /// What the reader did and knows.
+  public var status: ReaderStatus {
+    rule.withLock { rule in
+      ReaderStatus(
+        statistics: rule.statistics, known: rule.known, media: rule.media, lost: rule.lost,
+        unanswered: rule.unanswered, thawed: rule.thawed)
+    }
+  }
+}
+
+/// What a reader did since it started, and what it knows now.
+public struct ReaderStatus: Sendable {
+  public let statistics: ReaderStatistics
+  /// The latest state of the mapping that is known.
+  public let known: MappingState
+  public let media: [MediumDescription]
+  /// Media from which nothing may be read at present.
+  public let lost: Set<MediumID>
+  /// Why the last question had no answer.
+  public let unanswered: String?
+  /// Why the image is gone for good.
+  public let thawed: String?
+}

@@ -1,0 +1,116 @@
+public import FrozenImage
+import Glibc
+public import ImageReader
+import Synchronization
+
+/// The media that a reader has open, and the witness check over all of them.
+public final class MediaTable: Sendable {
+  /// Opens the medium of a description; the witness bytes tell equals apart.
+  public typealias Opener =
+    @Sendable (MediumDescription, _ witness: [UInt8]?) throws -> any Medium
+
+  private struct State {
+    var media: [MediumID: any Medium] = [:]
+    /// Why a medium is not there, for messages.
+    var failures: [MediumID: String] = [:]
+    var isSearching = false
+    var nextSearch: UInt64 = 0
+  }
+
+  private let opener: Opener
+  private let state = Mutex(State())
+  /// Nanoseconds between two searches for media that are missing.
+  private let searchInterval: UInt64 = 5_000_000_000
+
+  public init(opener: @escaping Opener) {
+    self.opener = opener
+  }
+
+  /// Opens media that are not open yet.
+  ///
+  /// - Throws: what the opener threw for the first medium that cannot be had.
+  public func open(_ media: [MediumDescription], as state: ConfigurationID) throws {
+    for description in media where self[description.id] == nil {
+      let medium = try opener(description, state[description.id])
+      self.state.withLock { $0.media[description.id] = medium }
+    }
+  }
+
+  /// The open medium, or `nil` when it is missing.
+  public subscript(id: MediumID) -> (any Medium)? {
+    state.withLock { $0.media[id] }
+  }
+
+  /// Why a medium is missing.
+  func failure(of id: MediumID) -> String {
+    state.withLock { $0.failures[id] } ?? "it is not open"
+  }
+
+  /// What a check found.
+  struct Findings {
+    var found: ConfigurationID
+    var unreadable: Set<MediumID>
+  }
+
+  /// Reads the witness of every medium.
+  func check(_ media: [MediumDescription]) -> Findings {
+    var entries: [ConfigurationID.Entry] = []
+    var unreadable: Set<MediumID> = []
+    for description in media {
+      guard let probe = description.witness else { continue }
+      guard let medium = self[description.id] else {
+        unreadable.insert(description.id)
+        continue
+      }
+      do throws(MediumError) {
+        let bytes = try medium.extract(probe)
+        entries.append(ConfigurationID.Entry(medium: description.id, bytes: bytes))
+      } catch {
+        unreadable.insert(description.id)
+        state.withLock { $0.failures[description.id] = error.description }
+      }
+    }
+    return Findings(found: ConfigurationID(entries: entries), unreadable: unreadable)
+  }
+
+  /// Looks again for media that are missing, behind or replaced, on a thread of
+  /// its own, unless that is under way or was tried a moment ago.
+  func search(
+    for lost: [MediumDescription], as known: ConfigurationID,
+    changed: @escaping @Sendable () -> Void
+  ) {
+    let now = MonotonicClock.now()
+    let begins = state.withLock { state in
+      guard !lost.isEmpty, !state.isSearching, now >= state.nextSearch else { return false }
+      state.isSearching = true
+      return true
+    }
+    guard begins else { return }
+    Thread.detach { [self] in
+      var isChanged = false
+      for description in lost where replace(description, as: known) { isChanged = true }
+      state.withLock { state in
+        state.isSearching = false
+        state.nextSearch = MonotonicClock.now() + searchInterval
+      }
+      if isChanged { changed() }
+    }
+  }
+
+  /// Puts a newly found medium in the place of the one that is lost; says whether
+  /// it is another one.
+  private func replace(_ description: MediumDescription, as known: ConfigurationID) -> Bool {
+    do {
+      let medium = try opener(description, known[description.id])
+      return state.withLock { state in
+        let isNew = state.media[description.id].map { $0.path != medium.path } ?? true
+        state.media[description.id] = medium
+        state.failures[description.id] = nil
+        return isNew
+      }
+    } catch {
+      state.withLock { $0.failures[description.id] = "\(error)" }
+      return false
+    }
+  }
+}
