@@ -1,0 +1,91 @@
+public import FrozenImage
+public import SystemPackage
+
+/// Scratch space of a representation in files beside the place where it is to be.
+///
+/// None of the files has a name before the representation is complete (except for an
+/// instant on file systems without O_TMPFILE), so nothing is left behind by an error
+/// or a crash. At the most it takes twice the room of the representation.
+public final class FileScratch: RepresentationScratch {
+  private let directory: FilePath
+  private let output: FilePath
+  private var sections: [ScratchFile]
+  private let result: NamelessFile
+
+  /// - Parameter output: where the representation is to appear; a file there is
+  ///   replaced when it is complete.
+  /// - Throws: `ScratchError` when files cannot be made in that directory.
+  public init(writing output: FilePath) throws(ScratchError) {
+    let parent = output.removingLastComponent()
+    directory = parent.isEmpty ? "." : parent
+    self.output = output
+    result = try NamelessFile(in: directory)
+    var sections: [ScratchFile] = []
+    for _ in ScratchSection.allCases {
+      sections.append(ScratchFile(try NamelessFile(in: directory)))
+    }
+    self.sections = sections
+  }
+
+  public func append(
+    _ bytes: UnsafeRawBufferPointer, to section: ScratchSection
+  ) throws(ScratchError) {
+    try sections[section.rawValue].append(bytes)
+  }
+
+  public func read(
+    _ section: ScratchSection, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ScratchError) {
+    try sections[section.rawValue].read(at: offset, into: buffer)
+  }
+
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ScratchError) {
+    try result.write(bytes, at: offset)
+  }
+
+  /// Gives the representation its name once all of it is on stable storage.
+  public func commit() throws(ScratchError) {
+    sections.removeAll()
+    try result.publish(at: output)
+  }
+}
+
+/// A file that grows by appending, through a buffer.
+private final class ScratchFile {
+  private let file: NamelessFile
+  /// Bytes in the file; those in the buffer follow.
+  private var flushed: UInt64 = 0
+  private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+  /// Bytes in the buffer.
+  private var used = 0
+
+  init(_ file: NamelessFile) {
+    self.file = file
+  }
+
+  deinit { buffer.deallocate() }
+
+  func append(_ bytes: UnsafeRawBufferPointer) throws(ScratchError) {
+    if bytes.count > buffer.count - used { try flush() }
+    if bytes.count > buffer.count {
+      try file.write(bytes, at: flushed)
+      flushed += UInt64(bytes.count)
+    } else {
+      UnsafeMutableRawBufferPointer(rebasing: buffer[used...]).copyMemory(from: bytes)
+      used += bytes.count
+    }
+  }
+
+  private func flush() throws(ScratchError) {
+    try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<used]), at: flushed)
+    flushed += UInt64(used)
+    used = 0
+  }
+
+  func read(
+    at offset: UInt64, into target: UnsafeMutableRawBufferPointer
+  ) throws(ScratchError) {
+    try flush()
+    try file.read(at: offset, into: target)
+  }
+}
