@@ -8,8 +8,8 @@
 /// `Representation.check()`.
 public struct RepresentationWriter: ~Copyable {
   private let image: ImageDescription
-  private let volumes: [VolumeDescription]
-  private let coverage: MapCoverage
+  private var volumes: [VolumeDescription]
+  private var coverage: MapCoverage
   private let scratch: any RepresentationScratch
 
   private var counts = WrittenCounts()
@@ -36,21 +36,35 @@ public struct RepresentationWriter: ~Copyable {
   public init(
     image: ImageDescription, volumes: [VolumeDescription], scratch: any RepresentationScratch
   ) throws {
-    guard let volume = volumes.first else {
-      throw RepresentationWriterError("image", "it has no volume")
-    }
     guard image.created.nanoseconds < 1_000_000_000 else {
       throw RepresentationWriterError("image", "its time is malformed")
+    }
+    let coverage = try Self.coverage(of: volumes)
+    self.image = image
+    self.volumes = volumes
+    self.coverage = coverage
+    self.scratch = scratch
+  }
+
+  private static func coverage(of volumes: [VolumeDescription]) throws -> MapCoverage {
+    guard let volume = volumes.first else {
+      throw RepresentationWriterError("image", "it has no volume")
     }
     for volume in volumes {
       if let problem = volume.problem(MapCoverage(volume.map, media: volume.media)) {
         throw RepresentationWriterError("volume \(volume.id)", problem)
       }
     }
-    self.image = image
+    return MapCoverage(volume.map, media: volume.media)
+  }
+
+  /// Replaces the descriptions of the volumes, which may have grown while the tree was
+  /// walked. Whatever an extent that was added already lies in stays mapped.
+  ///
+  /// - Throws: `RepresentationWriterError` when a description breaks a rule.
+  public mutating func replaceVolumes(_ volumes: [VolumeDescription]) throws {
+    coverage = try Self.coverage(of: volumes)
     self.volumes = volumes
-    self.coverage = MapCoverage(volume.map, media: volume.media)
-    self.scratch = scratch
   }
 
   /// Begins a node; nodes come in ascending order of inode number.
