@@ -63,7 +63,7 @@ let package = Package(
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      exclude: ["floe.proto"],
+      exclude: ["floe.proto", "generate"],
       swiftSettings: rules),
     .target(
       name: "ImageService",
