@@ -121,7 +121,7 @@ let package = Package(
         "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "Providers", "floe",
         .product(name: "Logging", package: "swift-log"),
       ],
-      exclude: ["manifest"],
+      exclude: ["manifest", "mover"],
       swiftSettings: rules),
   ],
   swiftLanguageModes: [.v6]

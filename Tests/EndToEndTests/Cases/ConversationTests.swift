@@ -1,0 +1,78 @@
+import FoundationEssentials
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// What floe tells people and machines about an image.
+  @Suite("Explanations")
+  struct Explanations {
+    @Test("explain prints a dd line that reads the same bytes without floe")
+    func explain() throws {
+      let site = try Site(small: .raid0)
+      let backup = try site.mount()
+      for (name, offset) in [
+        ("storage/fragmented", 9_437_184 + 123), ("storage/no-checksums/fragmented", 70_000),
+      ] {
+        let text = try run(
+          Floe.program, ["explain", "\(backup.mountpoint)/\(name)", "\(offset)"])
+        let lines = text.split(separator: "\n").map { $0.drop { $0 == " " } }
+        let line = try #require(lines.first { $0.hasPrefix("dd ") }, "\(text)")
+        let bytes = "\(site.scratch.path)/bytes"
+        try run("sh", ["-c", "\(line) >\(bytes)"])
+        let read = try readFile(bytes)
+        let file = try readFile("\(site.snapshot)/\(name)")
+        #expect(!read.isEmpty)
+        #expect(read[...] == file[offset..<min(offset + read.count, file.count)], "\(text)")
+        #expect(text.contains(try backup.status().configuration_id), "\(text)")
+      }
+      try backup.unmount()
+    }
+
+    @Test("inspect names the media; images lists the image")
+    func inspect() throws {
+      let site = try Site(small: .raid1, megabytes: 512)
+      let source = site.production.source(Site.image)
+      for form in [[], ["--json"]] {
+        let text = try run(Floe.program, ["inspect", source] + form)
+        for device in site.volume.devices { #expect(text.contains(device.medium), "\(text)") }
+        let file = try run(Floe.program, ["inspect", source, "/storage/fragmented"] + form)
+        #expect(file.contains("25165824"), "\(file)")
+        let images = try run(
+          Floe.program, ["images", "--state", site.production.state] + form)
+        #expect(images.contains(Site.image), "\(images)")
+        if form.contains("--json") {
+          for json in [text, file, images] {
+            #expect(throws: Never.self) { try JSONSerializable.check(json) }
+          }
+        }
+      }
+    }
+
+    @Test("status counts the bytes of every path")
+    func statusBytes() throws {
+      let site = try Site(small: .single)
+      let backup = try site.mount()
+      _ = try readFile("\(backup.mountpoint)/storage/compressed")
+      let compressed = try backup.status()
+      #expect(compressed.bytes.production_host > 0)
+      _ = try readFile("\(backup.mountpoint)/storage/fragmented")
+      let stored = try backup.status()
+      #expect(stored.bytes.storage >= 24 << 20)
+      #expect(stored.bytes.production_host == compressed.bytes.production_host)
+      #expect(stored.witness_checks > 0)
+      #expect(stored.image.contains(Site.image))
+      try backup.unmount()
+    }
+  }
+}
+
+/// Whether a text is JSON at all.
+private enum JSONSerializable: Decodable {
+  case any
+
+  init(from decoder: any Decoder) throws { self = .any }
+
+  static func check(_ text: String) throws {
+    _ = try JSONDecoder().decode(JSONSerializable.self, from: Data(text.utf8))
+  }
+}

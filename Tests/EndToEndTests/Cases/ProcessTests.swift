@@ -1,0 +1,118 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// Processes that end, in every way.
+  @Suite("Processes")
+  struct Processes {
+    /// Needs the production host for its bytes.
+    private let compressed = "storage/compressed"
+
+    @Test("floe serve is killed during a copy while nothing moves: the copy completes")
+    func serviceKilledWhileStill() throws {
+      let site = try Site(small: .singleOverTwo)
+      let backup = try site.mount()
+      let copy = try site.scratch.directory("copy")
+      let rsync = try site.scratch.start(
+        "rsync",
+        ["-aHAXS", "--bwlimit=20m", "--exclude=/\(compressed)", "\(backup.mountpoint)/", copy])
+      try waitUntil("rsync copied the first files") { try !names(in: copy).isEmpty }
+      try site.production.killService()
+      #expect(!rsync.hasEnded)
+      #expect(try rsync.wait() == .exited(0), "\(rsync.errors)")
+      try Manifest(.copy, of: copy).expectSame(
+        as: Manifest(.copy, of: site.snapshot, skip: [compressed]), "the copy")
+      try backup.unmount()
+    }
+
+    @Test("floe serve is killed while data moves: EIO, no wrong byte, and on it goes")
+    func serviceKilledInMotion() throws {
+      let site = try Site(small: .singleOverTwo)
+      let backup = try site.mount(options: ["--remap-timeout", "2"])
+      var verifier = try site.verifier(backup)
+      let mover = try site.mover()
+      try mover.waitForTurns(1)
+      #expect(try verifier.read().failures == 0)
+      try site.production.killService()
+      try mover.waitForTurns(2)
+      let without = try verifier.read(pieces: 5)
+      #expect(without.failed == [EIO: 5], "\(without)")
+      try site.production.serve()
+      try waitUntil("reads go on") { try verifier.read(pieces: 10).failures == 0 }
+      let again = try verifier.read(pieces: 200)
+      #expect(again.failures == 0, "\(again)")
+      try mover.stop()
+      #expect(try backup.status().errors >= 5)
+      try backup.unmount()
+    }
+
+    @Test("floe mount is killed: readers get an error, umount cleans up, mounting works")
+    func mountKilled() throws {
+      let site = try Site(small: .single)
+      let backup = try site.mount()
+      let file = open("\(backup.mountpoint)/\(Tree.smallFiles[0])", O_RDONLY)
+      #expect(file >= 0)
+      defer { close(file) }
+      backup.process.signal(SIGKILL)
+      try backup.process.wait()
+      var byte: UInt8 = 0
+      #expect(pread(file, &byte, 1, 20 << 20) < 0)
+      #expect(throws: HarnessError.self) { try names(in: backup.mountpoint) }
+      try run(Floe.program, ["umount", backup.mountpoint])
+      #expect(!BackupHost.isMounted(backup.mountpoint))
+      let again = try site.mount()
+      var verifier = try site.verifier(again)
+      #expect(try verifier.read().failures == 0)
+      try again.unmount()
+    }
+
+    @Test("floe mount in the background returns when the mount answers")
+    func background() throws {
+      let site = try Site(small: .single)
+      let mountpoint = try site.scratch.directory("daemon")
+      let media = site.volume.devices.flatMap { ["--medium", "\($0.medium)=\($0.loop)"] }
+      try run(
+        Floe.program, ["mount", site.production.source(Site.image), mountpoint] + media,
+        seconds: 60)
+      #expect(BackupHost.isMounted(mountpoint))
+      #expect(try names(in: mountpoint) == ["files", "storage"])
+      let status = try run(Floe.program, ["status", mountpoint])
+      #expect(status.contains(Site.image))
+      try run(Floe.program, ["umount", mountpoint])
+      #expect(!BackupHost.isMounted(mountpoint))
+      #expect(try names(in: mountpoint) == [])
+    }
+
+    @Test("The media are found by scanning, and two backup hosts read at once")
+    func twoBackupHosts() throws {
+      let site = try Site(small: .raid0)
+      let source = site.production.source(Site.image)
+      let hosts = try ["first", "second"].map {
+        try BackupHost(source, media: [], in: site.scratch, name: $0)
+      }
+      let mover = try site.mover()
+      var verifiers = try hosts.map { try site.verifier($0) }
+      for turn in 0..<10 {
+        let tally = try verifiers[turn % 2].read(pieces: 50)
+        #expect(tally.failures == 0, "\(tally)")
+      }
+      try mover.stop()
+      for host in hosts { try host.unmount() }
+    }
+
+    @Test("The image files themselves are media too")
+    func imageFiles() throws {
+      let site = try Site(small: .raid0)
+      let backup = try BackupHost(
+        site.production.source(Site.image),
+        media: site.volume.devices.map { ($0.medium, $0.image) }, in: site.scratch)
+      let mover = try site.mover()
+      try mover.waitForTurns(1)
+      var verifier = try site.verifier(backup)
+      let tally = try verifier.read(pieces: 300)
+      #expect(tally.failures == 0, "\(tally)")
+      try mover.stop()
+      try backup.unmount()
+    }
+  }
+}
