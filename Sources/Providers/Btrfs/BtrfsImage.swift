@@ -1,0 +1,25 @@
+/// What must be remembered to find a frozen image of a btrfs again.
+public struct BtrfsImage: Codable, Hashable, Sendable {
+  /// The file system's UUID, as text.
+  public var fileSystemID: String
+  /// The snapshot's subvolume ID.
+  public var subvolumeID: UInt64
+  /// Where the snapshot was when it was frozen.
+  public var snapshotPath: String
+  /// Whether floe made the snapshot, so that a thaw deletes it.
+  public var ownsSnapshot: Bool
+  /// The snapshot's `ctransid` when it was frozen: nothing may change it later
+  /// but dedupe, which leaves every byte and every time stamp as it was.
+  public var frozenTransaction: UInt64
+
+  public init(
+    fileSystemID: String, subvolumeID: UInt64, snapshotPath: String, ownsSnapshot: Bool,
+    frozenTransaction: UInt64
+  ) {
+    self.fileSystemID = fileSystemID
+    self.subvolumeID = subvolumeID
+    self.snapshotPath = snapshotPath
+    self.ownsSnapshot = ownsSnapshot
+    self.frozenTransaction = frozenTransaction
+  }
+}

@@ -1,0 +1,326 @@
+import FrozenImage
+import Glibc
+import SystemPackage
+
+/// Walks a frozen subvolume's tree once, in key order, so that all items of an inode
+/// come together, and writes what it finds.
+///
+/// Items are taken in groups. The extents of a group, and the checksums of the
+/// addresses that they name, are looked up in two trees, between which the space may
+/// be freed and written with something else. So a group counts only when no
+/// transaction began since its items were found: space that is freed in a
+/// transaction is not written again before the next one began.
+struct TreeWalk: ~Copyable {
+  /// Bytes of checksums that are collected before they are written.
+  private static let groupBytes = 8 << 20
+  /// Times that a group is looked up again because the volume moved on.
+  private static let attempts = 1000
+  /// Times that a group is looked up again because a checksum is missing that should
+  /// be there: the extent may just have moved.
+  private static let checksumAttempts = 3
+
+  private var volume: DescribedVolume
+  private let subvolumeID: UInt64
+  private let files: OpenFiles
+  private var writer: RepresentationWriter
+  private var checksums: ChecksumTree
+  /// The inode that was begun.
+  private var open: InodeItem?
+  private var progress = FreezeProgress()
+
+  init(volume: DescribedVolume, subvolumeID: UInt64, writer: consuming RepresentationWriter) {
+    self.volume = volume
+    self.subvolumeID = subvolumeID
+    self.writer = writer
+    files = OpenFiles(of: volume.subvolume, id: subvolumeID)
+    checksums = ChecksumTree(of: volume.subvolume.descriptor, volume.subvolume.fileSystem)
+  }
+
+  /// Writes all nodes.
+  mutating func run(_ report: (FreezeProgress) -> Void) throws {
+    var search = TreeSearch(of: volume.subvolume.descriptor, capacity: 256 << 10)
+    var start = InodeNumbers.allKeys.lowerBound
+    var attempt = 0
+    var lastGeneration: UInt64 = 0
+    while true {
+      let generation = try volume.subvolume.runningGeneration()
+      if generation != lastGeneration || attempt > 0 { checksums.forget() }
+      lastGeneration = generation
+      // A small group is more likely to be done before the next transaction begins.
+      let items = try search.items(
+        in: subvolumeID, start...InodeNumbers.allKeys.upperBound,
+        limit: attempt == 0 ? .max : 64)
+      if items.isEmpty { break }
+      var rest = items[...]
+      while let first = rest.first {
+        let group = try group(rest, acceptsMissing: attempt >= Self.checksumAttempts)
+        guard let group, try volume.subvolume.runningGeneration() == generation else {
+          attempt += 1
+          guard attempt < Self.attempts else {
+            throw BtrfsError("\(volume.subvolume.path) is moved faster than it can be described")
+          }
+          start = first.key
+          break
+        }
+        attempt = 0
+        for (item, extent) in group { try write(item, extent) }
+        report(progress)
+        rest = rest.dropFirst(group.count)
+        guard let next = group.last?.item.key.next else { break }
+        start = next
+      }
+    }
+    try endNode()
+    report(progress)
+  }
+
+  /// Completes the representation.
+  consuming func finish(rootName: String) throws {
+    try writer.finish(rootInode: InodeNumbers.root, rootName: rootName)
+  }
+}
+
+// MARK: Looking up
+
+extension TreeWalk {
+  /// What an extent item becomes in the representation.
+  private enum Extent {
+    case skipped
+    case inline(length: UInt64, bytes: [UInt8])
+    /// One kind of bytes, cut where checksums begin and end.
+    case pieces([(extent: FileExtent, checksums: [UInt8]?)])
+  }
+
+  private typealias Group = [(item: TreeItem, extent: Extent)]
+
+  /// Takes items up to a bound, and looks up what their extents need; `nil` when
+  /// something that ought to be there is missing.
+  private mutating func group(
+    _ items: ArraySlice<TreeItem>, acceptsMissing: Bool
+  ) throws -> Group? {
+    var group: Group = []
+    var inode = open
+    var bytes = 0
+    for item in items {
+      if item.key.type == ItemType.inode { inode = try inodeItem(item) }
+      var extent = Extent.skipped
+      if item.key.type == ItemType.fileExtent, let inode, inode.links > 0,
+        inode.attributes.inode == item.key.object
+      {
+        guard let found = try lookUp(item, of: inode, acceptsMissing: acceptsMissing) else {
+          return nil
+        }
+        extent = found
+      }
+      if case .pieces(let pieces) = extent {
+        bytes += pieces.reduce(0) { $0 + ($1.checksums?.count ?? 0) }
+      }
+      group.append((item, extent))
+      if bytes >= Self.groupBytes { break }
+    }
+    return group
+  }
+
+  private func inodeItem(_ item: TreeItem) throws(BtrfsError) -> InodeItem {
+    guard
+      let inode = InodeItem(
+        item.payload, inode: item.key.object,
+        sectorSize: volume.subvolume.fileSystem.sectorSize)
+    else { throw BtrfsError("inode \(item.key.object) of \(volume.subvolume.path) is torn") }
+    return inode
+  }
+
+  private mutating func lookUp(
+    _ item: TreeItem, of inode: InodeItem, acceptsMissing: Bool
+  ) throws -> Extent? {
+    let offset = item.key.offset
+    guard let extent = FileExtentItem(item.payload),
+      !offset.addingReportingOverflow(extent.length).overflow
+    else {
+      throw BtrfsError(
+        "the extent of inode \(item.key.object) of \(volume.subvolume.path) at \(offset) is "
+          + "malformed")
+    }
+    // Space may be allocated past the end of the file; nobody can read it.
+    if offset >= inode.attributes.size { return .skipped }
+    switch extent {
+    case .hole:
+      return .skipped
+    case .inline(let length, let bytes, isEncoded: false):
+      return .inline(length: length, bytes: Array(bytes.prefix(Int(clamping: length))))
+    case .inline(let length, _, isEncoded: true):
+      return .inline(length: length, bytes: try inlineBytes(length, of: inode.attributes))
+    case .preallocated(let length):
+      return single(offset, length, .unwritten)
+    case .encoded(let length):
+      return single(offset, length, .encoded)
+    case .regular(let address, let length):
+      guard let chunk = try chunk(holding: address, length: length) else { return nil }
+      guard volume.subvolume.fileSystem.hasCRC32C, chunk.parityProfile == nil else {
+        return single(offset, length, .encoded)
+      }
+      guard !inode.isWithoutChecksums else {
+        let address = StoreAddress(store: ChunkTree.addressSpace, offset: address)
+        return single(offset, length, .stored(address))
+      }
+      return try pieces(offset, address, length, acceptsMissing: acceptsMissing)
+    }
+  }
+
+  private func single(
+    _ offset: UInt64, _ length: UInt64, _ source: FileExtent.Source
+  ) -> Extent {
+    .pieces([(FileExtent(offset: offset, length: length, source: source), nil)])
+  }
+
+  private mutating func pieces(
+    _ offset: UInt64, _ address: UInt64, _ length: UInt64, acceptsMissing: Bool
+  ) throws(BtrfsError) -> Extent? {
+    var result: [(extent: FileExtent, checksums: [UInt8]?)] = []
+    for piece in try checksums.pieces(of: address, length: length) {
+      if piece.checksums == nil, !acceptsMissing { return nil }
+      let store = StoreAddress(store: ChunkTree.addressSpace, offset: piece.start)
+      let extent = FileExtent(
+        offset: offset + (piece.start - address), length: piece.length, source: .stored(store))
+      result.append((extent, piece.checksums))
+    }
+    return .pieces(result)
+  }
+
+  /// The chunk that an extent lies in; reads the chunk tree again when it is a new one.
+  private mutating func chunk(
+    holding address: UInt64, length: UInt64
+  ) throws -> ChunkTree.Chunk? {
+    if let chunk = volume.chunks.chunk(holding: address, length: length) { return chunk }
+    guard try volume.reload() else { return nil }
+    try writer.replaceVolumes([try volume.description()])
+    return volume.chunks.chunk(holding: address, length: length)
+  }
+
+  /// A compressed inline extent's bytes, through the mounted snapshot.
+  private func inlineBytes(
+    _ length: UInt64, of attributes: NodeAttributes
+  ) throws(BtrfsError) -> [UInt8] {
+    guard attributes.type == .regular, length <= 1 << 20 else {
+      throw BtrfsError(
+        "inode \(attributes.inode) of \(volume.subvolume.path) has a malformed inline extent")
+    }
+    let room = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Int(min(length, attributes.size)), alignment: 1)
+    defer { room.deallocate() }
+    let count = try files.read(inode: attributes.inode, offset: 0, into: room)
+    return Array(room.prefix(count))
+  }
+}
+
+// MARK: Writing
+
+extension TreeWalk {
+  private mutating func write(_ item: TreeItem, _ extent: Extent) throws {
+    if item.key.object != open?.attributes.inode { try endNode() }
+    if item.key.type == ItemType.inode {
+      let inode = try inodeItem(item)
+      guard inode.links > 0 else { return }
+      try writer.beginNode(inode.attributes)
+      open = inode
+      return
+    }
+    // Items of an orphan, or that belong to no inode.
+    guard let open else { return }
+    switch item.key.type {
+    case ItemType.extendedAttribute:
+      for attribute in try entries(item) {
+        try writer.addExtendedAttribute(name: attribute.name, value: attribute.data)
+      }
+    case ItemType.directoryIndex:
+      for entry in try entries(item) { try add(entry, to: open.attributes) }
+    case ItemType.fileExtent:
+      try write(extent, of: open.attributes)
+    default:
+      break
+    }
+  }
+
+  private mutating func endNode() throws {
+    guard let inode = open else { return }
+    try writer.endNode()
+    open = nil
+    progress.files += 1
+    if inode.attributes.type == .regular { progress.bytes &+= inode.attributes.size }
+  }
+
+  private func entries(_ item: TreeItem) throws(BtrfsError) -> [DirectoryItem] {
+    guard let entries = DirectoryItem.all(in: item.payload) else {
+      throw BtrfsError(
+        "an entry or attribute of inode \(item.key.object) of \(volume.subvolume.path) is torn")
+    }
+    return entries
+  }
+
+  private mutating func add(_ entry: DirectoryItem, to directory: NodeAttributes) throws {
+    if entry.isSubvolume {
+      let attributes = try emptyDirectory(entry.name, in: directory.inode)
+      try writer.addEmptyDirectory(name: entry.name, attributes: attributes)
+      return
+    }
+    guard let type = entry.type else {
+      throw BtrfsError(
+        "an entry of directory \(directory.inode) of \(volume.subvolume.path) is of a type that "
+          + "is not known")
+    }
+    try writer.addEntry(name: entry.name, inode: entry.target, type: type)
+  }
+
+  /// What `stat` shows where another subvolume is nested: in a snapshot, an empty
+  /// directory that exists in no tree.
+  private func emptyDirectory(
+    _ name: UnsafeRawBufferPointer, in directory: UInt64
+  ) throws(BtrfsError) -> NodeAttributes {
+    let parent = try files.openInode(directory, mustBe: S_IFDIR)
+    defer { try? parent.close() }
+    var status = stat()
+    let text = name.map { CChar(bitPattern: $0) } + [0]
+    let failed = fstatat(parent.rawValue, text, &status, AT_SYMLINK_NOFOLLOW) != 0
+    guard !failed, status.st_mode & S_IFMT == S_IFDIR else {
+      throw BtrfsError(
+        cannot: "look at a nested subvolume in directory \(directory) of "
+          + "\(volume.subvolume.path)", failed ? Errno(rawValue: errno) : .notDirectory)
+    }
+    return NodeAttributes(
+      inode: InodeNumbers.emptySubvolume, generation: 0, mode: status.st_mode, links: 1,
+      owner: status.st_uid, group: status.st_gid, deviceMajor: 0, deviceMinor: 0, size: 0,
+      blocks: 0, accessed: Timestamp(status.st_atim), modified: Timestamp(status.st_mtim),
+      changed: Timestamp(status.st_ctim), created: nil, inodeFlags: 0)
+  }
+
+  private mutating func write(_ extent: Extent, of attributes: NodeAttributes) throws {
+    switch extent {
+    case .skipped:
+      break
+    case .inline(let length, let bytes):
+      guard length > 0 else { return }
+      try bytes.withUnsafeBytes { bytes in
+        if attributes.type == .symbolicLink {
+          try writer.setSymbolicLinkTarget(bytes)
+        } else {
+          try writer.addInline(offset: 0, length: length, bytes: bytes)
+        }
+      }
+    case .pieces(let pieces):
+      for piece in pieces {
+        guard let checksums = piece.checksums else {
+          try writer.addExtent(piece.extent, checksums: nil)
+          continue
+        }
+        try checksums.withUnsafeBytes { try writer.addExtent(piece.extent, checksums: $0) }
+      }
+    }
+  }
+}
+
+extension Timestamp {
+  fileprivate init(_ time: timespec) {
+    self.init(
+      seconds: Int64(time.tv_sec), nanoseconds: UInt32(clamping: min(time.tv_nsec, 999_999_999)))
+  }
+}

@@ -1,0 +1,97 @@
+import CBtrfs
+import FrozenImage
+import Glibc
+import SystemPackage
+
+/// A device of the volume as this host sees it now.
+struct VolumeDevice {
+  let item: ChunkTree.Device
+  /// Where this host sees it; empty when it is missing.
+  let path: String
+  /// What its primary superblock says; `nil` when it cannot be read, or is not
+  /// that of this device of this volume.
+  let superblock: Superblock?
+
+  var medium: MediumID { MediumID(rawValue: item.uuid) }
+
+  /// Asks the kernel where the device is and reads its superblock past the cache.
+  init(
+    _ item: ChunkTree.Device, of descriptor: FileDescriptor, fileSystem: UniqueIdentifier
+  ) {
+    self.item = item
+    path = Self.path(of: item, descriptor)
+    let identity = Superblock.identity(
+      fileSystem: fileSystem, device: item.number, uuid: item.uuid)
+    superblock = Self.superblock(at: path).flatMap { $0.identity == identity ? $0 : nil }
+  }
+
+  /// The device's path; empty when the kernel does not have the device.
+  private static func path(of item: ChunkTree.Device, _ descriptor: FileDescriptor) -> String {
+    let found = try? descriptor.control(
+      CBTRFS_DEV_INFO, size: Int(CBTRFS_DEV_INFO_SIZE),
+      fill: { $0.setNative(item.number, at: Int(CBTRFS_DEV_INFO_DEVID)) },
+      read: { argument -> (uuid: [UInt8], path: String) in
+        let uuid = argument.run(at: Int(CBTRFS_DEV_INFO_UUID), count: 16).map(Array.init)
+        let path = argument[Int(CBTRFS_DEV_INFO_PATH)...].prefix { $0 != 0 }
+        return (uuid ?? [], String(decoding: path, as: UTF8.self))
+      })
+    guard let found, found.uuid == item.uuid.bytes else { return "" }
+    return found.path
+  }
+
+  /// Reads the primary superblock with O_DIRECT: what is on the medium, not what
+  /// this host's page cache holds of it.
+  private static func superblock(at path: String) -> Superblock? {
+    guard path.hasPrefix("/"),
+      let descriptor = try? FileDescriptor.open(
+        FilePath(path), .readOnly,
+        options: [.closeOnExec, FileDescriptor.OpenOptions(rawValue: cbtrfs_o_direct)])
+    else { return nil }
+    defer { try? descriptor.close() }
+    let window = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Superblock.length, alignment: Superblock.length)
+    defer { window.deallocate() }
+    let count = try? descriptor.read(fromAbsoluteOffset: Int64(Superblock.offset), into: window)
+    guard count == Superblock.length else { return nil }
+    return Superblock(UnsafeRawBufferPointer(window))
+  }
+
+  /// The device for the backup host; `nil` only if the probes were malformed.
+  func description(fileSystem: UniqueIdentifier) -> MediumDescription? {
+    guard let identity = Superblock.identityProbe, let witness = Superblock.witnessProbe else {
+      return nil
+    }
+    return MediumDescription(
+      id: medium, label: "devid \(item.number)", size: item.size, path: path,
+      hardwareID: path.isEmpty ? "" : HardwareID.of(device: path), identity: identity,
+      identityBytes: Superblock.identity(
+        fileSystem: fileSystem, device: item.number, uuid: item.uuid), witness: witness)
+  }
+}
+
+/// The hardware's own identifier of a block device.
+enum HardwareID {
+  /// What sysfs shows as the device's, or its disk's, `wwid`; empty when it has none.
+  static func of(device path: String) -> String {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFBLK else { return "" }
+    // dev_t as glibc packs it (gnu_dev_major, bits/sysmacros.h).
+    let device = UInt64(status.st_rdev)
+    let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
+    let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
+    // A partition's directory lies in its disk's.
+    for place in ["wwid", "device/wwid", "../wwid", "../device/wwid"] {
+      guard
+        let descriptor = try? FileDescriptor.open(
+          FilePath("/sys/dev/block/\(major):\(minor)/\(place)"), .readOnly, options: .closeOnExec)
+      else { continue }
+      defer { try? descriptor.close() }
+      var bytes = [UInt8](repeating: 0, count: 512)
+      let count = (try? bytes.withUnsafeMutableBytes { try descriptor.read(into: $0) }) ?? 0
+      let text = String(decoding: bytes.prefix(count), as: UTF8.self)
+      let name = String(text.prefix { !$0.isNewline })
+      if !name.isEmpty { return name }
+    }
+    return ""
+  }
+}
