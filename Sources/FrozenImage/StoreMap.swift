@@ -28,21 +28,24 @@ public struct StoreMap: Sendable, Equatable {
         throw .unknownStore(target.store)
       }
     }
-    var settled: Set<StoreID> = []
-    for store in extents.keys { try checkDepth(of: store, depth: 1, settled: &settled) }
+    var heights: [StoreID: Int] = [:]
+    for store in extents.keys { _ = try height(of: store, depth: 1, known: &heights) }
   }
 
-  private func checkDepth(
-    of store: StoreID, depth: Int, settled: inout Set<StoreID>
-  ) throws(ChainError) {
+  /// How many stores the longest chain from a store down has. Each store is worked
+  /// out once, however many paths lead to it; `depth` ends a loop.
+  private func height(
+    of store: StoreID, depth: Int, known: inout [StoreID: Int]
+  ) throws(ChainError) -> Int {
+    if let height = known[store] { return height }
     guard depth <= Self.maximumDepth else { throw .tooDeep(store) }
-    // A store that was reached from deeper down is checked again from here, but
-    // each depth at most once, so the work is bounded by stores × depth.
-    let below = Set((extents[store] ?? []).lazy.flatMap(\.targets).map(\.store))
-    for next in below where !settled.contains(next) {
-      try checkDepth(of: next, depth: depth + 1, settled: &settled)
+    var height = 1
+    for next in Set((extents[store] ?? []).lazy.flatMap(\.targets).map(\.store)) {
+      height = max(height, try self.height(of: next, depth: depth + 1, known: &known) + 1)
     }
-    if below.isEmpty { settled.insert(store) }
+    guard height <= Self.maximumDepth else { throw .tooDeep(store) }
+    known[store] = height
+    return height
   }
 
   /// The extent that covers a place, found by binary search.

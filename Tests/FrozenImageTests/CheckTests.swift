@@ -1,0 +1,359 @@
+import Testing
+
+@testable import FrozenImage
+
+/// Each rule of the format, broken by itself with all checksums right: the check names
+/// the record and the problem.
+@Suite struct CheckTests {
+  /// The records of `sample()`, by what they are.
+  private enum Node {
+    static let top = 0
+    static let sub = 1
+    static let file = 2
+    static let link = 3
+    static let fifo = 4
+    static let deep = 5
+    static let nested = 6
+  }
+
+  /// Byte offsets of fields.
+  private enum Field {
+    static let inode = 0
+    static let size = 16
+    static let accessedNanoseconds = 72
+    static let mode = 88
+    static let links = 92
+    static let depth = 112
+    static let attributeCount = 116
+    static let parent = 120
+    static let first = 128
+    static let count = 136
+    static let firstAttribute = 144
+  }
+
+  /// ```
+  /// 256/ ── a/ (257) ── deep/ (261) ── nested/ (placeholder)
+  ///      ├─ b     (258, three extents, two xattrs)
+  ///      ├─ c     (258 again)
+  ///      ├─ l     (259, symbolic link)
+  ///      └─ p     (260, FIFO)
+  /// ```
+  /// Entries: 0 a, 1 b, 2 c, 3 l, 4 p (of the top), 5 deep, 6 nested.
+  private func sample() throws -> Surgery {
+    func child(_ name: String, _ type: FileType, _ inode: UInt64) -> TreeNode.Child {
+      TreeNode.Child(name: Array(name.utf8), type: type, inode: inode, placeholder: nil)
+    }
+    var top = TreeNode(attributes: Sample.attributes(.directory, inode: 256), parent: 256)
+    top.children = [
+      child("a", .directory, 257), child("b", .regular, 258), child("c", .regular, 258),
+      child("l", .symbolicLink, 259), child("p", .fifo, 260),
+    ]
+    var sub = TreeNode(attributes: Sample.attributes(.directory, inode: 257), parent: 256)
+    sub.children = [child("deep", .directory, 261)]
+    var file = TreeNode(attributes: Sample.attributes(.regular, inode: 258, size: 20_000, links: 2))
+    let place = StoreAddress(store: StoreID(rawValue: 0), offset: 8192)
+    file.add(FileExtent(offset: 0, length: 4096, source: .inline(heapOffset: 0)))
+    file.inline = [Array(repeating: 7, count: 4096)]
+    file.add(FileExtent(offset: 4096, length: 8192, source: .stored(place)))
+    file.checksums = [4096: [1, 2, 3, 4], 8192: [5, 6, 7, 8]]
+    file.add(FileExtent(offset: 16384, length: 4096, source: .unwritten))
+    file.extendedAttributes = [Array("user.a".utf8): [1], Array("user.b".utf8): []]
+    var link = TreeNode(attributes: Sample.attributes(.symbolicLink, inode: 259, size: 1))
+    link.target = Array("b".utf8)
+    let fifo = TreeNode(attributes: Sample.attributes(.fifo, inode: 260))
+    var deep = TreeNode(attributes: Sample.attributes(.directory, inode: 261), parent: 257)
+    var nested = child("nested", .directory, 2)
+    nested.placeholder = Sample.attributes(.directory, inode: 2)
+    deep.children = [nested]
+    return Surgery(try represent([top, sub, file, link, fifo, deep], top: 256))
+  }
+
+  /// A top directory whose only child comes before it, so that the child's record is
+  /// checked before the entry that leads to it.
+  private func childBeforeParent() throws -> Surgery {
+    let sub = TreeNode(attributes: Sample.attributes(.directory, inode: 5), parent: 6)
+    var top = TreeNode(attributes: Sample.attributes(.directory, inode: 6), parent: 6)
+    top.children = [TreeNode.Child(name: [0x61], type: .directory, inode: 5, placeholder: nil)]
+    return Surgery(try represent([sub, top], top: 6))
+  }
+
+  /// Breaks a sound representation, by default the sample, and expects a refusal with these words in it.
+  private func expect(
+    _ words: String, of sound: Surgery? = nil, location: SourceLocation = #_sourceLocation,
+    _ break: (inout Surgery) -> Void
+  ) throws {
+    var surgery = try sound ?? sample()
+    try surgery.check()
+    `break`(&surgery)
+    surgery.seal()
+    do {
+      try surgery.check()
+      Issue.record("it was accepted: \(words)", sourceLocation: location)
+    } catch {
+      #expect(error.description.contains(words), sourceLocation: location)
+    }
+  }
+
+  @Test func rulesOfNodes() throws {
+    try expect("node 2: its inode 257 is not in ascending order") {
+      $0.put(UInt64(257), in: .nodes, record: Node.file, at: Field.inode)
+    }
+    try expect("node 2: its link count is 0") {
+      $0.put(UInt32(0), in: .nodes, record: Node.file, at: Field.links)
+    }
+    try expect("node 0: its mode 30644 names no file type", of: try childBeforeParent()) {
+      $0.put(UInt32(0o30644), in: .nodes, record: 0, at: Field.mode)
+    }
+    try expect("node 2: its size") {
+      $0.put(UInt64.max, in: .nodes, record: Node.file, at: Field.size)
+    }
+    try expect("node 2: a time has 1000000000 nanoseconds") {
+      $0.put(UInt32(1_000_000_000), in: .nodes, record: Node.file, at: Field.accessedNanoseconds)
+    }
+    try expect("node 4: it has content") {
+      $0.put(UInt64(1), in: .nodes, record: Node.fifo, at: Field.count)
+    }
+    try expect("node 3: its target has 4096 bytes") {
+      $0.put(UInt64(4096), in: .nodes, record: Node.link, at: Field.count)
+    }
+    try expect("node 3: its target has 0 bytes") {
+      $0.put(UInt64(0), in: .nodes, record: Node.link, at: Field.count)
+    }
+    try expect("heap: 1 bytes at 18446744073709551615 are not inside it") {
+      $0.put(UInt64.max, in: .nodes, record: Node.link, at: Field.first)
+    }
+    try expect("node 6: it stands for a nested tree and is not an empty directory") {
+      $0.put(UInt64(1), in: .nodes, record: Node.nested, at: Field.count)
+    }
+  }
+
+  @Test func rulesOfTheTree() throws {
+    try expect("node 0: it is the top directory and has another parent") {
+      $0.put(UInt64(1), in: .nodes, record: Node.top, at: Field.parent)
+    }
+    try expect("node 0: its parent is no node of its tree", of: try childBeforeParent()) {
+      $0.put(UInt64(2), in: .nodes, record: 0, at: Field.parent)
+    }
+    try expect("node 0: it is as deep as the top directory", of: try childBeforeParent()) {
+      $0.put(UInt32(0), in: .nodes, record: 0, at: Field.depth)
+    }
+    try expect("node 2: it has a parent or a depth and is not a directory") {
+      $0.put(UInt64(0), in: .nodes, record: Node.file, at: Field.parent)
+    }
+    // A directory below its own child: each has an entry, and none leads to the top.
+    try expect("has another parent or depth") {
+      $0.put(UInt64(5), in: .nodes, record: Node.sub, at: Field.parent)
+      $0.put(UInt64(Node.sub), in: .entries, record: 6, at: 0)
+      $0.put(UInt64(Node.nested), in: .entries, record: 0, at: 0)
+    }
+    try expect("the directory that it leads to, node 5, has another parent or depth") {
+      $0.put(UInt32(3), in: .nodes, record: Node.deep, at: Field.depth)
+    }
+    try expect("entry 1 (\"b\"): it is the second entry for the directory 1") {
+      $0.put(UInt64(Node.sub), in: .entries, record: 1, at: 0)
+      $0.put(FileType.directory.rawValue, in: .entries, record: 1, at: 18)
+    }
+    try expect("node 1: no entry leads to this directory") {
+      $0.put(UInt64(Node.file), in: .entries, record: 0, at: 0)
+      $0.put(FileType.regular.rawValue, in: .entries, record: 0, at: 18)
+    }
+    try expect("root 0: its top directory is not one of its nodes") {
+      $0.put(UInt64(6), in: .roots, record: 0, at: 16)
+    }
+    try expect("root data: its top node is not a directory") {
+      $0.put(UInt64(Node.file), in: .roots, record: 0, at: 16)
+    }
+    try expect("section roots: there are nodes that no root has") {
+      $0.put(UInt64(0), in: .roots, record: 0, at: 32)
+    }
+  }
+
+  @Test func rulesOfEntries() throws {
+    try expect("entry 1 (\"b\"): its type is not that of node 2") {
+      $0.put(FileType.fifo.rawValue, in: .entries, record: 1, at: 18)
+    }
+    try expect("entry 1: its type 99 is not known") {
+      $0.put(UInt8(99), in: .entries, record: 1, at: 18)
+    }
+    try expect("entry 1: there is no node 7") {
+      $0.put(UInt64(7), in: .entries, record: 1, at: 0)
+    }
+    try expect("its name is empty") { $0.put(UInt16(0), in: .entries, record: 1, at: 16) }
+    try expect("its name has more than 255 bytes") {
+      $0.put(UInt64(0), in: .entries, record: 1, at: 8)
+      $0.put(UInt16(256), in: .entries, record: 1, at: 16)
+    }
+    for (name, words) in [
+      (".", "its name is . or .."), ("/", "its name has a NUL or a slash in it"),
+      ("\0", "its name has a NUL or a slash in it"), ("a", "its name is not in ascending order"),
+      ("c", "its name is not in ascending order"),
+    ] {
+      try expect(words) { surgery in
+        // The names of the top directory lie in the heap one after the other.
+        let name = Array(name.utf8)
+        surgery.put(name[0], at: surgery.offset(of: .heap) + 1)
+      }
+    }
+    try expect("node 1: its entries do not follow those before") {
+      $0.put(UInt64(4), in: .nodes, record: Node.sub, at: Field.first)
+    }
+    try expect("node 0: its entry records 0 + 8 leave the section") {
+      $0.put(UInt64(8), in: .nodes, record: Node.top, at: Field.count)
+    }
+  }
+
+  @Test func rulesOfExtents() throws {
+    try expect("extent 1 of node 2: it overlaps the one before it") {
+      $0.put(UInt64(4095), in: .extents, record: 1, at: 0)
+    }
+    try expect("extent 1: it is empty, too long, or of an unknown kind") {
+      $0.put(UInt64(0), in: .extents, record: 1, at: 8)
+    }
+    try expect("extent 1: it is empty, too long, or of an unknown kind") {
+      $0.put(UInt64.max - 4000, in: .extents, record: 1, at: 8)
+    }
+    try expect("extent 2: it is empty, too long, or of an unknown kind") {
+      $0.put(UInt8(9), in: .extents, record: 2, at: 36)
+    }
+    try expect("extent 2 of node 2: it ends too far out") {
+      $0.put(UInt64(Int64.max), in: .extents, record: 2, at: 8)
+    }
+    try expect("extent 1 of node 2: store 5 does not map all of it") {
+      $0.put(UInt32(5), in: .extents, record: 1, at: 32)
+    }
+    try expect("extent 1 of node 2: store 0 does not map all of it") {
+      $0.put(Sample.storeSize - 8191, in: .extents, record: 1, at: 16)
+    }
+    try expect("heap: 4096 bytes at 100000 are not inside it") {
+      $0.put(UInt64(100_000), in: .extents, record: 0, at: 16)
+    }
+    try expect("extent 1 of node 2: its checksums do not follow those before") {
+      $0.put(UInt64(4), in: .extents, record: 1, at: 24)
+    }
+    try expect("extent 1 of node 2: it has checksums and is not made of whole blocks") {
+      $0.put(UInt64(8191), in: .extents, record: 1, at: 8)
+    }
+    try expect("section checksums: 3 checksums at 0 are not inside it") {
+      $0.put(UInt64(12288), in: .extents, record: 1, at: 8)
+    }
+    try expect("extent 1 of node 2: it has checksums and its volume has none") {
+      $0.put(UInt16(0), in: .volumes, record: 0, at: 36)
+    }
+    try expect("section nodes: there are records that no node has") {
+      $0.put(Format.none, in: .extents, record: 1, at: 24)
+    }
+  }
+
+  @Test func rulesOfExtendedAttributes() throws {
+    try expect("extended attribute 1 of node 2: its name is not in ascending order") { surgery in
+      let name = surgery.offset(of: .extendedAttributes)
+      surgery.put(UInt64(0), at: name)
+      surgery.put(UInt64(0), at: name + 24)
+    }
+    try expect("extended attribute 0 of node 2: its name is empty") {
+      $0.put(UInt16(0), in: .extendedAttributes, record: 0, at: 20)
+    }
+    try expect("heap: 4294967295 bytes at") {
+      $0.put(UInt32.max, in: .extendedAttributes, record: 0, at: 16)
+    }
+    try expect("node 3: its extended attributes do not follow those before") {
+      $0.put(UInt64(0), in: .nodes, record: Node.link, at: Field.firstAttribute)
+    }
+    try expect("node 2: its extended attribute records 0 + 3 leave the section") {
+      $0.put(UInt32(3), in: .nodes, record: Node.file, at: Field.attributeCount)
+    }
+  }
+
+  @Test func rulesOfVolumes() throws {
+    try expect("volume 0: the extent of store 0 at 524288 points outside store 2") {
+      $0.put(Sample.mediumSize / 2 + 1, in: .stripeTargets, record: 3, at: 0)
+    }
+    try expect("volume 0: there is no store 9") {
+      $0.put(UInt32(9), in: .stripeTargets, record: 3, at: 8)
+    }
+    try expect("volume 0: the chain below store 0 loops or is too deep") {
+      $0.put(UInt32(0), in: .stripeTargets, record: 3, at: 8)
+    }
+    try expect("volume 0: two extents of store 0 overlap at 524287") {
+      $0.put(Sample.mediumSize / 2 - 1, in: .storeExtents, record: 1, at: 0)
+    }
+    try expect("store extent 0: it has too many targets") {
+      $0.put(UInt32(5000), in: .storeExtents, record: 0, at: 24)
+    }
+    try expect("store extent 1: the store extent at 524288 is malformed") {
+      $0.put(UInt64(0), in: .storeExtents, record: 1, at: 16)
+    }
+    try expect("store 1: its kind is not known") {
+      $0.put(UInt32(2), in: .stores, record: 1, at: 4)
+    }
+    try expect("volume 0: it has two stores 1") { $0.put(UInt32(1), in: .stores, record: 2, at: 0) }
+    try expect("which is not described") { $0.put(UInt64(0), in: .stores, record: 1, at: 16) }
+    try expect("volume 0: two media have the same identifier") { surgery in
+      surgery.put(UInt64(1).byteSwapped, in: .media, record: 1, at: 8)
+      surgery.put(UInt64(1).byteSwapped, in: .stores, record: 2, at: 16)
+    }
+    try expect("medium 0: a probe of it is out of range") {
+      $0.put(UInt32(0), in: .media, record: 0, at: 32)
+    }
+    try expect("medium 0: a probe of it is out of range") {
+      $0.put(UInt32(4090), in: .fragments, record: 1, at: 0)
+    }
+    try expect("does not have the bytes of its probe") {
+      $0.put(UInt32(7), in: .fragments, record: 1, at: 4)
+    }
+    try expect("volume 0: its checksum algorithm is not known") {
+      $0.put(UInt16(2), in: .volumes, record: 0, at: 36)
+    }
+    try expect("volume 0: its checksums cover blocks of 0 bytes") {
+      $0.put(UInt32(0), in: .volumes, record: 0, at: 32)
+    }
+    try expect("volume 0: its configuration ID is malformed") {
+      $0.put(UInt64(5), in: .volumes, record: 0, at: 64)
+    }
+    try expect("section volumes: there are stores or media that no volume has") {
+      $0.put(UInt64(1), in: .volumes, record: 0, at: 24)
+    }
+    try expect("image: a text of it is not inside the heap") {
+      $0.put(UInt64.max, in: .image, record: 0, at: 80)
+    }
+    try expect("root 0: there is no volume 1") { $0.put(UInt32(1), in: .roots, record: 0, at: 40) }
+  }
+
+  @Test func rulesOfSections() throws {
+    let table = HeaderRecord.size
+    try expect("section volumes: it overlaps what lies before it") {
+      $0.put(UInt64(64), at: table + SectionRecord.size + 8)
+    }
+    try expect("section volumes: it leaves the representation") {
+      $0.put(UInt64.max - 7, at: table + SectionRecord.size + 8)
+    }
+    try expect("section volumes: its length is not that of 2 records") {
+      $0.put(UInt64(2), at: table + SectionRecord.size + 24)
+    }
+    try expect("section volumes: its records have 44 bytes instead of 88") {
+      $0.put(UInt32(44), at: table + SectionRecord.size + 4)
+      $0.put(UInt64(2), at: table + SectionRecord.size + 24)
+    }
+    try expect("section heap: it is missing") {
+      $0.put(UInt32(77), at: table + 13 * SectionRecord.size)
+    }
+    try expect("section image: there are two of it") {
+      $0.put(UInt32(1), at: table + SectionRecord.size)
+    }
+    try expect("header: it names 65 sections") { $0.put(UInt32(65), at: 40) }
+    try expect("header: there was no format 0") { $0.put(UInt16(0), at: 8) }
+  }
+
+  @Test func bytesOutsideTheSectionsAreRefused() throws {
+    try expect("the last section: other bytes follow it") { surgery in
+      surgery = Surgery(surgery.bytes + Array(repeating: 0, count: 8))
+      surgery.put(UInt64(surgery.bytes.count), at: 32)
+    }
+    // One entry less: the last one lies between two sections.
+    try expect("section extents: other bytes lie before it") { surgery in
+      let entries = HeaderRecord.size + 9 * SectionRecord.size
+      surgery.put(UInt64(6), at: entries + 24)
+      surgery.put(UInt64(6 * EntryRecord.size), at: entries + 16)
+    }
+  }
+}
