@@ -35,6 +35,13 @@ struct KeyRanges: Equatable {
     return index < ranges.count && ranges[index].lowerBound < range.upperBound
   }
 
+  /// The parts of `range` that are in the set, in ascending order.
+  func intersections(with range: Range<FileKey>) -> [Range<FileKey>] {
+    ranges[firstIndex(endingAfter: range.lowerBound)...]
+      .prefix { $0.lowerBound < range.upperBound }
+      .map { $0.clamped(to: range) }
+  }
+
   mutating func insert(_ range: Range<FileKey>) {
     guard !range.isEmpty else { return }
     var merged = range

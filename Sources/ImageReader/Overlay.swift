@@ -33,8 +33,15 @@ struct Overlay {
     var position = portion.range.lowerBound
     func fill(upTo end: UInt64) {
       guard position < end else { return }
-      let gap = Portion(inode: portion.inode, range: position..<end)
-      result.append((gap.range, changed.intersects(gap.keys) ? .unknown : .base))
+      let gap = position..<end
+      for part in changed.intersections(with: Portion(inode: portion.inode, range: gap).keys) {
+        let unknown = part.offsets(ofInode: portion.inode, within: gap)
+        guard !unknown.isEmpty else { continue }
+        if position < unknown.lowerBound { result.append((position..<unknown.lowerBound, .base)) }
+        result.append((unknown, .unknown))
+        position = unknown.upperBound
+      }
+      if position < end { result.append((position..<end, .base)) }
       position = end
     }
     for run in runs[firstRun(endingAfter: keys.lowerBound)...] {

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <syslog.h>
+#include <unistd.h>
 
 // O_DIRECT of open(2); glibc defines it for _GNU_SOURCE only.
 static inline int32_t floe_o_direct(void) {
@@ -40,3 +41,7 @@ static inline int floe_file_system_type(int fd, int64_t *type) {
 static inline void floe_syslog(int priority, const char *message) {
   syslog(priority, "%s", message);
 }
+
+// environ(7), which Swift sees as a mutable global.
+extern char **environ;
+static inline char **floe_environment(void) { return environ; }

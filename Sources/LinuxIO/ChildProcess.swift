@@ -1,0 +1,42 @@
+import CLinuxIO
+import Glibc
+
+/// Starting programs. A process that has threads is not forked: posix_spawn(3).
+public enum ChildProcess {
+  /// Runs a program found on the PATH and returns its exit status; 127 when it
+  /// could not be started.
+  public static func run(_ program: String, _ arguments: [String]) -> Int32 {
+    guard let child = spawn(program, arguments, flags: 0, keeping: nil) else { return 127 }
+    return wait(for: child)
+  }
+
+  /// Waits for a child to end; a death by signal counts as 128 and the signal.
+  public static func wait(for child: Int32) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(child, &status, 0) < 0, errno == EINTR {}
+    let signal = status & 0x7F
+    return signal == 0 ? status >> 8 & 0xFF : 128 + signal
+  }
+
+  /// Starts a program.
+  ///
+  /// - Parameter keeping: a descriptor of ours that the child gets as number 3.
+  public static func spawn(
+    _ program: String, _ arguments: [String], flags: Int16, keeping descriptor: Int32?
+  ) -> Int32? {
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    posix_spawnattr_setflags(&attributes, flags)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    if let descriptor { posix_spawn_file_actions_adddup2(&actions, descriptor, 3) }
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+    defer { for word in words { free(word) } }
+    words.append(nil)
+    var child: pid_t = 0
+    let result = posix_spawnp(&child, program, &actions, &attributes, words, floe_environment())
+    return result == 0 ? child : nil
+  }
+}

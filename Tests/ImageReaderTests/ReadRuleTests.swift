@@ -1,0 +1,178 @@
+import FrozenImage
+import ImageReader
+import Testing
+
+/// One read at a time, step by step: what a read does when something is missing.
+@Suite struct ReadRuleTests {
+  private let volume = SimulatedVolume(blockCount: 4, placeCount: 4)
+
+  private func rule(_ change: (inout ReadRule.Limits) -> Void = { _ in }) throws -> ReadRule {
+    var limits = ReadRule.Limits()
+    change(&limits)
+    return ReadRule(
+      state: MappingState(
+        configurationID: volume.configurationID(of: 10), cursor: SimulatedVolume.bytes(of: 10)),
+      map: try volume.map, media: try volume.descriptions, limits: limits)
+  }
+
+  private func begin(_ rule: ReadRule, _ extents: [FileExtent]? = nil) -> PortionRead {
+    rule.begin(
+      Portion(inode: 1, range: 0..<4096),
+      content: PortionContent(extents: extents ?? [volume.extent(of: 0)], checksummed: []))
+  }
+
+  /// Takes a read to where its data was read and the check did not match.
+  private func fetchUnderANewWitness(_ rule: inout ReadRule, _ read: inout PortionRead) throws {
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.fetched(&read, .complete, now: 0)
+    guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.checked(found: volume.configurationID(of: 11), unreadable: [])
+  }
+
+  private struct Unexpected: Error {}
+
+  private func answer(
+    generation: UInt64 = 11, changes: MappingAnswer.Changes = .ranges([]),
+    behind: Set<MediumID> = []
+  ) -> MappingAnswer {
+    MappingAnswer(
+      state: MappingState(
+        configurationID: volume.configurationID(of: generation),
+        cursor: SimulatedVolume.bytes(of: generation)),
+      changes: changes, volume: nil, behind: behind, located: [])
+  }
+
+  @Test func holesNeedNoWitness() throws {
+    var rule = try rule()
+    var read = begin(rule, [])
+    guard case .fetch(let plan) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(plan.pieces.map(\.source) == [.zeros])
+    rule.fetched(&read, .complete, now: 0)
+    guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(rule.statistics.witnessChecks == 0)
+  }
+
+  @Test func anUnchangedWitnessAcceptsWithoutAQuestion() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.fetched(&read, .complete, now: 0)
+    guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.checked(found: volume.configurationID(of: 10), unreadable: [])
+    guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(rule.statistics.questions == 0)
+    #expect(rule.statistics.storageBytes == 4096)
+  }
+
+  @Test func anAnswerThatDoesNotNameThePortionAccepts() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.answered(.success(answer()), to: question, now: 0)
+    guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(rule.statistics.discardedReads == 0)
+  }
+
+  @Test func aMediumThatIsBehindProvesNothing() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
+    let behind: Set<MediumID> = [SimulatedVolume.media[0]]
+    rule.answered(.success(answer(behind: behind)), to: question, now: 0)
+    guard case .fetch(let plan) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(plan.pieces.map(\.source) == [.productionHost])
+    #expect(rule.statistics.discardedReads == 1)
+  }
+
+  @Test func withoutAnAnswerAReadFailsAfterTheTimeoutAndNotBefore() throws {
+    var rule = try rule { $0.remapTimeout = 1000 * $0.retryInterval }
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    var now: UInt64 = 0
+    var failure: ReadError?
+    while failure == nil, now < 2000 * rule.limits.retryInterval {
+      switch rule.next(&read, now: now) {
+      case .ask(let question):
+        rule.answered(.failure(.unreachable("no route")), to: question, now: now)
+      case .check: rule.checked(found: volume.configurationID(of: 11), unreadable: [])
+      case .pause(let until): now = until
+      case .failed(let error): failure = error
+      default: throw Unexpected()
+      }
+    }
+    #expect(now == 1000 * rule.limits.retryInterval)
+    guard case .unreadable(let reason)? = failure else { throw Unexpected() }
+    #expect(reason.contains("no route"))
+  }
+
+  @Test func aThawedImageFailsEveryLaterRead() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.answered(.failure(.thawed("gone")), to: question, now: 0)
+    guard case .failed(.thawed) = rule.next(&read, now: 0) else { throw Unexpected() }
+    var later = begin(rule)
+    guard case .failed(.thawed) = rule.next(&later, now: 0) else { throw Unexpected() }
+  }
+
+  @Test func damageUnderAValidMappingIsReadThroughTheProductionHost() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.fetched(&read, .damaged(.init(reason: "bad block", isMismatch: true)), now: 0)
+    guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.checked(found: volume.configurationID(of: 10), unreadable: [])
+    guard case .readThrough(let reason) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(reason == "bad block")
+    rule.readThrough(&read, failed: nil, now: 0)
+    guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(rule.statistics.checksumMismatches == 1)
+    #expect(rule.statistics.productionHostBytes == 4096)
+  }
+
+  @Test func aReadThatNeverFindsRestIsReadThroughTheProductionHost() throws {
+    var rule = try rule { $0.attempts = 3 }
+    var read = begin(rule)
+    for generation in 11..<40 as Range<UInt64> {
+      switch rule.next(&read, now: 0) {
+      case .fetch: rule.fetched(&read, .complete, now: 0)
+      case .check: rule.checked(found: volume.configurationID(of: generation), unreadable: [])
+      case .ask(let question):
+        rule.answered(
+          .success(answer(generation: generation, changes: .everything)), to: question, now: 0)
+      case .readThrough: return
+      default: throw Unexpected()
+      }
+    }
+    Issue.record("the read went on and on")
+  }
+
+  @Test func aMirrorWithoutChecksumsIsReadThroughTheProductionHost() throws {
+    let mirror = try StoreExtent(
+      offset: 0, length: 4096, columns: 1, copies: 2, stripeLength: 4096,
+      targets: [
+        StoreAddress(store: StoreID(rawValue: 1), offset: 0),
+        StoreAddress(store: StoreID(rawValue: 2), offset: 0),
+      ])
+    let map = try StoreMap(
+      stores: try volume.map.stores, extents: [StoreID(rawValue: 0): [mirror]])
+    var rule = ReadRule(
+      state: MappingState(configurationID: volume.configurationID(of: 10), cursor: []), map: map,
+      media: try volume.descriptions)
+    let extent = FileExtent(
+      offset: 0, length: 4096,
+      source: .stored(StoreAddress(store: StoreID(rawValue: 0), offset: 0)))
+    var read = begin(rule, [extent])
+    guard case .fetch(let plan) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(plan.pieces.map(\.source) == [.productionHost])
+
+    var checked = rule.begin(
+      Portion(inode: 1, range: 0..<4096),
+      content: PortionContent(extents: [extent], checksummed: [0..<4096]))
+    guard case .fetch(let checkedPlan) = rule.next(&checked, now: 0) else { throw Unexpected() }
+    #expect(checkedPlan.media == Set(SimulatedVolume.media))
+  }
+}
