@@ -118,8 +118,9 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "Providers", "floe",
+        "FrozenImage", "ImageReader", "LinuxIO", "Providers", "floe",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       exclude: ["manifest", "mover"],
       swiftSettings: rules),

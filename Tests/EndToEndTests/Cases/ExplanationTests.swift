@@ -22,7 +22,8 @@ extension EndToEnd {
         let read = try readFile(bytes)
         let file = try readFile("\(site.snapshot)/\(name)")
         #expect(!read.isEmpty)
-        #expect(read[...] == file[offset..<min(offset + read.count, file.count)], "\(text)")
+        let start = offset - offset % 4096
+        #expect(read[...] == file[start..<min(start + read.count, file.count)], "\(text)")
         #expect(text.contains(try backup.status().configuration_id), "\(text)")
       }
       try backup.unmount()

@@ -1,0 +1,53 @@
+import Testing
+
+extension EndToEnd {
+  /// Whether these tests could see a stale read at all.
+  @Suite("Witness")
+  struct Witness {
+    /// Reads the image's files until wrong bytes came or the mover has turned often.
+    private func wrongPieces(_ image: InProcessImage, _ mover: Mover) throws -> Int {
+      let files = try ["storage/no-checksums/fragmented", "storage/fragmented"].map {
+        (node: try image.node($0), bytes: try readFile("\(image.snapshot)/\($0)"))
+      }
+      let piece = 64 << 10
+      var wrong = 0
+      while wrong == 0, mover.turns(of: "balance") < 8 || mover.turns(of: "rewrite") < 12 {
+        for file in files {
+          for start in stride(from: 0, to: file.bytes.count, by: piece) {
+            let expected = file.bytes[start..<min(start + piece, file.bytes.count)]
+            let read = try image.read(file.node, at: start, count: expected.count)
+            if read[...] != expected { wrong += 1 }
+          }
+        }
+      }
+      return wrong
+    }
+
+    private func wrongPieces(checksWitness: Bool) throws -> (wrong: Int, remaps: UInt64) {
+      let scratch = try Scratch()
+      let volume = try Volume(.single, in: scratch, megabytes: 1024)
+      let source = "\(volume.mountpoint)/data"
+      try run("btrfs", ["subvolume", "create", source])
+      try Tree(source).buildSmall()
+      let image = try InProcessImage(volume, subvolume: source, checksWitness: checksWitness)
+      let mover = try Mover(volume)
+      let wrong = try wrongPieces(image, mover)
+      try mover.stop()
+      return (wrong, image.remaps)
+    }
+
+    @Test("With the witness check, the reader returns no wrong byte")
+    func checked() throws {
+      let result = try wrongPieces(checksWitness: true)
+      #expect(result.wrong == 0)
+      #expect(result.remaps > 0)
+    }
+
+    @Test("With the witness check switched off, the same reader returns wrong bytes")
+    func unchecked() throws {
+      let result = try wrongPieces(checksWitness: false)
+      #expect(result.wrong > 0)
+      #expect(result.remaps == 0)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import FrozenImage
+import ImageReader
+import LinuxIO
+import Logging
+import Providers
+import Synchronization
+import SystemPackage
+
+/// A medium whose witness always reads as it did at first: a reader of it believes
+/// that nothing ever moves. With it a reader's witness check is switched off.
+final class BlindMedium: Medium {
+  private let medium: any Medium
+  private let witness: Range<UInt64>
+  private let first: Mutex<[UInt8]>
+
+  var path: String { medium.path }
+  var size: UInt64 { medium.size }
+
+  init(_ medium: any Medium, witness probe: Probe) throws {
+    self.medium = medium
+    witness = probe.offset..<probe.offset + UInt64(probe.length)
+    var window = [UInt8](repeating: 0, count: probe.length)
+    try window.withUnsafeMutableBytes { try medium.read(into: $0, at: probe.offset) }
+    first = Mutex(window)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(MediumError) {
+    guard offset == witness.lowerBound, buffer.count == witness.count else {
+      return try medium.read(into: buffer, at: offset)
+    }
+    first.withLock { buffer.copyBytes(from: $0) }
+  }
+}
+
+/// An image that this process freezes and reads itself, with the modules that the
+/// program is made of, and no wire or mount between.
+struct InProcessImage {
+  let reader: BlockingReader
+  let snapshot: String
+
+  /// - Parameter checksWitness: whether the reader sees the media's witness as it is.
+  init(_ volume: Volume, subvolume: String, checksWitness: Bool) throws {
+    let id = UniqueIdentifier.random()
+    let frozen = try BtrfsFreezer(path: subvolume).freeze(as: id)
+    snapshot = frozen.snapshotPath
+    let file = FilePath("\(volume.scratch.path)/\(id)")
+    try BtrfsFreezer.describe(
+      frozen, as: id, name: "image", host: "here", source: subvolume,
+      scratch: FileScratch(writing: file), progress: { _ in })
+    let descriptor = try FileDescriptor.open(file, .readOnly)
+    // Only a file without a name is mapped: nobody else can change it then.
+    try run("rm", [file.string])
+    let representation = try Representation(MappedFile(descriptor: descriptor))
+    var options = BlockingReader.Options()
+    // Checksums would find most stale reads by themselves.
+    options.verifiesChecksums = false
+    let paths = Dictionary(uniqueKeysWithValues: volume.devices.map { ($0.medium, $0.loop) })
+    reader = try BlockingReader(
+      representation: representation, volume: representation.volumes[0],
+      media: MediaTable { description, _ in
+        let medium = try OpenMedium(path: paths[description.id.description] ?? "")
+        guard let witness = description.witness, !checksWitness else { return medium }
+        return try BlindMedium(medium, witness: witness)
+      },
+      source: BtrfsSource(frozen, representation: { representation }), options: options,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  /// Reads whose bytes turned out to lie elsewhere than last known.
+  var remaps: UInt64 { reader.status.statistics.remaps }
+
+  /// The node of a path.
+  func node(_ path: String) throws -> NodeIndex {
+    var node = reader.representation.roots[0].node
+    for name in path.split(separator: "/") {
+      let child = try Array(name.utf8).withUnsafeBytes {
+        try reader.representation.lookup($0, in: node)
+      }
+      guard let child else { throw HarnessError("the image has no \(path)") }
+      node = child
+    }
+    return node
+  }
+
+  /// Reads a piece of a file.
+  func read(_ node: NodeIndex, at offset: Int, count: Int) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let got = try bytes.withUnsafeMutableBytes {
+      try reader.read(node, at: UInt64(offset), into: $0)
+    }
+    return Array(bytes.prefix(got))
+  }
+}
