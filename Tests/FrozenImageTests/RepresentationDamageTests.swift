@@ -4,21 +4,22 @@ import Testing
 
 /// Damaged and hostile bytes: refused with a reason, never a trap, never another tree.
 @Suite struct RepresentationDamageTests {
-  /// A small tree that has one of everything.
+  /// The smallest of some trees that have one of everything.
   private func small() throws -> (tree: RandomTree, bytes: [UInt8]) {
-    for seed in 0..<10_000 {
-      let tree = RandomTree(count: 8, seed: UInt64(seed))
+    var smallest: (tree: RandomTree, bytes: [UInt8])?
+    for seed: UInt64 in 0..<400 {
+      let tree = RandomTree(count: 6, seed: seed)
       let types = Set(tree.nodes.map(\.attributes.type))
-      if types.isSuperset(of: [.directory, .regular, .symbolicLink]),
+      guard types.isSuperset(of: [.directory, .regular, .symbolicLink]),
         tree.nodes.contains(where: { !$0.checksums.isEmpty }),
         tree.nodes.contains(where: { !$0.inline.isEmpty }),
         tree.nodes.contains(where: { !$0.extendedAttributes.isEmpty }),
         tree.nodes.contains(where: { $0.children.contains { $0.placeholder != nil } })
-      {
-        return (tree, try represent(tree.nodes, top: tree.top))
-      }
+      else { continue }
+      let bytes = try represent(tree.nodes, top: tree.top)
+      if bytes.count < smallest?.bytes.count ?? .max { smallest = (tree, bytes) }
     }
-    throw RepresentationError.notARepresentation
+    return try #require(smallest)
   }
 
   @Test func everyChangedByteIsRefusedOrHarmless() throws {
@@ -29,7 +30,7 @@ import Testing
         var surgery = Surgery(bytes)
         surgery.flip(offset, bits)
         guard let opened = try? Representation(ArrayRegion(surgery.bytes)) else { continue }
-        opened.askEverything()
+        if bits == 0x80 { opened.askEverything() }
         guard (try? opened.check()) != nil else { continue }
         harmless += 1
         #expect(try opened.wholeTree() == tree.nodes, "byte \(offset), bits \(bits)")
@@ -56,7 +57,7 @@ import Testing
     var accepted = 0
     var refused = 0
     for offset in bytes.indices {
-      for bits: UInt8 in [0x01, 0x80, generator.bytes(1)[0] | 2] {
+      for bits: UInt8 in [0x01, generator.bytes(1)[0] | 2] {
         var surgery = Surgery(bytes)
         surgery.flip(offset, bits)
         surgery.seal()
@@ -65,7 +66,7 @@ import Testing
     }
     // Owners, times and the like may be anything; what holds the tree together may not.
     #expect(accepted > 0 && refused > 0)
-    for _ in 0..<5000 {
+    for _ in 0..<2000 {
       var surgery = Surgery(bytes)
       for _ in 0..<Int.random(in: 1...6, using: &generator) {
         let extremes: [UInt64] = [0, 1, .max, .max - 1, UInt64(Int64.max), 1 << 63, 1 << 32]

@@ -100,7 +100,7 @@ private struct FlatOracle {
   @Test func randomChainsAgreeWithTheOracle() throws {
     let seed = testSeed()
     var generator = SeededGenerator(seed: seed)
-    for round in 0..<300 {
+    for round in 0..<120 {
       let (oracle, top, size) = try randomChain(levels: round % 3 + 1, &generator)
       let map = try StoreMap(stores: oracle.stores, extents: oracle.extents)
       for _ in 0..<20 {

@@ -30,7 +30,7 @@ struct MapCoverage: Sendable {
 
   /// Whether every byte of a run is mapped.
   func covers(_ address: StoreAddress, length: UInt64) -> Bool {
-    guard let runs = runs[address.store] else { return false }
+    guard length > 0, let runs = runs[address.store] else { return length == 0 }
     let (end, overflow) = address.offset.addingReportingOverflow(length)
     guard !overflow else { return false }
     var low = 0
@@ -41,6 +41,15 @@ struct MapCoverage: Sendable {
     }
     return low < runs.count && runs[low].lowerBound <= address.offset
       && end <= runs[low].upperBound
+  }
+
+  /// Whether everything that another map maps is mapped.
+  func covers(_ other: MapCoverage) -> Bool {
+    other.runs.allSatisfy { store, runs in
+      runs.allSatisfy { run in
+        covers(StoreAddress(store: store, offset: run.lowerBound), length: run.count64)
+      }
+    }
   }
 
 }

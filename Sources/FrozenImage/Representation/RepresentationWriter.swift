@@ -59,11 +59,17 @@ public struct RepresentationWriter: ~Copyable {
   }
 
   /// Replaces the descriptions of the volumes, which may have grown while the tree was
-  /// walked. Whatever an extent that was added already lies in stays mapped.
+  /// walked.
   ///
-  /// - Throws: `RepresentationWriterError` when a description breaks a rule.
+  /// - Throws: `RepresentationWriterError` when a description breaks a rule, or when
+  ///   something is no longer mapped: an extent that was added already may lie there.
   public mutating func replaceVolumes(_ volumes: [VolumeDescription]) throws {
-    coverage = try Self.coverage(of: volumes)
+    let wider = try Self.coverage(of: volumes)
+    guard wider.covers(coverage) else {
+      throw RepresentationWriterError(
+        "image", "a part of its volume is no longer mapped")
+    }
+    coverage = wider
     self.volumes = volumes
   }
 

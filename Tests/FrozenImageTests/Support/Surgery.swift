@@ -45,10 +45,14 @@ struct Surgery {
       let length: UInt64 = load(entry + 16)
       let (end, overflow) = start.addingReportingOverflow(length)
       guard !overflow, end <= UInt64(bytes.count) else { continue }
-      put(CRC32C.checksum(Array(bytes[Int(start)..<Int(end)])), at: entry + 32)
+      put(checksum(Int(start)..<Int(end)), at: entry + 32)
     }
-    put(CRC32C.checksum(Array(bytes[table])), at: 44)
-    put(CRC32C.checksum(Array(bytes[..<60])), at: 60)
+    put(checksum(table), at: 44)
+    put(checksum(0..<60), at: 60)
+  }
+
+  private func checksum(_ range: Range<Int>) -> UInt32 {
+    bytes.lend { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[range])) }
   }
 
   /// Opens and checks what came of it.
