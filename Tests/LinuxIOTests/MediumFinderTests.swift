@@ -1,0 +1,83 @@
+import FrozenImage
+import ImageReader
+import LinuxIO
+import Testing
+
+@Suite struct MediumFinderTests {
+  /// A medium whose first 16 bytes are its identity, and the next 8 its witness.
+  private func description(of file: RandomFile, size: UInt64 = 1 << 20) throws -> MediumDescription
+  {
+    let identity = try #require(
+      Probe(offset: 0, length: 512, fragments: [.init(offset: 0, length: 16)]))
+    let witness = try #require(
+      Probe(offset: 0, length: 512, fragments: [.init(offset: 16, length: 8)]))
+    return MediumDescription(
+      id: MediumID(rawValue: try #require(UniqueIdentifier(bytes: file.bytes[..<16]))),
+      label: "devid 7", size: size, path: "", hardwareID: "", identity: identity,
+      identityBytes: Array(file.bytes[..<16]), witness: witness)
+  }
+
+  @Test func takesANamedMediumByIdentifierLabelOrNumber() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let description = try description(of: file)
+    for name in [description.id.description, "devid 7", "7"] {
+      let finder = MediumFinder(named: [name: file.path])
+      try finder.checkNames(against: [description])
+      #expect(try finder.find(description, witness: nil).path == file.path)
+    }
+  }
+
+  @Test func refusesAnotherMediumByName() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let other = try RandomFile(count: 1 << 20)
+    let error = #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: ["7": other.path]).find(description(of: file), witness: nil)
+    }
+    #expect(error?.description.contains(other.path) == true)
+    #expect(error?.description.contains("does not carry the identity of devid 7") == true)
+  }
+
+  @Test func refusesAMediumThatIsTooSmall() throws {
+    let file = try RandomFile(count: 1 << 20)
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: ["7": file.path])
+        .find(description(of: file, size: 1 << 21), witness: nil)
+    }
+  }
+
+  @Test func refusesANameThatTheImageDoesNotHave() throws {
+    let file = try RandomFile(count: 1 << 20)
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: ["8": file.path]).checkNames(against: [description(of: file)])
+    }
+  }
+
+  @Test(.enabled(if: Privilege.loopDevices))
+  func findsAMediumAmongTheBlockDevices() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let finder = MediumFinder(named: [:])
+    let description = try description(of: file)
+    #expect(throws: MediumFinder.Failure.self) { try finder.find(description, witness: nil) }
+    let device = try LoopDevice(over: file.path)
+    #expect(try finder.find(description, witness: nil).path == device.path)
+  }
+
+  /// A clone carries the same identity: nobody but the user can tell which is right,
+  /// unless the witness of one is out of step.
+  @Test(.enabled(if: Privilege.loopDevices))
+  func refusesTwoThatMatchUnlessTheWitnessTellsThemApart() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let clone = try RandomFile(count: 1 << 20)
+    try clone.write(Array(file.bytes[..<24]), at: 0)
+    let devices = [try LoopDevice(over: file.path), try LoopDevice(over: clone.path)]
+    let description = try description(of: file)
+    let finder = MediumFinder(named: [:])
+    let witness = Array(file.bytes[16..<24])
+    let error = #expect(throws: MediumFinder.Failure.self) {
+      try finder.find(description, witness: witness)
+    }
+    for device in devices { #expect(error?.description.contains(device.path) == true) }
+    try clone.write([UInt8](repeating: 0, count: 8), at: 16)
+    #expect(try finder.find(description, witness: witness).path == devices[0].path)
+  }
+}
