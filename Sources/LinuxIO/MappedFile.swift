@@ -43,7 +43,8 @@ public final class MappedFile: ByteRegion {
   private static func isSealed(_ descriptor: FileDescriptor) -> Bool {
     // linux/fcntl.h; a file that cannot be sealed gives EINVAL.
     let getSeals: Int32 = 1024 + 10
-    let needed: Int32 = 0x2 /* F_SEAL_SHRINK */ | 0x8 /* F_SEAL_WRITE */
+    // F_SEAL_SHRINK and F_SEAL_WRITE.
+    let needed: Int32 = 0x2 | 0x8
     let seals = fcntl(descriptor.rawValue, getSeals)
     return seals >= 0 && seals & needed == needed
   }
