@@ -73,6 +73,7 @@ let package = Package(
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -92,7 +93,8 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "Providers",
+        "CLinuxIO", "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
+        "Providers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -103,14 +105,23 @@ let package = Package(
     .testTarget(
       name: "ImageReaderTests", dependencies: ["FrozenImage", "ImageReader"], swiftSettings: rules),
     .testTarget(
-      name: "LinuxIOTests", dependencies: ["FrozenImage", "ImageReader", "LinuxIO"],
+      name: "LinuxIOTests",
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: rules),
     .testTarget(
       name: "ProvidersTests",
       dependencies: ["FrozenImage", "ImageReader", "LinuxIO", "Providers"], swiftSettings: rules),
     .testTarget(
       name: "ImageServiceTests",
-      dependencies: ["FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO"],
+      dependencies: [
+        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: rules),
     .testTarget(
       name: "FrozenFSTests",

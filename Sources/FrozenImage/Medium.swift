@@ -40,7 +40,7 @@ public struct Probe: Hashable, Sendable {
   public let fragments: [Fragment]
 
   /// Most bytes that a probe's window may have.
-  public static let maximumLength = 65536
+  public static let maximumLength = 32768
 
   /// `nil` when the window or a fragment is out of range.
   public init?(offset: UInt64, length: Int, fragments: [Fragment]) {

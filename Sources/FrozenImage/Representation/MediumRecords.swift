@@ -63,7 +63,7 @@ struct MediumRecord: Record {
 extension MediumRecord.ProbeFields {
   init(_ probe: Probe) {
     offset = probe.offset
-    // A window has at most 65,536 bytes, so no more fragments either.
+    // A window has at most 32,768 bytes, so no more fragments either.
     length = UInt32(probe.length)
     fragmentCount = UInt32(probe.fragments.count)
   }
