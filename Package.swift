@@ -123,9 +123,14 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
+    .systemLibrary(name: "CMountCalls", path: "Tests/CMountCalls"),
     .testTarget(
       name: "FrozenFSTests",
-      dependencies: ["FrozenFS", "FrozenImage", "ImageReader", "LinuxIO"], swiftSettings: rules),
+      dependencies: [
+        "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [

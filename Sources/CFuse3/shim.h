@@ -6,7 +6,6 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
-#include <linux/fs.h>       // SEEK_DATA, SEEK_HOLE
 #include <mntent.h>         // getmntent_r
 #include <sys/eventfd.h>    // eventfd
 #include <sys/sysmacros.h>  // gnu_dev_makedev

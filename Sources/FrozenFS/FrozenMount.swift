@@ -52,6 +52,14 @@ public final class FrozenMount {
     self.session = session
   }
 
+  /// Looks whether an image can be mounted at a path, without mounting anything.
+  ///
+  /// - Throws: `MountError` when not.
+  public static func checkMountpoint(_ path: String) throws(MountError) {
+    _ = try Mountpoint(path)
+    try Mountpoint.checkPrerequisites()
+  }
+
   deinit {
     fuse_session_unmount(session)
     fuse_session_destroy(session)

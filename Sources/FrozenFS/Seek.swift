@@ -3,6 +3,10 @@ import FrozenImage
 import Glibc
 import SystemPackage
 
+/// Values of lseek(2)'s `whence` (linux/fs.h) that Swift's Glibc module leaves out.
+private let seekData: Int32 = 3
+private let seekHole: Int32 = 4
+
 extension FrozenFileSystem {
   /// Answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself.
   ///
@@ -14,11 +18,11 @@ extension FrozenFileSystem {
     do throws(Errno) {
       let found = try metadata { () throws(RepresentationError) -> UInt64? in
         switch whence {
-        case SEEK_DATA: try tree.nextData(of: node, from: start)
+        case seekData: try tree.nextData(of: node, from: start)
         default: try tree.nextHole(of: node, from: start)
         }
       }
-      guard whence == SEEK_DATA || whence == SEEK_HOLE else {
+      guard whence == seekData || whence == seekHole else {
         return reply.failure(.invalidArgument)
       }
       guard let found, let position = off_t(exactly: found) else {

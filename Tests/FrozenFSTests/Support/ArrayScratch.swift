@@ -1,0 +1,52 @@
+import FrozenImage
+import Synchronization
+
+/// A representation's scratch space in memory.
+final class ArrayScratch: RepresentationScratch {
+  private var sections = [[UInt8]](repeating: [], count: ScratchSection.allCases.count)
+  private(set) var result: [UInt8] = []
+
+  func append(_ bytes: UnsafeRawBufferPointer, to section: ScratchSection) {
+    sections[section.rawValue].append(contentsOf: bytes)
+  }
+
+  func read(
+    _ section: ScratchSection, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ScratchError) {
+    let bytes = sections[section.rawValue].dropFirst(Int(offset)).prefix(buffer.count)
+    guard bytes.count == buffer.count else {
+      throw ScratchError("\(buffer.count) bytes at \(offset) of \(section) were not appended")
+    }
+    buffer.copyBytes(from: bytes)
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) {
+    let end = Int(offset) + bytes.count
+    if end > result.count { result += Array(repeating: 0, count: end - result.count) }
+    result.replaceSubrange(Int(offset)..<end, with: bytes)
+  }
+
+  func commit() {}
+}
+
+/// Bytes in memory as a region.
+final class ArrayRegion: ByteRegion {
+  nonisolated(unsafe) private let buffer: UnsafeMutableRawBufferPointer
+
+  init(_ bytes: [UInt8]) {
+    buffer = .allocate(byteCount: bytes.count, alignment: 16)
+    buffer.copyBytes(from: bytes)
+  }
+
+  deinit { buffer.deallocate() }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(buffer) }
+}
+
+/// Counts from any thread.
+final class Counter: Sendable {
+  private let value = Atomic(0)
+
+  func add() { value.add(1, ordering: .relaxed) }
+  var count: Int { value.load(ordering: .sequentiallyConsistent) }
+}
