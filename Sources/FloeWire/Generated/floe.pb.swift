@@ -18,8 +18,9 @@
 ///   NOT_FOUND            the service has no such image
 ///   FAILED_PRECONDITION  the image is thawed: no answer will ever come
 ///                        (Hello: the two ends have no protocol version in common)
-///   RESOURCE_EXHAUSTED   too many requests or sessions at once, or an answer over a limit
-///   UNAVAILABLE          the service stops, or cannot be reached: ask again later
+///   RESOURCE_EXHAUSTED   the image has too many sessions
+///   UNAVAILABLE          the service stops, has too many requests at once, or cannot be
+///                        reached: ask again later
 ///   INTERNAL             the production host cannot answer this
 /// A status that the service itself chose carries the trailer `floe-failure: 1`, so that
 /// it is told apart from one that a library or a proxy made up on the way.

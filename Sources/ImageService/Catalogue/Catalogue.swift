@@ -1,0 +1,170 @@
+public import FrozenImage
+import Glibc
+public import SystemPackage
+
+/// The images of a production host, in its state directory:
+///
+/// ```
+/// images/<uuid>/image.json              the record
+/// images/<uuid>/representation.floe     the logical representation
+/// images/<uuid>/sessions/<uuid>.json    one for each mount on a backup host
+/// ```
+///
+/// Several processes use it at once. Who changes which images there are, or which
+/// sessions, holds a lock on the state directory; who freezes an image holds one on
+/// the image's directory, so that an image that is half frozen and locked by nobody
+/// is known to be an orphan. A directory of an image appears and vanishes by one
+/// rename; names that begin with a dot are leftovers of a crash in between.
+public struct Catalogue: Sendable {
+  /// Where the state directory is unless said otherwise.
+  public static let defaultDirectory: FilePath = "/var/lib/floe"
+  /// Seconds after which a session that nobody keeps is over.
+  public static let sessionLifetime: Int64 = 60
+  /// Most sessions of an image at once.
+  public static let maximumSessions = 256
+
+  /// The state directory.
+  public let directory: FilePath
+  let files: StateFiles
+  let now: @Sendable () -> Timestamp
+
+  /// - Parameter now: the time of day, against which sessions expire.
+  public init(
+    directory: FilePath = defaultDirectory,
+    now: @escaping @Sendable () -> Timestamp = { Self.timeOfDay() }
+  ) {
+    self.directory = directory
+    self.now = now
+    files = StateFiles(root: directory)
+  }
+
+  /// The time of day (clock_gettime(2), CLOCK_REALTIME).
+  public static func timeOfDay() -> Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+  }
+
+  /// Makes the state directory when it is missing.
+  public func create() throws(CatalogueError) {
+    try files.makeDirectory(images)
+  }
+
+  var images: FilePath { directory.appending("images") }
+
+  func directory(of image: UniqueIdentifier) -> FilePath { images.appending(image.description) }
+
+  func recordPath(of image: UniqueIdentifier) -> FilePath {
+    directory(of: image).appending("image.json")
+  }
+
+  /// Where an image's representation is.
+  public func representationPath(of image: UniqueIdentifier) -> FilePath {
+    directory(of: image).appending("representation.floe")
+  }
+}
+
+/// An image as the catalogue finds it.
+public struct ImageEntry: Hashable, Sendable {
+  public enum State: Hashable, Sendable {
+    case frozen
+    /// A floe freezes it right now.
+    case beingFrozen
+    /// Freezing it stopped half-way: there may be a snapshot that only `thaw` removes.
+    case orphan
+    /// Its record cannot be read.
+    case damaged(String)
+  }
+
+  public let id: UniqueIdentifier
+  /// `nil` when it is damaged.
+  public let record: ImageRecord?
+  public let state: State
+  /// The mounts on backup hosts that are alive.
+  public let sessions: [SessionRecord]
+
+  /// What to call it: its name, or its UUID when the record is damaged.
+  public var label: String { record?.name ?? id.description }
+}
+
+extension Catalogue {
+  /// Every image, orphans and damaged ones too, in ascending order of identifiers.
+  public func entries() throws(CatalogueError) -> [ImageEntry] {
+    var entries: [ImageEntry] = []
+    for name in try files.names(in: images) {
+      guard let id = UniqueIdentifier(name), let entry = try entry(for: id) else { continue }
+      entries.append(entry)
+    }
+    return entries
+  }
+
+  /// The image of a name or a UUID.
+  ///
+  /// - Throws: `CatalogueError.unknownImage` when there is none.
+  public func entry(named reference: String) throws(CatalogueError) -> ImageEntry {
+    if let id = UniqueIdentifier(reference) {
+      if let entry = try entry(for: id) { return entry }
+    } else if let entry = try entries().first(where: { $0.record?.name == reference }) {
+      return entry
+    }
+    throw .unknownImage(reference, stateDirectory: directory.string)
+  }
+
+  /// The record of an image that is frozen completely.
+  ///
+  /// - Throws: `CatalogueError.unknownImage`, `.incomplete` or `.damaged`.
+  public func frozenRecord(of image: UniqueIdentifier) throws(CatalogueError) -> ImageRecord {
+    guard let record = try record(of: image) else {
+      throw .unknownImage(image.description, stateDirectory: directory.string)
+    }
+    guard record.phase == .frozen else { throw .incomplete(image: record.name) }
+    return record
+  }
+
+  /// `nil` when there is no such image.
+  func record(of image: UniqueIdentifier) throws(CatalogueError) -> ImageRecord? {
+    let record = try files.read(ImageRecord.self, from: recordPath(of: image))
+    if let record, record.id != image {
+      throw .damaged(image: image.description, reason: "it is the record of \(record.id)")
+    }
+    return record
+  }
+
+  /// `nil` when there is no such image (any more).
+  private func entry(for image: UniqueIdentifier) throws(CatalogueError) -> ImageEntry? {
+    var record: ImageRecord?
+    let isOrphan: Bool
+    do throws(CatalogueError) {
+      record = try self.record(of: image)
+      isOrphan = if record?.phase == .freezing { try !isLocked(image) } else { false }
+      // Whoever held the lock may have finished in between: only what is written once
+      // nobody holds it tells.
+      if isOrphan { record = try self.record(of: image) }
+    } catch .damaged(_, let reason) {
+      return ImageEntry(
+        id: image, record: nil, state: .damaged(reason), sessions: try sessions(of: image))
+    }
+    let state: ImageEntry.State
+    switch record?.phase {
+    case .frozen?: state = .frozen
+    case .freezing?: state = isOrphan ? .orphan : .beingFrozen
+    case nil:
+      guard access(directory(of: image).string, F_OK) == 0 else { return nil }
+      state = .damaged("image.json is missing")
+    }
+    return ImageEntry(id: image, record: record, state: state, sessions: try sessions(of: image))
+  }
+
+  /// Whether a process freezes the image right now.
+  func isLocked(_ image: UniqueIdentifier) throws(CatalogueError) -> Bool {
+    do throws(CatalogueError) {
+      guard let probe = try files.lock(directory(of: image), shared: true, waiting: false) else {
+        return true
+      }
+      try? probe.close()
+      return false
+    } catch .failed(_, _, .noSuchFileOrDirectory) {
+      return false
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// The files of a state directory, written so that a crash leaves the old content
+/// or the new one: temporary file, fsync(2), rename(2), fsync of the directory.
+struct StateFiles: Sendable {
+  /// The state directory.
+  let root: FilePath
+
+  /// The largest record that is read, in bytes.
+  private static let maximumRecordLength = 1 << 20
+
+  private func failure(_ operation: String, _ path: FilePath) -> CatalogueError {
+    .system(Errno(rawValue: errno), operation, path, in: root)
+  }
+
+  /// Runs a body of swift-system calls, and says what failed and where.
+  private func attempt<Result>(
+    _ operation: String, _ path: FilePath, _ body: () throws -> Result
+  ) throws(CatalogueError) -> Result {
+    do { return try body() } catch let reason as Errno {
+      throw .system(reason, operation, path, in: root)
+    } catch {
+      throw .damaged(image: path.string, reason: "\(error)")
+    }
+  }
+
+  // MARK: - Records
+
+  /// Puts a record in the place of what was at `path`.
+  func write(_ record: some Encodable, to path: FilePath) throws(CatalogueError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let temporary = FilePath(path.string + ".new")
+    do throws(CatalogueError) {
+      try attempt("write", temporary) {
+        let bytes = [UInt8](try encoder.encode(record))
+        let file = try FileDescriptor.open(
+          temporary, .writeOnly, options: [.create, .truncate, .closeOnExec],
+          permissions: .ownerReadWrite)
+        try file.closeAfter {
+          _ = try file.writeAll(bytes)
+          guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+        }
+      }
+      guard rename(temporary.string, path.string) == 0 else { throw failure("write", path) }
+    } catch {
+      unlink(temporary.string)
+      throw error
+    }
+    try synchronize(path.removingLastComponent())
+  }
+
+  /// Reads a record; `nil` when there is no such file.
+  ///
+  /// - Throws: `CatalogueError.damaged` when the bytes are no such record.
+  func read<Record: Decodable>(
+    _ type: Record.Type, from path: FilePath
+  ) throws(CatalogueError) -> Record? {
+    do throws(CatalogueError) {
+      let bytes = try attempt("read", path) {
+        let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+        return try file.closeAfter {
+          var bytes: [UInt8] = []
+          var chunk = [UInt8](repeating: 0, count: 4096)
+          while bytes.count <= Self.maximumRecordLength {
+            let count = try chunk.withUnsafeMutableBytes { try file.read(into: $0) }
+            if count == 0 { break }
+            bytes += chunk.prefix(count)
+          }
+          return bytes
+        }
+      }
+      guard bytes.count <= Self.maximumRecordLength else {
+        throw .damaged(image: path.string, reason: "it is too large")
+      }
+      do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
+        throw CatalogueError.damaged(image: path.string, reason: Self.reason(error))
+      }
+    } catch .failed(_, _, .noSuchFileOrDirectory) {
+      return nil
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    switch error as? DecodingError {
+    case .dataCorrupted(let context)?: context.debugDescription
+    case .keyNotFound(let key, _)?: "“\(key.stringValue)” is missing"
+    case .typeMismatch(_, let context)?, .valueNotFound(_, let context)?:
+      "“\(context.codingPath.map(\.stringValue).joined(separator: "."))” has the wrong type"
+    default: "it is not JSON"
+    }
+  }
+
+  // MARK: - Directories
+
+  /// Makes a directory, for its owner only; parents of the state directory as needed.
+  func makeDirectory(_ path: FilePath) throws(CatalogueError) {
+    if mkdir(path.string, 0o700) == 0 || errno == EEXIST { return }
+    guard errno == ENOENT, path.components.count > 1 else { throw failure("make", path) }
+    try makeDirectory(path.removingLastComponent())
+    guard mkdir(path.string, 0o700) == 0 || errno == EEXIST else { throw failure("make", path) }
+  }
+
+  /// The names in a directory in ascending order; none when there is no directory.
+  func names(in path: FilePath) throws(CatalogueError) -> [String] {
+    guard let directory = opendir(path.string) else {
+      if errno == ENOENT { return [] }
+      throw failure("list", path)
+    }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(directory) else { break }
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    if errno != 0 { throw failure("list", path) }
+    return names.sorted()
+  }
+
+  /// Removes a file or a directory with all that it holds; none there is no error.
+  func remove(_ path: FilePath) throws(CatalogueError) {
+    if unlink(path.string) == 0 || errno == ENOENT { return }
+    guard errno == EISDIR else { throw failure("remove", path) }
+    for name in try names(in: path) { try remove(path.appending(name)) }
+    if rmdir(path.string) != 0, errno != ENOENT { throw failure("remove", path) }
+  }
+
+  /// Moves a directory, for good when this returns.
+  func move(_ path: FilePath, to target: FilePath) throws(CatalogueError) {
+    guard rename(path.string, target.string) == 0 else { throw failure("move", path) }
+    try synchronize(target.removingLastComponent())
+  }
+
+  /// Makes what happened in a directory durable.
+  func synchronize(_ directory: FilePath) throws(CatalogueError) {
+    try attempt("synchronise", directory) {
+      let file = try FileDescriptor.open(directory, .readOnly, options: [.directory, .closeOnExec])
+      try file.closeAfter {
+        guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+      }
+    }
+  }
+
+  // MARK: - Locks
+
+  /// Locks a directory (flock(2)) until the returned descriptor is closed; `nil` when
+  /// `waiting` is false and somebody else holds it.
+  func lock(
+    _ directory: FilePath, shared: Bool = false, waiting: Bool = true
+  ) throws(CatalogueError) -> FileDescriptor? {
+    try attempt("lock", directory) {
+      let file = try FileDescriptor.open(directory, .readOnly, options: [.directory, .closeOnExec])
+      while flock(file.rawValue, (shared ? LOCK_SH : LOCK_EX) | (waiting ? 0 : LOCK_NB)) != 0 {
+        let reason = Errno(rawValue: errno)
+        if reason == .interrupted { continue }
+        try file.close()
+        if reason == .wouldBlock { return nil }
+        throw reason
+      }
+      return file
+    }
+  }
+
+  /// Runs a body while this process alone changes the catalogue.
+  func withStateLock<Result>(_ body: () throws -> Result) throws -> Result {
+    let held = try lock(root)
+    defer { try? held?.close() }
+    return try body()
+  }
+}

@@ -1,0 +1,143 @@
+import Crypto
+import FloeWire
+import FoundationEssentials
+import FrozenImage
+import GRPCCore
+import Glibc
+import LinuxIO
+import SwiftProtobuf
+import SystemPackage
+
+/// One fetch of a representation: attempts that each go on where the one before stopped.
+struct RepresentationFetch {
+  /// An attempt that takes longer is broken off and resumed, so that a line that went
+  /// silent is noticed.
+  private static let attemptTimeout = Duration.seconds(60)
+  /// Microseconds between an attempt that brought nothing and the next.
+  private static let pause: UInt32 = 200_000
+
+  private let image: RemoteImage
+  private let file: FetchedFile
+
+  init(of image: RemoteImage, into directory: FilePath) throws(ServiceError) {
+    self.image = image
+    file = try FetchedFile(in: directory)
+  }
+
+  func run() throws(ServiceError) -> FileDescriptor {
+    // Writing blocks, so it has a thread of its own.
+    let pool = BlockingPool(threads: 1, maximumWaiting: 16)
+    defer { pool.stop() }
+    var giveUp = MonotonicClock.now() &+ image.timeouts.stalledFetch.nanoseconds
+    while true {
+      let before = file.length
+      do throws(ServiceError) {
+        try attempt(pool)
+        return try file.finish()
+      } catch .unreachable(let endpoint, let reason) {
+        if file.length > before {
+          giveUp = MonotonicClock.now() &+ image.timeouts.stalledFetch.nanoseconds
+        } else if MonotonicClock.now() >= giveUp {
+          throw .unreachable(endpoint, reason: reason)
+        } else {
+          usleep(Self.pause)
+        }
+      }
+    }
+  }
+
+  private func attempt(_ pool: BlockingPool) throws(ServiceError) {
+    let file = file
+    let request = Floe_V1_FetchRepresentationRequest.with {
+      $0.image = image.summary.id.wire
+      $0.offset = file.length
+    }
+    try image.connection.call(timeout: Self.attemptTimeout) { calls, options in
+      try await calls.fetchRepresentation(request, options: options) { response in
+        for try await chunk in response.messages {
+          try await pool.run { try file.take(chunk) }
+        }
+      }
+    }
+  }
+}
+
+/// The representation as far as it came, in a file without a name.
+private final class FetchedFile: @unchecked Sendable {
+  // Unchecked: an attempt's writes follow one another, and the thread that runs the
+  // attempts looks only between two of them. The lock makes an attempt that was given
+  // up harmless.
+  private let lock = Monitor(())
+  private let descriptor: FileDescriptor
+  private let directory: FilePath
+  private var isHandedOver = false
+  private var header: Floe_V1_RepresentationHeader?
+  private var written: UInt64 = 0
+  private var hash = SHA256()
+
+  init(in directory: FilePath) throws(ServiceError) {
+    self.directory = directory
+    let name = directory.appending(".floe-\(UniqueIdentifier.random())").string
+    let opened = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
+    guard opened >= 0, unlink(name) == 0 else {
+      throw .cannotKeep("no file can be made in \(directory): \(Errno(rawValue: errno))")
+    }
+    descriptor = FileDescriptor(rawValue: opened)
+  }
+
+  deinit {
+    if !isHandedOver { Glibc.close(descriptor.rawValue) }
+  }
+
+  /// Bytes that came and were written.
+  var length: UInt64 { lock.withLock { _ in written } }
+
+  func take(_ chunk: Floe_V1_RepresentationChunk) throws {
+    try lock.withLock { _ in Result { try write(chunk) } }.get()
+  }
+
+  private func write(_ chunk: Floe_V1_RepresentationChunk) throws {
+    guard !isHandedOver else { return }
+    if chunk.hasHeader {
+      if let header, header != chunk.header {
+        throw ServiceError.corrupt("the representation changed while it was fetched")
+      }
+      guard chunk.header.sha256.count == 32, Int64(exactly: chunk.header.length) != nil else {
+        throw ServiceError.corrupt("the representation's header makes no sense")
+      }
+      header = chunk.header
+    }
+    guard !chunk.data.isEmpty else { return }
+    guard let header, chunk.offset == written,
+      UInt64(chunk.data.count) <= header.length - written
+    else {
+      throw ServiceError.corrupt(
+        "a chunk of the representation at \(chunk.offset) came where \(written) was expected")
+    }
+    do {
+      try chunk.data.withUnsafeBytes { bytes in
+        _ = try descriptor.writeAll(toAbsoluteOffset: Int64(written), bytes)
+      }
+    } catch {
+      throw ServiceError.cannotKeep("\(directory): \(error)")
+    }
+    hash.update(data: chunk.data)
+    written += UInt64(chunk.data.count)
+  }
+
+  /// The file, once every byte came and the digest is right.
+  func finish() throws(ServiceError) -> FileDescriptor {
+    try lock.withLock { _ in Result { () throws(ServiceError) in try check() } }.get()
+  }
+
+  private func check() throws(ServiceError) -> FileDescriptor {
+    guard let header, written == header.length else {
+      throw .corrupt("the representation ends after \(written) bytes")
+    }
+    guard Data(hash.finalize()) == header.sha256 else {
+      throw .corrupt("the representation's SHA-256 is not the one that the service told")
+    }
+    isHandedOver = true
+    return descriptor
+  }
+}

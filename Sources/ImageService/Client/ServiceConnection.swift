@@ -1,0 +1,184 @@
+import FloeWire
+import FoundationEssentials
+public import FrozenImage
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import LinuxIO
+import SwiftProtobuf
+
+/// A backup host's line to a service. It connects again by itself when the service comes
+/// back, also under a new Unix socket of the same name.
+///
+/// Calls block the thread that makes them, which must not be one of Swift's cooperative
+/// pool; they run as tasks there.
+public final class ServiceConnection: Sendable {
+  typealias Transport = HTTP2ClientTransport.Posix
+  typealias Calls = Floe_V1_ImageService.Client<Transport>
+
+  /// Nanoseconds that a call may take over its deadline, before the waiting thread gives up.
+  private static let slack: UInt64 = 5_000_000_000
+
+  public let endpoint: Endpoint
+  private let client: GRPCClient<Transport>
+  private let running: Task<Void, any Error>
+
+  private init(to endpoint: Endpoint) throws(ServiceError) {
+    self.endpoint = endpoint
+    let target: any ResolvableTarget =
+      switch endpoint {
+      case .unix(let path): .unixDomainSocket(path: path, authority: "localhost")
+      case .loopback(.v4(let host), let port): .ipv4(address: host, port: Int(port))
+      case .loopback(.v6(let host), let port): .ipv6(address: host, port: Int(port))
+      }
+    let config = Transport.Config.defaults {
+      // A restarted service is to be found soon, and a try costs next to nothing.
+      $0.backoff = .init(initial: .milliseconds(100), max: .seconds(1), multiplier: 2, jitter: 0.2)
+      $0.http2.maxFrameSize = 1 << 20
+      $0.connection.flushCoalescing = nil
+    }
+    do {
+      client = GRPCClient(
+        transport: try Transport(target: target, transportSecurity: .plaintext, config: config))
+    } catch {
+      throw .unreachable(endpoint, reason: "\(error)")
+    }
+    running = Task.detached { [client] in try await client.runConnections() }
+  }
+
+  deinit { close() }
+
+  /// Connects and settles the protocol version. Blocks.
+  ///
+  /// - Throws: `ServiceError.unreachable` when no service answers, `.incompatible`.
+  public static func connect(
+    to endpoint: Endpoint, timeout: Duration = .seconds(10)
+  ) throws(ServiceError) -> (connection: ServiceConnection, host: String) {
+    try connect(to: endpoint, timeout: timeout, versions: WireProtocol.versions)
+  }
+
+  static func connect(
+    to endpoint: Endpoint, timeout: Duration, versions: ClosedRange<UInt32>
+  ) throws(ServiceError) -> (connection: ServiceConnection, host: String) {
+    let connection = try ServiceConnection(to: endpoint)
+    let greeting = Floe_V1_HelloRequest.with {
+      $0.minimumVersion = versions.lowerBound
+      $0.maximumVersion = versions.upperBound
+      $0.capabilities = WireProtocol.capabilities.sorted()
+    }
+    let answer: Floe_V1_HelloResponse
+    do throws(ServiceError) {
+      answer = try connection.call(timeout: timeout) { try await $0.hello(greeting, options: $1) }
+    } catch .thawed(let reason) {
+      // FAILED_PRECONDITION to a greeting is about versions.
+      throw .incompatible(endpoint, reason: reason)
+    }
+    guard versions.contains(answer.version) else {
+      throw .incompatible(endpoint, reason: "it chose the protocol version \(answer.version)")
+    }
+    let missing = WireProtocol.capabilities.subtracting(answer.capabilities)
+    guard missing.isEmpty else {
+      throw .incompatible(
+        endpoint, reason: "it is not able to do \(missing.sorted().joined(separator: ", "))")
+    }
+    return (connection, answer.host)
+  }
+
+  /// Ends the line; calls in flight fail.
+  public func close() {
+    client.beginGracefulShutdown()
+    running.cancel()
+  }
+
+  /// The images that are frozen completely. Blocks.
+  public func images(timeout: Duration = .seconds(10)) throws(ServiceError) -> [ImageSummary] {
+    try call(timeout: timeout) { calls, options in
+      try await calls.listImages(Floe_V1_ListImagesRequest(), options: options) { response in
+        var images: [ImageSummary] = []
+        for try await message in response.messages {
+          guard images.count < 65_536 else { throw WireError("the list of images has no end") }
+          images.append(try ImageSummary(wire: message))
+        }
+        return images
+      }
+    }
+  }
+
+  // MARK: - Calls
+
+  /// Makes a call from a thread that may block.
+  ///
+  /// A service that is away is reported at once (`waitForReady` is off), one that does
+  /// not answer after `timeout`.
+  func call<Result: Sendable>(
+    timeout: Duration,
+    _ body: @escaping @Sendable (Calls, CallOptions) async throws -> Result
+  ) throws(ServiceError) -> Result {
+    let outcome = Monitor<Swift.Result<Result, ServiceError>?>(nil)
+    let task = Task.detached { [self] in
+      let result = await self.result(timeout: timeout, body)
+      outcome.withLock { $0 = result }
+      outcome.notifyAll()
+    }
+    let limit = MonotonicClock.now() &+ timeout.nanoseconds &+ Self.slack
+    let result: Swift.Result<Result, ServiceError>? = outcome.wait { found in
+      if let found { return .done(found) }
+      return MonotonicClock.now() >= limit ? .done(nil) : .waitUntil(limit)
+    }
+    guard let result else {
+      task.cancel()
+      throw .unreachable(endpoint, reason: "it did not answer in time")
+    }
+    return try result.get()
+  }
+
+  /// Makes a call from a task.
+  func result<Result: Sendable>(
+    timeout: Duration, _ body: @Sendable (Calls, CallOptions) async throws -> Result
+  ) async -> Swift.Result<Result, ServiceError> {
+    var options = CallOptions.defaults
+    options.timeout = timeout
+    options.waitForReady = false
+    options.maxResponseMessageBytes = WireLimit.messageLength
+    do {
+      return .success(try await body(Calls(wrapping: client), options))
+    } catch {
+      return .failure(ServiceError(error, at: endpoint))
+    }
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds; a negative duration is 0, one too long for 64 bits the longest.
+  var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, carry) = product.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
+    // Half the range, so that a sum with a time of the clock does not wrap.
+    return overflow || carry ? .max / 2 : min(sum, .max / 2)
+  }
+}
+
+/// An image as a service lists it.
+public struct ImageSummary: Hashable, Sendable {
+  public let id: UniqueIdentifier
+  /// A label for people, unique within the service.
+  public let name: String
+  /// The kind of volume stack ("btrfs").
+  public let provider: String
+  /// What was frozen, as the production host names it.
+  public let source: String
+  /// When it was frozen.
+  public let created: Timestamp
+  /// Bytes.
+  public let representationLength: UInt64
+
+  init(wire: Floe_V1_ImageSummary) throws(WireError) {
+    id = try UniqueIdentifier(wire: wire.image, "an image")
+    name = try wire.name.checked("an image's name")
+    provider = try wire.provider.checked("an image's provider")
+    source = try wire.source.checked("an image's source")
+    created = Timestamp(seconds: wire.createdSeconds, nanoseconds: wire.createdNanoseconds)
+    representationLength = wire.representationLength
+  }
+}

@@ -1,0 +1,121 @@
+import FloeWire
+import FoundationEssentials
+import FrozenImage
+
+extension Floe_V1_Store {
+  init(_ id: StoreID, _ store: Store) {
+    self.init()
+    self.id = id.rawValue
+    switch store {
+    case .physical(let medium): physicalMedium = medium.rawValue.wire
+    case .logical(let label): logicalLabel = label
+    }
+  }
+
+  func decoded() throws(WireError) -> (StoreID, Store) {
+    switch kind {
+    case .physicalMedium(let medium)?:
+      let medium = try UniqueIdentifier(wire: medium, "the medium of store \(id)")
+      return (StoreID(rawValue: id), .physical(MediumID(rawValue: medium)))
+    case .logicalLabel(let label)?:
+      return (StoreID(rawValue: id), .logical(label: try label.checked("the label of store \(id)")))
+    case nil: throw WireError("store \(id) is neither physical nor logical")
+    }
+  }
+}
+
+extension Floe_V1_StoreExtent {
+  init(_ id: StoreID, _ extent: StoreExtent) {
+    self.init()
+    store = id.rawValue
+    offset = extent.offset
+    length = extent.length
+    columns = UInt32(clamping: extent.columns)
+    copies = UInt32(clamping: extent.copies)
+    stripeLength = extent.stripeLength
+    targets = extent.targets.map { target in
+      var wire = Floe_V1_StoreAddress()
+      wire.store = target.store.rawValue
+      wire.offset = target.offset
+      return wire
+    }
+  }
+
+  func decoded() throws(WireError) -> (StoreID, StoreExtent) {
+    do throws(ChainError) {
+      let extent = try StoreExtent(
+        offset: offset, length: length, columns: Int(columns), copies: Int(copies),
+        stripeLength: stripeLength,
+        targets: targets.map {
+          StoreAddress(store: StoreID(rawValue: $0.store), offset: $0.offset)
+        })
+      return (StoreID(rawValue: store), extent)
+    } catch {
+      throw WireError("store \(store): \(error)")
+    }
+  }
+}
+
+extension Probe {
+  var wire: Floe_V1_Probe {
+    var wire = Floe_V1_Probe()
+    wire.offset = offset
+    wire.length = UInt32(clamping: length)
+    wire.fragments = fragments.map { fragment in
+      var wire = Floe_V1_Probe.Fragment()
+      wire.offset = UInt32(clamping: fragment.offset)
+      wire.length = UInt32(clamping: fragment.length)
+      return wire
+    }
+    return wire
+  }
+
+  init(wire: Floe_V1_Probe, _ what: String) throws(WireError) {
+    let fragments = wire.fragments.map {
+      Probe.Fragment(offset: Int($0.offset), length: Int($0.length))
+    }
+    guard let probe = Probe(offset: wire.offset, length: Int(wire.length), fragments: fragments)
+    else { throw WireError("\(what) has a window or a fragment that is out of range") }
+    self = probe
+  }
+}
+
+extension MediumDescription {
+  var wire: Floe_V1_Medium {
+    var wire = Floe_V1_Medium()
+    wire.id = id.rawValue.wire
+    wire.label = label
+    wire.size = size
+    wire.path = path
+    wire.hardwareID = hardwareID
+    wire.identity = identity.wire
+    wire.identityBytes = Data(identityBytes)
+    if let witness { wire.witness = witness.wire }
+    return wire
+  }
+
+  init(wire: Floe_V1_Medium) throws(WireError) {
+    let id = MediumID(rawValue: try UniqueIdentifier(wire: wire.id, "a medium"))
+    let identity = try Probe(wire: wire.identity, "the identity of medium \(id)")
+    guard wire.identityBytes.count == identity.fragments.reduce(0, { $0 + $1.length }) else {
+      throw WireError("the identity of medium \(id) does not have the length of its fragments")
+    }
+    let witness: Probe? =
+      wire.hasWitness ? try Probe(wire: wire.witness, "the witness of medium \(id)") : nil
+    self.init(
+      id: id, label: try wire.label.checked("the label of medium \(id)"), size: wire.size,
+      path: try wire.path.checked("the path of medium \(id)"),
+      hardwareID: try wire.hardwareID.checked("the hardware identifier of medium \(id)"),
+      identity: identity, identityBytes: [UInt8](wire.identityBytes), witness: witness)
+  }
+}
+
+extension String {
+  /// The text itself, unless it is longer than a text for people may be.
+  func checked(_ what: String) throws(WireError) -> String {
+    guard utf8.count <= WireLimit.textLength else {
+      throw WireError("\(what) has \(utf8.count) bytes, more than \(WireLimit.textLength)")
+    }
+    return self
+  }
+}

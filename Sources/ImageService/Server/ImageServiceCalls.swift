@@ -1,0 +1,197 @@
+import FloeWire
+import FoundationEssentials
+import FrozenImage
+import GRPCCore
+import Glibc
+import ImageReader
+import Logging
+import SwiftProtobuf
+import SystemPackage
+
+/// The calls of `floe.v1.ImageService`.
+struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
+  let catalogue: Catalogue
+  /// The production host's name.
+  let host: String
+  let images: ServedImages
+  let pool: BlockingPool
+  let logger: Logger
+
+  /// Runs a call's blocking work on the pool, and words its errors for the wire.
+  private func blocking<Result: Sendable>(
+    _ body: @escaping @Sendable () throws -> Result
+  ) async throws -> Result {
+    try await wording { try await pool.run(body) }
+  }
+
+  private func wording<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do { return try await body() } catch let error as CancellationError {
+      throw error
+    } catch {
+      let answer = RPCError(answering: error)
+      if answer.code == .internalError { logger.warning("\(answer.message)") }
+      throw answer
+    }
+  }
+
+  // MARK: - Images
+
+  func hello(
+    request: Floe_V1_HelloRequest, context: ServerContext
+  ) async throws -> Floe_V1_HelloResponse {
+    let common = WireProtocol.common(
+      minimum: request.minimumVersion, maximum: request.maximumVersion)
+    guard let common else {
+      throw RPCError(
+        answer: .failedPrecondition,
+        "the service speaks the protocol versions \(WireProtocol.versions.lowerBound) to "
+          + "\(WireProtocol.versions.upperBound), the backup host \(request.minimumVersion) to "
+          + "\(request.maximumVersion): there is none in common")
+    }
+    return .with {
+      $0.version = common
+      $0.capabilities = WireProtocol.capabilities.sorted()
+      $0.host = host
+    }
+  }
+
+  func listImages(
+    request: Floe_V1_ListImagesRequest, response: RPCWriter<Floe_V1_ImageSummary>,
+    context: ServerContext
+  ) async throws {
+    for entry in try await blocking({ try catalogue.entries() }) where entry.state == .frozen {
+      guard let record = entry.record else { continue }
+      try await response.write(
+        .with {
+          $0.image = record.id.wire
+          $0.name = record.name
+          $0.provider = record.provider
+          $0.source = record.source
+          $0.createdSeconds = record.created.seconds
+          $0.createdNanoseconds = record.created.nanoseconds
+          $0.representationLength = record.representation?.length ?? 0
+        })
+    }
+  }
+
+  func fetchRepresentation(
+    request: Floe_V1_FetchRepresentationRequest,
+    response: RPCWriter<Floe_V1_RepresentationChunk>, context: ServerContext
+  ) async throws {
+    let file = try await blocking {
+      try StoredRepresentation(
+        of: try UniqueIdentifier(wire: request.image, "the image"), in: catalogue)
+    }
+    let header = file.header
+    guard request.offset <= header.length else {
+      throw RPCError(
+        answer: .invalidArgument,
+        "the representation has \(header.length) bytes, and \(request.offset) is behind its end")
+    }
+    try await response.write(.with { $0.header = header })
+    var offset = request.offset
+    while offset < header.length {
+      let start = offset
+      let chunk = try await blocking { try file.read(at: start) }
+      try await response.write(
+        .with {
+          $0.offset = start
+          $0.data = chunk
+        })
+      offset += UInt64(chunk.count)
+    }
+  }
+
+  // MARK: - The mapping
+
+  func answer(
+    request: Floe_V1_AnswerRequest, response: RPCWriter<Floe_V1_AnswerPage>,
+    context: ServerContext
+  ) async throws {
+    let paging = try await blocking {
+      let id = try UniqueIdentifier(wire: request.image, "the image")
+      let question = try MappingQuestion(wire: request)
+      let answer = try images.image(id).answer(question)
+      do { return try AnswerPaging(answer) } catch {
+        throw RPCError(answer: .internalError, "\(error)")
+      }
+    }
+    try await paging.forEach { try await response.write($0) }
+  }
+
+  func liveCheck(
+    request: Floe_V1_LiveCheckRequest, context: ServerContext
+  ) async throws -> Floe_V1_LiveCheckResponse {
+    try await blocking {
+      let id = try UniqueIdentifier(wire: request.image, "the image")
+      try images.image(id).liveCheck()
+    }
+    return Floe_V1_LiveCheckResponse()
+  }
+
+  func readPortion(
+    request: Floe_V1_ReadPortionRequest, response: RPCWriter<Floe_V1_PortionChunk>,
+    context: ServerContext
+  ) async throws {
+    let bytes = try await blocking {
+      guard (1...WireLimit.portionLength).contains(Int(request.length)),
+        !request.offset.addingReportingOverflow(UInt64(request.length)).overflow
+      else {
+        throw WireError("a portion of \(request.length) bytes at \(request.offset) cannot be read")
+      }
+      let image = try images.image(try UniqueIdentifier(wire: request.image, "the image"))
+      return try Self.read(request, from: image)
+    }
+    for start in stride(from: 0, to: bytes.count, by: WireLimit.chunkLength) {
+      let end = min(start + WireLimit.chunkLength, bytes.count)
+      try await response.write(
+        .with {
+          $0.offset = request.offset + UInt64(start)
+          $0.data = Data(bytes[start..<end])
+        })
+    }
+  }
+
+  private static func read(
+    _ request: Floe_V1_ReadPortionRequest, from image: any ServedImage
+  ) throws -> [UInt8] {
+    try [UInt8](unsafeUninitializedCapacity: Int(request.length)) { buffer, count in
+      let space = UnsafeMutableRawBufferPointer(buffer)
+      let read = try image.read(inode: request.inode, offset: request.offset, into: space)
+      guard (0...space.count).contains(read) else {
+        throw SourceError.failed("inode \(request.inode): \(read) bytes came of \(space.count)")
+      }
+      count = read
+    }
+  }
+
+  // MARK: - Sessions
+
+  func keepSession(
+    request: Floe_V1_KeepSessionRequest, context: ServerContext
+  ) async throws -> Floe_V1_KeepSessionResponse {
+    try await blocking {
+      let image = try UniqueIdentifier(wire: request.image, "the image")
+      guard request.backupHost.utf8.count <= 255 else {
+        throw WireError("the backup host's name has more than 255 bytes")
+      }
+      let session = SessionRecord(
+        id: try UniqueIdentifier(wire: request.session, "the session"),
+        backupHost: request.backupHost,
+        mountpoint: try request.mountpoint.checked("the mount point"))
+      try catalogue.keep(session, on: image)
+    }
+    return .with { $0.lifetimeSeconds = UInt32(clamping: Catalogue.sessionLifetime) }
+  }
+
+  func endSession(
+    request: Floe_V1_EndSessionRequest, context: ServerContext
+  ) async throws -> Floe_V1_EndSessionResponse {
+    try await blocking {
+      try catalogue.end(
+        try UniqueIdentifier(wire: request.session, "the session"),
+        on: try UniqueIdentifier(wire: request.image, "the image"))
+    }
+    return Floe_V1_EndSessionResponse()
+  }
+}
