@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 const int cbtrfs_o_direct = O_DIRECT;
 const int cbtrfs_o_noatime = O_NOATIME;
@@ -12,6 +13,10 @@ const int cbtrfs_o_noatime = O_NOATIME;
 int64_t cbtrfs_file_system_type(int fd) {
   struct statfs status;
   return fstatfs(fd, &status) == 0 ? (int64_t)status.f_type : -1;
+}
+
+int cbtrfs_sync_file_system(int fd) {
+  return syncfs(fd);
 }
 
 int cbtrfs_ioctl(int fd, unsigned long request, void *argument) {

@@ -153,6 +153,9 @@ extern const int cbtrfs_o_noatime;
 /// The `f_type` that `fstatfs(2)` gives; -1 with errno set when it fails.
 int64_t cbtrfs_file_system_type(int fd);
 
+/// `syncfs(2)`: writes everything of the file's file system to the media.
+int cbtrfs_sync_file_system(int fd);
+
 /// `ioctl(2)`, which Swift cannot import because it is variadic.
 int cbtrfs_ioctl(int fd, unsigned long request, void *argument);
 

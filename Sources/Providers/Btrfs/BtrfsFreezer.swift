@@ -92,6 +92,10 @@ public struct BtrfsFreezer: Sendable {
   /// Makes the snapshot, durable, or takes the subvolume as it is.
   public func freeze(as image: UniqueIdentifier) throws -> BtrfsImage {
     guard let path = plannedSnapshotPath(for: image) else {
+      // Bytes that were written before it became read-only may not be in its tree yet.
+      guard cbtrfs_sync_file_system(source.descriptor.rawValue) == 0 else {
+        throw BtrfsError(cannot: "write \(source.path) to the media", Errno(rawValue: errno))
+      }
       try source.descriptor.commitTransaction()
       return try Self.image(of: source, isOwned: false)
     }

@@ -16,11 +16,13 @@ public final class BtrfsSource: MappingSource, Sendable {
   /// Looks, commits and looks again this often before it gives up.
   private static let attempts = 5
 
-  /// - Parameter representation: what was described of the image; it tells whether
-  ///   the snapshot is still what was frozen.
+  /// - Parameter representation: opens what was described of the image. It is called
+  ///   once, when it is first needed to tell whether a file is still as frozen.
   /// - Throws: `SourceError.unreachable` when the file system is not mounted,
   ///   `SourceError.thawed` when the snapshot is gone.
-  public init(_ frozen: BtrfsImage, representation: Representation) throws(SourceError) {
+  public init(
+    _ frozen: BtrfsImage, representation: @escaping @Sendable () throws -> Representation
+  ) throws(SourceError) {
     subvolume = try OpenSubvolume(frozen)
     id = frozen.subvolumeID
     watch = VolumeWatch(subvolume)
@@ -42,12 +44,14 @@ public final class BtrfsSource: MappingSource, Sendable {
     // read at all; the one after the read is the proof.
     try liveCheck()
     let count: Int
+    let times: FileTimes
     do {
-      count = try files.read(inode: inode, offset: offset, into: buffer)
+      (count, times) = try files.read(inode: inode, offset: offset, into: buffer)
     } catch {
       try liveCheck()
       throw .failed("\(error)")
     }
+    try proof.check(times, ofInode: inode)
     try liveCheck()
     return count
   }

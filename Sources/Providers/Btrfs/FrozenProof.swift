@@ -19,12 +19,16 @@ import SystemPackage
 // was written in the write's transaction or later, also when relocation copied it.
 // An equal `ctime` after a write would need a clock that was set back to the same
 // nanosecond. Inode items are updated late (delayed inodes), so a commit comes first.
+//
+// Buffered writes move `ctransid` only when they reach the media. Until then the
+// trees, and the media, are as frozen; whoever reads through the page cache compares
+// the times of the file itself (`OpenFiles.read`).
 
 /// Proves that an image's snapshot is still what was frozen.
 final class FrozenProof: Sendable {
   private let subvolume: OpenSubvolume
   private let frozen: BtrfsImage
-  private let representation: Representation
+  private let openRepresentation: @Sendable () throws -> Representation
   private let state: Mutex<State>
 
   private struct State {
@@ -32,13 +36,17 @@ final class FrozenProof: Sendable {
     var proven: UInt64
     /// Why the image is not frozen any more; it never becomes so again.
     var thawed: String?
+    var representation: Representation?
   }
 
-  init(_ subvolume: OpenSubvolume, _ frozen: BtrfsImage, _ representation: Representation) {
+  init(
+    _ subvolume: OpenSubvolume, _ frozen: BtrfsImage,
+    _ representation: @escaping @Sendable () throws -> Representation
+  ) {
     self.subvolume = subvolume
     self.frozen = frozen
-    self.representation = representation
-    state = Mutex(State(proven: frozen.frozenTransaction, thawed: nil))
+    openRepresentation = representation
+    state = Mutex(State(proven: frozen.frozenTransaction))
   }
 
   /// Proves that every byte that was read or found before the call is the image's.
@@ -59,6 +67,34 @@ final class FrozenProof: Sendable {
       }
     }
     throw .failed("the snapshot \(subvolume.path) keeps being changed")
+  }
+
+  /// Proves that bytes which were read through the page cache are the image's.
+  ///
+  /// - Parameter times: what the file had after the read.
+  /// - Throws: `SourceError.thawed` when they may be others.
+  func check(_ times: FileTimes, ofInode inode: UInt64) throws(SourceError) {
+    let frozen: FileTimes
+    do {
+      let representation = try representation()
+      guard let node = try representation.node(withInode: inode, inRoot: 0) else {
+        throw BtrfsError("the image has no inode \(inode)")
+      }
+      frozen = FileTimes(try representation.attributes(of: node))
+    } catch {
+      throw .failed("\(error)")
+    }
+    guard times == frozen else {
+      throw thaw("inode \(inode) of the snapshot \(subvolume.path) was changed")
+    }
+  }
+
+  /// What was described of the image; opened when it is first needed.
+  private func representation() throws -> Representation {
+    if let known = state.withLock({ $0.representation }) { return known }
+    let opened = try openRepresentation()
+    state.withLock { $0.representation = opened }
+    return opened
   }
 
   /// The subvolume's `ctransid`, if it is read-only.
@@ -90,12 +126,13 @@ final class FrozenProof: Sendable {
   private func compare(since transaction: UInt64) throws(SourceError) {
     var changed: UInt64?
     do {
+      let representation = try representation()
       try subvolume.descriptor.commitTransaction()
       var search = TreeSearch(of: subvolume.descriptor, capacity: 1 << 20)
       try search.scan(frozen.subvolumeID, InodeNumbers.allKeys, since: transaction) {
         item throws(BtrfsError) in
         guard item.key.type == ItemType.inode else { return true }
-        if try !isAsFrozen(item) { changed = item.key.object }
+        if try !isAsFrozen(item, in: representation) { changed = item.key.object }
         return changed == nil
       }
     } catch {
@@ -106,7 +143,9 @@ final class FrozenProof: Sendable {
     }
   }
 
-  private func isAsFrozen(_ item: TreeItem) throws(BtrfsError) -> Bool {
+  private func isAsFrozen(
+    _ item: TreeItem, in representation: Representation
+  ) throws(BtrfsError) -> Bool {
     guard
       let now = InodeItem(
         item.payload, inode: item.key.object, sectorSize: subvolume.fileSystem.sectorSize)

@@ -62,7 +62,7 @@ struct InodeItem {
       inode: inode, generation: generation, mode: mode, links: links, owner: owner, group: group,
       deviceMajor: isDevice ? UInt32(truncatingIfNeeded: device >> 20) : 0,
       deviceMinor: isDevice ? UInt32(truncatingIfNeeded: device & 0xF_FFFF) : 0, size: size,
-      blocks: (bytes &+ mask & ~mask) >> 9, accessed: accessed, modified: modified,
+      blocks: ((bytes &+ mask) & ~mask) >> 9, accessed: accessed, modified: modified,
       changed: changed, created: created, inodeFlags: Self.generalFlags(flags))
     isWithoutChecksums = flags & 1 != 0
   }

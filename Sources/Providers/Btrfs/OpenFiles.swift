@@ -36,10 +36,15 @@ final class OpenFiles: Sendable {
 
   /// Reads bytes of a regular file.
   ///
-  /// - Returns: the count of bytes read; fewer than asked only at the file's end.
+  /// A write that is under way, or whose bytes are in the page cache only, shows in
+  /// no tree yet. But it sets the time stamps before it changes a byte, so the times
+  /// that the file has after the read tell whether the bytes are the frozen ones.
+  ///
+  /// - Returns: the count of bytes read, fewer than asked only at the file's end, and
+  ///   the file's times after the read.
   func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-  ) throws(BtrfsError) -> Int {
+  ) throws(BtrfsError) -> (count: Int, times: FileTimes) {
     let file = try file(inode)
     var done = 0
     while done < buffer.count {
@@ -56,7 +61,16 @@ final class OpenFiles: Sendable {
           (error as? Errno) ?? .ioError)
       }
     }
-    return done
+    var status = stat()
+    guard fstat(file.descriptor.rawValue, &status) == 0 else {
+      throw BtrfsError(
+        cannot: "look at inode \(inode) of \(subvolume.path)", Errno(rawValue: errno))
+    }
+    return (
+      done,
+      FileTimes(
+        modified: Timestamp(status.st_mtim), changed: Timestamp(status.st_ctim))
+    )
   }
 
   private func file(_ inode: UInt64) throws(BtrfsError) -> OpenFile {
@@ -102,5 +116,27 @@ final class OpenFiles: Sendable {
       throw BtrfsError(cannot: "open inode \(inode) of \(subvolume.path)", Errno(rawValue: errno))
     }
     return FileDescriptor(rawValue: number)
+  }
+}
+
+/// The times that every write sets.
+struct FileTimes: Hashable {
+  let modified: Timestamp
+  let changed: Timestamp
+
+  init(modified: Timestamp, changed: Timestamp) {
+    self.modified = modified
+    self.changed = changed
+  }
+
+  init(_ attributes: NodeAttributes) {
+    self.init(modified: attributes.modified, changed: attributes.changed)
+  }
+}
+
+extension Timestamp {
+  init(_ time: timespec) {
+    self.init(
+      seconds: Int64(time.tv_sec), nanoseconds: UInt32(clamping: min(time.tv_nsec, 999_999_999)))
   }
 }

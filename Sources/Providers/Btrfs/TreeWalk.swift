@@ -208,7 +208,11 @@ extension TreeWalk {
     let room = UnsafeMutableRawBufferPointer.allocate(
       byteCount: Int(min(length, attributes.size)), alignment: 1)
     defer { room.deallocate() }
-    let count = try files.read(inode: attributes.inode, offset: 0, into: room)
+    let (count, times) = try files.read(inode: attributes.inode, offset: 0, into: room)
+    guard times == FileTimes(attributes) else {
+      throw BtrfsError(
+        "inode \(attributes.inode) of \(volume.subvolume.path) was changed while it was described")
+    }
     return Array(room.prefix(count))
   }
 }
@@ -315,12 +319,5 @@ extension TreeWalk {
         try checksums.withUnsafeBytes { try writer.addExtent(piece.extent, checksums: $0) }
       }
     }
-  }
-}
-
-extension Timestamp {
-  fileprivate init(_ time: timespec) {
-    self.init(
-      seconds: Int64(time.tv_sec), nanoseconds: UInt32(clamping: min(time.tv_nsec, 999_999_999)))
   }
 }

@@ -1,0 +1,116 @@
+import FrozenImage
+import Glibc
+import ImageReader
+import Testing
+
+@testable import Providers
+
+/// Freezing, thawing and the conversation of errors.
+extension BtrfsTests {
+  @Suite("btrfs freeze") struct FreezeTests {
+    private func reason(_ body: () throws -> Void) -> String {
+      do {
+        try body()
+        return "no error"
+      } catch {
+        return "\(error)"
+      }
+    }
+
+    @Test func refusesWhatIsNoSubvolume() throws {
+      let volume = try LoopVolume()
+      try shell("mkdir \(volume.path("d")); : > \(volume.path("f"))")
+      #expect(
+        reason { _ = try BtrfsFreezer(path: "/proc") } == "/proc is not on a btrfs file system")
+      #expect(
+        reason { _ = try BtrfsFreezer(path: volume.path("d")) }
+          == "\(volume.path("d")) is a directory inside a btrfs subvolume, not a subvolume")
+      #expect(
+        reason { _ = try BtrfsFreezer(path: volume.path("f")) }
+          == "cannot open \(volume.path("f")): Not a directory")
+      #expect(
+        reason { _ = try BtrfsFreezer(path: volume.path("gone")) }
+          == "cannot open \(volume.path("gone")): No such file or directory")
+    }
+
+    @Test func refusesParityByName() throws {
+      let volume = try LoopVolume(devices: 3, format: "-d raid5 -m raid1")
+      try shell(
+        "btrfs -q subvolume create \(volume.path("s")); echo x > \(volume.path("s"))/f; sync")
+      #expect(reason { _ = try BtrfsFreezer(path: volume.path("s")) }.contains("RAID5"))
+    }
+
+    @Test func namesUnknownFeatures() {
+      #expect(IncompatibleFeatures.unknown(in: IncompatibleFeatures.known).isEmpty)
+      #expect(
+        IncompatibleFeatures.unknown(in: 1 << 12 | 1 << 14 | 1 << 40)
+          == ["zoned", "RAID stripe tree", "bit 40"])
+    }
+
+    @Test func makesTheSnapshotBesideAndDeletesIt() throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s")); echo x > \(volume.path("s"))/f")
+      let image = try DescribedImage(volume.path("s"))
+      #expect(image.frozen.snapshotPath == volume.path(".floe/\(image.id)"))
+      #expect(image.frozen.ownsSnapshot)
+      #expect(try shell("stat -c %a \(volume.path(".floe"))").trimmed == "700")
+      // It is found by its ID, wherever it is, while it is served too.
+      try shell("mv \(volume.path(".floe")) \(volume.path("elsewhere"))")
+      try image.source.liveCheck()
+      let representation = image.representation
+      try BtrfsSource(image.frozen) { representation }.liveCheck()
+      try BtrfsFreezer.thaw(image.frozen)
+      #expect(access(volume.path("elsewhere/\(image.id)"), F_OK) != 0)
+      #expect(throws: SourceError.self) { try image.source.liveCheck() }
+      try BtrfsFreezer.thaw(image.frozen)
+      #expect(
+        reason { _ = try BtrfsSource(image.frozen) { representation } }.contains("deleted"))
+    }
+
+    @Test func putsTheSnapshotInsideWhenThereIsNoBeside() throws {
+      let volume = try LoopVolume()
+      let image = try DescribedImage(volume.mount)
+      #expect(image.frozen.snapshotPath == volume.path(".floe/\(image.id)"))
+      try expectAllBytes(of: image, on: volume)
+    }
+
+    @Test func takesAReadOnlySubvolumeAsItIs() throws {
+      let volume = try LoopVolume()
+      try shell(
+        """
+        cd \(volume.mount); btrfs -q subvolume create s; echo x > s/f
+        btrfs -q subvolume snapshot -r s ro
+        """)
+      let image = try DescribedImage(volume.path("ro"))
+      #expect(image.frozen.snapshotPath == volume.path("ro"))
+      #expect(!image.frozen.ownsSnapshot)
+      try BtrfsFreezer.thaw(image.frozen)
+      #expect(access(volume.path("ro/f"), F_OK) == 0)
+    }
+
+    @Test func deletesThePlannedSnapshotOfAFreezeThatBroke() throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s"))")
+      let freezer = try BtrfsFreezer(path: volume.path("s"))
+      let id = UniqueIdentifier.random()
+      let path = try #require(freezer.plannedSnapshotPath(for: id))
+      try BtrfsFreezer.thaw(snapshotAt: path)
+      _ = try freezer.freeze(as: id)
+      try BtrfsFreezer.thaw(snapshotAt: path)
+      #expect(access(path, F_OK) != 0)
+      #expect(throws: BtrfsError.self) { try BtrfsFreezer.thaw(snapshotAt: volume.path("s")) }
+    }
+
+    @Test func saysThatTheFileSystemIsNotMounted() throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s"))")
+      let frozen = try BtrfsFreezer(path: volume.path("s")).freeze(as: .random())
+      try shell("umount \(volume.mount)")
+      let reason = reason {
+        _ = try BtrfsSource(frozen) { throw CommandError(description: "not asked for") }
+      }
+      #expect(reason.contains("not mounted"))
+      #expect(self.reason { try BtrfsFreezer.thaw(frozen) }.contains("not mounted"))
+    }
+  }
+}
