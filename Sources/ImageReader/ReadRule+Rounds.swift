@@ -39,6 +39,7 @@ extension ReadRule {
       statistics.questions += 1
       unanswered = nil
       apply(answer, to: question)
+      lookTime = now + limits.retryInterval
     case .failure(let error):
       inStep = nil
       unanswered = error.description
@@ -66,6 +67,7 @@ extension ReadRule {
     overlay.invalidate(answer.changes)
     for located in answer.located { overlay.insert(located) }
     known = answer.state
+    foundTicket = checks.nextTicket
     behind = answer.behind
     // A medium is in step when its witness could be read, the provider did not
     // object to it, and the volume still has it.

@@ -84,8 +84,17 @@ public struct ReadRule: Sendable {
   var matched: Set<MediumID> = []
   /// The media that were in step at the last question; `nil` when it had no answer.
   var inStep: Set<MediumID>?
+  /// The check that has to be finished before the next question: one that began
+  /// after the last answer came, or `found` would tell the provider of witnesses
+  /// older than the state that it is asked about, and every medium would seem behind.
+  var foundTicket: UInt64 = 0
   /// No question before this time.
   var retryTime: UInt64 = 0
+  /// No look at lost media before this time.
+  var lookTime: UInt64 = 0
+  /// Whether the look found the media at another state, so that only a question can
+  /// tell which are in step.
+  var lookNeedsAnswer = false
   /// Portions whose place the next question asks for.
   var wanted: [Portion] = []
   var underWay: [UInt64: Registration] = [:]
@@ -143,6 +152,7 @@ extension ReadRule {
   private mutating func plan(_ read: inout PortionRead, now: UInt64) -> Step {
     if let thawed { return fail(&read, .thawed(thawed)) }
     if now < read.resumeTime { return expired(&read, now: now) ?? .pause(until: read.resumeTime) }
+    if let step = lookAtLostMedia(&read, now: now) { return step }
     var planner = Planner(portion: read.portion, content: read.content, map: map, lost: lost)
     guard let plan = planner.plan(with: overlay) else {
       if read.hasAsked { read.vainAttempts += 1 }
@@ -160,6 +170,20 @@ extension ReadRule {
     read.phase = .fetching
     underWay[read.id] = Registration(keys: read.portion.keys, plan: plan)
     return .fetch(plan)
+  }
+
+  /// Looks now and then whether media that were lost are usable again. No read's own
+  /// check would find out once no plan reads a medium any more.
+  private mutating func lookAtLostMedia(_ read: inout PortionRead, now: UInt64) -> Step? {
+    if lookNeedsAnswer {
+      lookNeedsAnswer = false
+      if !behind.isEmpty, matched.isEmpty, unanswered == nil { return ask(&read, now: now) }
+    }
+    guard now >= lookTime, !lost.isEmpty, checks.begin() else { return nil }
+    lookTime = now + limits.retryInterval
+    lookNeedsAnswer = true
+    statistics.witnessChecks += 1
+    return .check
   }
 
   /// Takes the outcome of fetching a plan's bytes.
@@ -210,6 +234,11 @@ extension ReadRule {
       if questions.isUnderWay { return .wait }
       // When the last question failed a moment ago, asking at once is vain.
       if now < retryTime { return expired(&read, now: now) ?? .pause(until: retryTime) }
+      guard checks.serves(foundTicket) else {
+        guard checks.begin() else { return .wait }
+        statistics.witnessChecks += 1
+        return .check
+      }
       _ = questions.begin()
       defer { wanted = [] }
       return .ask(MappingQuestion(known: known, found: found, portions: wanted))

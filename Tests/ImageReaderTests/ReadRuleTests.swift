@@ -86,6 +86,43 @@ import Testing
     #expect(rule.statistics.discardedReads == 1)
   }
 
+  /// What was found before the known state came would make every medium seem behind.
+  @Test func aQuestionTellsWhatWasFoundAfterTheLastAnswer() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    guard case .ask(let first) = rule.next(&read, now: 0) else { throw Unexpected() }
+    let changes = MappingAnswer.Changes.ranges([read.portion.keys])
+    rule.answered(.success(answer(generation: 12, changes: changes)), to: first, now: 0)
+    // Its place is unknown now, so it asks at once, but looks before.
+    guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.checked(found: volume.configurationID(of: 12), unreadable: [])
+    guard case .ask(let second) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(second.known.configurationID == volume.configurationID(of: 12))
+    #expect(second.found == volume.configurationID(of: 12))
+  }
+
+  /// While every medium is lost no read checks by itself.
+  @Test func aMediumThatWasBehindIsLookedAtAgain() throws {
+    var rule = try rule()
+    var read = begin(rule)
+    try fetchUnderANewWitness(&rule, &read)
+    guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
+    let behind = Set(SimulatedVolume.media)
+    rule.answered(.success(answer(behind: behind)), to: question, now: 0)
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.fetched(&read, .complete, now: 0)
+    var later = begin(rule)
+    let now = rule.limits.retryInterval
+    guard case .check = rule.next(&later, now: now) else { throw Unexpected() }
+    rule.checked(found: volume.configurationID(of: 12), unreadable: [])
+    guard case .ask(let again) = rule.next(&later, now: now) else { throw Unexpected() }
+    #expect(again.found == volume.configurationID(of: 12))
+    rule.answered(.success(answer(generation: 12)), to: again, now: now)
+    guard case .fetch(let plan) = rule.next(&later, now: now) else { throw Unexpected() }
+    #expect(plan.readsMedia)
+  }
+
   @Test func withoutAnAnswerAReadFailsAfterTheTimeoutAndNotBefore() throws {
     var rule = try rule { $0.remapTimeout = 1000 * $0.retryInterval }
     var read = begin(rule)
