@@ -44,7 +44,8 @@ public final class FrozenMount {
     guard mounted.value == 0 else {
       fuse_session_destroy(session)
       throw MountError.refused(
-        path: place.path, reason: mounted.said.isEmpty ? "fusermount3 refused" : mounted.said)
+        path: place.path,
+        reason: mounted.said.isEmpty ? "fusermount3 refused, and said why itself" : mounted.said)
     }
     self.files = files
     self.mountpoint = place
