@@ -45,3 +45,10 @@ static inline void floe_syslog(int priority, const char *message) {
 // environ(7), which Swift sees as a mutable global.
 extern char **environ;
 static inline char **floe_environment(void) { return environ; }
+
+// The flag of posix_spawnattr_setflags(3) that starts the child in a session of its
+// own; glibc defines it for _GNU_SOURCE only, with this value.
+static inline int16_t floe_posix_spawn_setsid(void) { return 0x80; }
+
+// getxattr(2); its header would drag types along that Swift then finds twice.
+long floe_getxattr(const char *path, const char *name, void *value, size_t size);

@@ -1,0 +1,55 @@
+import ArgumentParser
+import FrozenImage
+import ImageService
+import Logging
+
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show an image, its media, stores and witness, or the chain of one of its files.")
+
+  @Argument(help: "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.")
+  var source: String
+
+  @Argument(help: "A path inside the image.")
+  var path: String?
+
+  @Option(help: "Where the representation is kept, without a name, while it is read.")
+  var cache = "/var/tmp"
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    LogDestination.use(background: false)
+    let remote = try RemoteImage.connect(
+      to: ServiceAddress(source), logger: Logger(label: "floe.wire"))
+    defer { remote.close() }
+    let representation = try MountRequest.fetch(remote, into: cache)
+    guard let root = representation.roots.first,
+      representation.volumes.indices.contains(root.volume)
+    else { throw Failure("the representation has no volume") }
+    let volume = representation.volumes[root.volume]
+    guard let path else {
+      let report = InspectReport(representation, volume)
+      print(json ? JSON.text(of: report) : report.text)
+      return
+    }
+    let node = try Self.node(at: path, below: root.node, in: representation)
+    let report = try ChainReport(path: path, node: node, representation, volume)
+    print(json ? JSON.text(of: report) : report.text)
+  }
+
+  /// Follows a path from the root; symbolic links are not followed.
+  private static func node(
+    at path: String, below root: NodeIndex, in representation: Representation
+  ) throws -> NodeIndex {
+    var node = root
+    for name in path.utf8.split(separator: UInt8(ascii: "/")) where !name.elementsEqual(".".utf8) {
+      guard try representation.attributes(of: node).type == .directory,
+        let next = try Array(name).withUnsafeBytes({ try representation.lookup($0, in: node) })
+      else { throw Failure("the image has no \(path)") }
+      node = next
+    }
+    return node
+  }
+}

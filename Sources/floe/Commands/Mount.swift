@@ -1,0 +1,65 @@
+import ArgumentParser
+import FrozenFS
+import LinuxIO
+
+struct Mount: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Mount an image and read its data straight from the storage.",
+    discussion: """
+      Fetches the representation, finds the media and verifies the identity of each, and goes \
+      into the background once the mount answers.
+      """)
+
+  @Argument(help: "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.")
+  var source: String
+
+  @Argument(help: "A directory.")
+  var mountpoint: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the medium at PATH for the one that the image calls ID; may be repeated. Others are "
+        + "looked for among the block devices.", valueName: "ID=PATH"))
+  var medium: [String] = []
+
+  @Option(
+    name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "OPTION,…"))
+  var options: [String] = []
+
+  @Option(help: "Seconds that a read waits for a valid mapping before it fails with EIO.")
+  var remapTimeout: Double = 30
+
+  @Flag(help: "Do not verify data checksums; the read rule holds all the same.")
+  var noVerify = false
+
+  @Option(help: "Where the representation is kept, without a name, while the image is mounted.")
+  var cache = "/var/tmp"
+
+  @Flag(help: "Stay in the foreground and log to standard error.")
+  var foreground = false
+
+  @Option(help: .private)
+  var readyDescriptor: Int32?
+
+  func validate() throws {
+    guard remapTimeout > 0, remapTimeout < 1e6 else {
+      throw ValidationError("the remap timeout is a number of seconds above 0")
+    }
+  }
+
+  func run() throws {
+    var request = MountRequest(source: source, mountpoint: mountpoint, cache: cache)
+    request.media = try MountRequest.media(from: medium)
+    request.remapTimeout = remapTimeout
+    request.verifiesChecksums = !noVerify
+    try request.take(options: options)
+    guard foreground || readyDescriptor != nil else {
+      return try Daemon.start(
+        adding: ["--ready-descriptor", "\(Daemon.readyDescriptor)"])
+    }
+    LogDestination.use(background: readyDescriptor != nil)
+    try request.serve(ready: {
+      if readyDescriptor != nil { Daemon.reportReady() }
+    })
+  }
+}

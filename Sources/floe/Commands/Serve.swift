@@ -1,0 +1,85 @@
+import ArgumentParser
+import FrozenImage
+import Glibc
+public import ImageService
+import LinuxIO
+import Logging
+public import Providers
+import SystemPackage
+
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Answer backup hosts, until SIGTERM or SIGINT.",
+    discussion: """
+      Listens on a Unix socket in the state directory that only its owner may use, unless told \
+      otherwise. TCP addresses other than loopback are refused, as there is no TLS yet.
+      """)
+
+  @Option(help: ArgumentHelp("Where to listen.", valueName: "unix:PATH|HOST:PORT"))
+  var listen: String?
+
+  @OptionGroup var state: StateOptions
+
+  func run() throws {
+    LogDestination.use(background: false)
+    let catalogue = state.catalogue
+    let endpoint =
+      try listen.map { try Endpoint(listening: $0) } ?? ImageServer.defaultEndpoint(of: catalogue)
+    let server = ImageServer(
+      catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
+      open: { record in try Self.provider(of: record, in: catalogue) })
+    // Taken by sigwait below, on this thread, and by no other.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGTERM)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+
+    let outcome = Monitor<Outcome>(.running)
+    Task.detached {
+      let result: Outcome
+      do {
+        try await server.run(listen: endpoint) { printError("floe: listening on \($0)") }
+        result = .ended(nil)
+      } catch {
+        result = .ended("\(error)")
+      }
+      outcome.withLock { $0 = result }
+      // Whichever came first: the service failed, or the signal below.
+      kill(getpid(), SIGTERM)
+    }
+    var signal: Int32 = 0
+    sigwait(&signals, &signal)
+    server.shutDown()
+    let failure: String? = outcome.wait { state in
+      if case .ended(let failure) = state {
+        .done(failure)
+      } else {
+        .waitUntil(MonotonicClock.now() + 50_000_000)
+      }
+    }
+    if let failure { throw Failure(failure) }
+  }
+
+  private enum Outcome: Sendable {
+    case running
+    case ended(String?)
+  }
+
+  /// Makes the provider that answers for an image.
+  private static func provider(
+    of record: ImageRecord, in catalogue: Catalogue
+  ) throws -> any ServedImage {
+    guard let image = try BtrfsNote(of: record).image else {
+      throw Failure("the record of image \(record.name) names no snapshot")
+    }
+    let path = catalogue.representationPath(of: record.id)
+    return try BtrfsSource(image) {
+      let representation = try Representation(MappedFile(copyOf: path))
+      try representation.check()
+      return representation
+    }
+  }
+}
+
+extension BtrfsSource: ServedImage {}

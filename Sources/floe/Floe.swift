@@ -1,0 +1,63 @@
+import ArgumentParser
+import Glibc
+
+/// The program.
+@main
+struct Floe: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "floe",
+    abstract: "Back up frozen images straight from shared storage, off the production host.",
+    discussion: """
+      On the production host: floe freeze, floe serve, floe images, floe thaw.
+      On the backup host: floe mount, floe status, floe explain, floe inspect, floe umount.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Freeze.self, Serve.self, Images.self, Thaw.self,
+      Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self,
+    ])
+
+  static func main() {
+    // A reader that goes away must end a call, not the program.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot(MountHelper.arguments(from: CommandLine.arguments))
+      try command.run()
+    } catch let exit as SilentExit {
+      Glibc.exit(exit.status)
+    } catch let failure as Failure {
+      fail(failure.description)
+    } catch  where isOurs(error) {
+      fail("\(error)")
+    } catch {
+      Self.exit(withError: error)
+    }
+  }
+
+  /// Whether an error comes from a module of floe, rather than from the parser.
+  private static func isOurs(_ error: any Error) -> Bool {
+    exitCode(for: error) == .failure && !(error is CleanExit) && !(error is ExitCode)
+  }
+
+  private static func fail(_ sentence: String) -> Never {
+    printError("floe: \(sentence)")
+    Glibc.exit(EXIT_FAILURE)
+  }
+}
+
+/// `mount -t fuse.floe SOURCE MOUNTPOINT -o …` runs the program as
+/// `floe SOURCE MOUNTPOINT -o …` (mount.fuse3(8)).
+enum MountHelper {
+  static func arguments(from all: [String]) -> [String] {
+    let arguments = Array(all.dropFirst())
+    guard let first = arguments.first,
+      first.hasPrefix("floe+unix:") || first.hasPrefix("floe://")
+    else { return arguments }
+    // mount(8) says rw where /etc/fstab says nothing.
+    return ["mount"]
+      + arguments.map { word in
+        word.split(separator: ",").contains("rw")
+          ? word.split(separator: ",").filter { $0 != "rw" }.joined(separator: ",") : word
+      }
+  }
+}

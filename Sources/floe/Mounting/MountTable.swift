@@ -1,0 +1,101 @@
+import CLinuxIO
+import Glibc
+import LinuxIO
+import SystemPackage
+
+/// The mounts of floe on this host (/proc/self/mountinfo, proc(5)), and what can be
+/// asked of them and done to them.
+enum MountTable {
+  /// Whether floe has an image mounted at this very path; a mount whose process is
+  /// gone counts.
+  static func hasFloe(at path: String) -> Bool {
+    mountpoints.contains(absolute(path))
+  }
+
+  private static var mountpoints: [String] {
+    guard let descriptor = try? FileDescriptor.open("/proc/self/mountinfo", .readOnly) else {
+      return []
+    }
+    defer { try? descriptor.close() }
+    var bytes: [UInt8] = []
+    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 16)
+    defer { chunk.deallocate() }
+    while let count = try? descriptor.read(into: chunk), count > 0 {
+      bytes += chunk[..<count]
+    }
+    return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
+      let fields = line.split(separator: UInt8(ascii: " "))
+      // … mountpoint options - type source options
+      guard let dash = fields.firstIndex(where: { $0.elementsEqual("-".utf8) }), fields.count > 5,
+        dash + 1 < fields.count, fields[dash + 1].elementsEqual("fuse.floe".utf8)
+      else { return nil }
+      return unescaped(fields[4])
+    }
+  }
+
+  /// Undoes the octal escapes of blanks, tabs, line ends and backslashes.
+  private static func unescaped(_ field: some Sequence<UInt8>) -> String {
+    var bytes: [UInt8] = []
+    var rest = Array(field)[...]
+    while let byte = rest.popFirst() {
+      let digits = rest.prefix(3)
+      if byte == UInt8(ascii: "\\"), digits.count == 3,
+        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
+      {
+        bytes.append(value)
+        rest = rest.dropFirst(3)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The path from the root on. The parent is resolved, the last name is not: a
+  /// dead mount cannot be looked at.
+  static func absolute(_ path: String) -> String {
+    var path = FilePath(path)
+    let last = path.lastComponent
+    if path.components.count > 0, last != ".", last != ".." { path.removeLastComponent() }
+    let parent = path.isEmpty ? "." : path.string
+    guard let resolved = realpath(parent, nil) else { return FilePath(path.string).string }
+    defer { free(resolved) }
+    var result = FilePath(String(cString: resolved))
+    if let last, last != ".", last != ".." { result.append(last) }
+    return result.string
+  }
+
+  /// Reads a control attribute of a mount.
+  static func control(_ name: String, of path: String) throws(Failure) -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    let count = floe_getxattr(path, name, &buffer, buffer.count)
+    guard count >= 0 else {
+      switch Errno(rawValue: errno) {
+      case Errno(rawValue: ENOTCONN):
+        throw Failure("the process that served \(path) is gone; run: floe umount \(path)")
+      case .noData, .notSupported: throw Failure("\(path) is not on a mount of floe")
+      case let error: throw Failure("\(path): \(error)")
+      }
+    }
+    return Array(buffer[..<count])
+  }
+
+  /// Unmounts, as root by umount2(2), else by fusermount3.
+  static func unmount(_ path: String, lazily: Bool) throws(Failure) {
+    let path = absolute(path)
+    guard geteuid() != 0 else {
+      guard umount2(path, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
+        let error = Errno(rawValue: errno)
+        throw Failure(
+          error == .resourceBusy
+            ? "\(path) is in use; end what uses it, or run: floe umount --lazy \(path)"
+            : "\(path) cannot be unmounted: \(error)")
+      }
+      return
+    }
+    let arguments = ["fusermount3", lazily ? "-uz" : "-u", path]
+    guard ChildProcess.run("fusermount3", arguments) == 0 else {
+      throw Failure("fusermount3 cannot unmount \(path)")
+    }
+  }
+}
