@@ -16,7 +16,7 @@ struct Locator {
   /// Extents around a portion that one answer tells, so that a scan asks rarely.
   static let neighbours = 512
   /// Items that are looked at for neighbours past the portion.
-  private static let maximumItems = 8192
+  private static let maximumItems = 2048
   /// Most extents that are told even when the portion itself has more.
   private static let maximumExtents = 65_536
 
@@ -32,7 +32,7 @@ struct Locator {
     guard !portion.range.isEmpty, portion.inode >= InodeNumbers.root,
       portion.inode <= InodeNumbers.last
     else { return nil }
-    var search = TreeSearch(of: descriptor, capacity: 128 << 10)
+    var search = TreeSearch(of: descriptor, capacity: 32 << 10)
     let start = try covering(portion, &search)
     let from = FileKey(inode: portion.inode, offset: portion.range.lowerBound)
     var walk = Walk(from: from, to: portion.keys.upperBound, locator: self)
