@@ -568,7 +568,7 @@ public nonisolated struct Floe_V1_Probe: Sendable {
 
   public var offset: UInt64 = 0
 
-  /// The window's size: 1 through 65,536.
+  /// The window's size: 1 through 32,768.
   public var length: UInt32 = 0
 
   /// The runs that count: in ascending order, without overlap, at least one.

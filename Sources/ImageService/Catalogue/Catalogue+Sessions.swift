@@ -22,7 +22,7 @@ extension Catalogue {
       // Also a file that cannot be read is replaced.
       if (try? files.read(SessionRecord.self, from: path)) != session {
         try removeExpiredSessions(of: image)
-        guard try sessions(of: image).count < Self.maximumSessions else {
+        guard try sessionFiles(of: image).count < Self.maximumSessions else {
           throw CatalogueError.tooManySessions(image: record.name)
         }
         try files.makeDirectory(sessionsDirectory(of: image))

@@ -95,29 +95,41 @@ public final class RemoteImage: MappingSource {
   public func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(SourceError) -> Int {
-    let wanted = min(buffer.count, WireLimit.portionLength)
-    guard wanted > 0 else { return 0 }
+    var done = 0
+    while done < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[done...].prefix(WireLimit.portionLength))
+      let bytes = try readOnce(inode: inode, offset: offset &+ UInt64(done), count: rest.count)
+      rest.copyBytes(from: bytes)
+      done += bytes.count
+      if bytes.count < rest.count { break }
+    }
+    return done
+  }
+
+  /// Reads at most what one call may ask for.
+  private func readOnce(
+    inode: UInt64, offset: UInt64, count: Int
+  ) throws(SourceError) -> [UInt8] {
     let request = Floe_V1_ReadPortionRequest.with {
       $0.image = summary.id.wire
       $0.inode = inode
       $0.offset = offset
-      $0.length = UInt32(clamping: wanted)
+      $0.length = UInt32(clamping: count)
     }
-    let bytes: [UInt8] = try ask { calls, options in
+    return try ask { calls, options in
       try await calls.readPortion(request, options: options) { response in
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(wanted)
+        bytes.reserveCapacity(count)
         for try await chunk in response.messages {
           guard chunk.offset == offset &+ UInt64(bytes.count),
-            chunk.data.count <= wanted - bytes.count
+            chunk.data.count <= count - bytes.count
           else { throw WireError("inode \(inode): a chunk at \(chunk.offset) was not asked for") }
           bytes += chunk.data
         }
         return bytes
       }
     }
-    buffer.copyBytes(from: bytes)
-    return bytes.count
   }
 
   /// Asks whether the image is still what was frozen.

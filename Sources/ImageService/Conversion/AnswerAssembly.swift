@@ -114,8 +114,8 @@ struct AnswerAssembly {
     let keys = try Range<FileKey>(wire: part.keys)
     var extents: [MappingAnswer.Extent] = []
     if Int(part.index) == located.count - 1, let last = located.popLast() {
-      guard last.keys == keys else {
-        throw WireError("the located portion \(part.index) changes its range between pages")
+      guard last.keys == keys, !part.extents.isEmpty else {
+        throw WireError("the located portion \(part.index) goes on with another range or nothing")
       }
       extents = last.extents
     } else if Int(part.index) != located.count {

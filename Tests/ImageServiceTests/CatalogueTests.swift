@@ -1,0 +1,262 @@
+import FrozenImage
+import Glibc
+import ImageService
+import Synchronization
+import SystemPackage
+import Testing
+
+extension Catalogue {
+  /// Freezes an image whose representation is some bytes.
+  @discardableResult
+  func freeze(
+    _ name: String, as id: UniqueIdentifier = .random(), representation: [UInt8] = [1, 2, 3]
+  ) throws -> ImageRecord {
+    let reservation = try reserve(
+      id, name: name, provider: "memory", providerData: "{\"planned\":true}", source: "/data")
+    try reservation.update(providerData: "{\"made\":true}")
+    let file = try FileDescriptor.open(
+      reservation.representationPath, .writeOnly, options: [.create],
+      permissions: .ownerReadWrite)
+    _ = try file.closeAfter { try file.writeAll(representation) }
+    return try reservation.complete()
+  }
+
+  var namesFound: [String] {
+    get throws { try entries().compactMap(\.record?.name).sorted() }
+  }
+}
+
+/// A time of day that a test moves.
+final class Clock: Sendable {
+  private let seconds = Mutex<Int64>(1_700_000_000)
+
+  var now: Timestamp { Timestamp(seconds: seconds.withLock { $0 }, nanoseconds: 0) }
+
+  func advance(by seconds: Int64) { self.seconds.withLock { $0 += seconds } }
+}
+
+@Suite struct CatalogueTests {
+  let directory: TemporaryDirectory
+  let clock = Clock()
+  let catalogue: Catalogue
+
+  init() throws {
+    let directory = try TemporaryDirectory()
+    let clock = clock
+    self.directory = directory
+    catalogue = Catalogue(directory: directory.path.appending("state"), now: { clock.now })
+  }
+
+  @Test func aFrozenImageIsFoundByNameAndIdentifier() throws {
+    let record = try catalogue.freeze("nightly")
+    #expect(record.phase == .frozen)
+    #expect(record.providerData == "{\"made\":true}")
+    #expect(record.created == clock.now)
+    // The digest of the bytes 1, 2, 3, by sha256sum(1).
+    #expect(
+      record.representation?.sha256
+        == "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81")
+    #expect(record.representation?.length == 3)
+    let again = Catalogue(directory: catalogue.directory)
+    for reference in ["nightly", record.id.description, record.id.description.uppercased()] {
+      let entry = try again.entry(named: reference)
+      #expect(entry.record == record)
+      #expect(entry.state == .frozen)
+    }
+  }
+
+  @Test func anEmptyCatalogueHasNoImages() throws {
+    #expect(try catalogue.entries() == [])
+    #expect(throws: CatalogueError.self) { try catalogue.entry(named: "nightly") }
+    #expect(throws: CatalogueError.self) { try catalogue.thaw("nightly", force: false) { _ in } }
+    #expect(access(catalogue.directory.string, F_OK) != 0)
+  }
+
+  @Test(arguments: [
+    "", ".x", "-x", "a/b", "a b", "ä", "a\n", String(repeating: "x", count: 129),
+    "01234567-89ab-cdef-0123-456789abcdef",
+  ])
+  func namesThatAreRefused(name: String) {
+    #expect(throws: CatalogueError.invalidName(name)) { try catalogue.freeze(name) }
+  }
+
+  @Test func aNameIsUsedOnce() throws {
+    try catalogue.freeze("a.B_c-1")
+    #expect(throws: CatalogueError.nameUsed("a.B_c-1")) { try catalogue.freeze("a.B_c-1") }
+    try catalogue.thaw("a.B_c-1", force: false) { _ in }
+    try catalogue.freeze("a.B_c-1")
+    #expect(try catalogue.namesFound == ["a.B_c-1"])
+  }
+
+  // MARK: - Crashes
+
+  @Test func anImageThatIsBeingFrozenIsNotAnOrphan() throws {
+    let reservation = try catalogue.reserve(
+      .random(), name: "nightly", provider: "memory", providerData: "{}", source: "/data")
+    #expect(try catalogue.entry(named: "nightly").state == .beingFrozen)
+    #expect(throws: CatalogueError.beingFrozen(image: "nightly")) {
+      try catalogue.thaw("nightly", force: true) { _ in }
+    }
+    #expect(throws: CatalogueError.incomplete(image: "nightly")) {
+      try catalogue.frozenRecord(of: reservation.record.id)
+    }
+    try reservation.abandon()
+    #expect(try catalogue.entries() == [])
+  }
+
+  @Test func whatACrashLeavesIsListedAndThawed() throws {
+    // A process that dies lets go of its locks, as a reservation does that is dropped.
+    do {
+      _ = try catalogue.reserve(
+        .random(), name: "nightly", provider: "memory", providerData: "{\"planned\":true}",
+        source: "/data")
+    }
+    #expect(try catalogue.entry(named: "nightly").state == .orphan)
+    #expect(throws: CatalogueError.nameUsed("nightly")) { try catalogue.freeze("nightly") }
+    var released: [String] = []
+    try catalogue.thaw("nightly", force: false) { released.append($0.providerData) }
+    #expect(released == ["{\"planned\":true}"])
+    #expect(try catalogue.entries() == [])
+  }
+
+  @Test func directoriesThatWereAboutToAppearOrVanishAreCleanedUp() throws {
+    try catalogue.create()
+    let images = catalogue.directory.appending("images")
+    for name in [".new-\(UniqueIdentifier.random())", ".removed-\(UniqueIdentifier.random())"] {
+      mkdir(images.appending(name).string, 0o700)
+      mkdir(images.appending(name).appending("sessions").string, 0o700)
+    }
+    #expect(try catalogue.entries() == [])
+    let record = try catalogue.freeze("nightly")
+    let listed = try TemporaryDirectory.names(in: images)
+    #expect(listed == [record.id.description])
+  }
+
+  @Test func aDamagedRecordIsListedAndThawedByForce() throws {
+    let record = try catalogue.freeze("nightly")
+    let path = catalogue.directory.appending("images/\(record.id)/image.json")
+    for content in ["", "{", "{}", "[1]", "{\"format\":2}"] {
+      let file = try FileDescriptor.open(path, .writeOnly, options: [.truncate])
+      _ = try file.closeAfter { try file.writeAll(content.utf8) }
+      guard case .damaged = try catalogue.entry(named: record.id.description).state else {
+        Issue.record("“\(content)” is not damaged")
+        continue
+      }
+    }
+    #expect(throws: CatalogueError.self) {
+      try catalogue.thaw(record.id.description, force: false) { _ in }
+    }
+    try catalogue.thaw(record.id.description, force: true) { _ in Issue.record("released") }
+    #expect(try catalogue.entries() == [])
+  }
+
+  @Test func anImageStaysWhenItsSnapshotCannotBeDeleted() throws {
+    struct Refused: Error {}
+    try catalogue.freeze("nightly")
+    #expect(throws: Refused.self) {
+      try catalogue.thaw("nightly", force: true) { _ in throw Refused() }
+    }
+    #expect(try catalogue.entry(named: "nightly").state == .frozen)
+  }
+
+  // MARK: - The file system
+
+  @Test(.enabled(if: SmallFileSystem.isPossible))
+  func aFullStateDirectoryIsSaidAndNothingStays() throws {
+    let small = try SmallFileSystem(size: "128k")
+    let full = Catalogue(directory: small.path)
+    try full.create()
+    let filler = try FileDescriptor.open(
+      small.path.appending("filler"), .writeOnly, options: [.create], permissions: .ownerReadWrite)
+    defer { try? filler.close() }
+    let page = [UInt8](repeating: 1, count: 4096)
+    while (try? filler.writeAll(page)) != nil {}
+    #expect(throws: CatalogueError.full(stateDirectory: small.path.string)) {
+      try full.freeze("nightly")
+    }
+    #expect(try TemporaryDirectory.names(in: small.path.appending("images")) == [])
+    #expect(CatalogueError.full(stateDirectory: "/s").description.contains("/s is full"))
+  }
+
+  @Test(.enabled(if: SmallFileSystem.isPossible))
+  func aStateDirectoryThatCannotBeWrittenIsSaid() throws {
+    let small = try SmallFileSystem(size: "128k")
+    let fixed = Catalogue(directory: small.path)
+    try fixed.freeze("nightly")
+    try small.makeReadOnly()
+    #expect(try fixed.namesFound == ["nightly"])
+    #expect {
+      try fixed.freeze("other")
+    } throws: { error in
+      guard case .notWritable(_, .readOnlyFileSystem)? = error as? CatalogueError else {
+        return false
+      }
+      return true
+    }
+  }
+
+  // MARK: - Sessions
+
+  @Test func aMountedImageIsNotThawed() throws {
+    let record = try catalogue.freeze("nightly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    try catalogue.keep(session, on: record.id)
+    #expect(throws: CatalogueError.mounted(image: "nightly", sessions: [session])) {
+      try catalogue.thaw("nightly", force: false) { _ in Issue.record("released") }
+    }
+    let sentence = CatalogueError.mounted(image: "nightly", sessions: [session]).description
+    #expect(sentence.contains("backup1") && sentence.contains("/mnt/x"))
+    // Another process finds it too.
+    let again = Catalogue(directory: catalogue.directory, now: { [clock] in clock.now })
+    #expect(try again.entry(named: "nightly").sessions == [session])
+    try again.end(session.id, on: record.id)
+    try again.end(session.id, on: record.id)
+    try catalogue.thaw("nightly", force: false) { _ in }
+  }
+
+  @Test func forceThawsAMountedImage() throws {
+    let record = try catalogue.freeze("nightly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    try catalogue.keep(session, on: record.id)
+    try catalogue.thaw("nightly", force: true) { _ in }
+    #expect(throws: CatalogueError.self) { try catalogue.keep(session, on: record.id) }
+    #expect(try catalogue.entries() == [])
+  }
+
+  @Test func aSessionThatNobodyKeepsExpires() throws {
+    let record = try catalogue.freeze("nightly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    try catalogue.keep(session, on: record.id)
+    clock.advance(by: Catalogue.sessionLifetime)
+    #expect(try catalogue.sessions(of: record.id) == [session])
+    try catalogue.keep(session, on: record.id)
+    clock.advance(by: Catalogue.sessionLifetime)
+    #expect(try catalogue.sessions(of: record.id) == [session])
+    clock.advance(by: 1)
+    #expect(try catalogue.sessions(of: record.id) == [])
+    try catalogue.thaw("nightly", force: false) { _ in }
+  }
+
+  @Test func aClockThatWasSetBackKeepsNoSessionForEver() throws {
+    let record = try catalogue.freeze("nightly")
+    try catalogue.keep(
+      SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x"), on: record.id)
+    clock.advance(by: -3600)
+    #expect(try catalogue.sessions(of: record.id) == [])
+  }
+
+  @Test func sessionsAreLimited() throws {
+    let record = try catalogue.freeze("nightly")
+    for _ in 0..<Catalogue.maximumSessions {
+      try catalogue.keep(
+        SessionRecord(id: .random(), backupHost: "b", mountpoint: "/m"), on: record.id)
+    }
+    let one = SessionRecord(id: .random(), backupHost: "b", mountpoint: "/m")
+    #expect(throws: CatalogueError.tooManySessions(image: "nightly")) {
+      try catalogue.keep(one, on: record.id)
+    }
+    clock.advance(by: Catalogue.sessionLifetime + 1)
+    try catalogue.keep(one, on: record.id)
+    #expect(try catalogue.sessions(of: record.id) == [one])
+  }
+}
