@@ -18,7 +18,10 @@ struct Unmount: ParsableCommand {
     }
     let process = (try? MountTable.control(ControlAttributes.status, of: mountpoint))
       .flatMap { JSON.report(StatusReport.self, from: $0) }?.pid
-    try MountTable.unmount(mountpoint, lazily: lazy)
+    // Who still has files of a dead mount open gets nothing from them any more, so
+    // nothing is lost by detaching it.
+    let isDead = MountTable.isDead(mountpoint)
+    try MountTable.unmount(mountpoint, lazily: lazy || isDead)
     // The process ends its session with the production host before it exits; after
     // that the image can be thawed.
     guard let process, process > 1, !lazy else { return }

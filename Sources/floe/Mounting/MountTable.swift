@@ -12,6 +12,12 @@ enum MountTable {
     mountpoints.contains(absolute(path))
   }
 
+  /// Whether the process that served a mount is gone.
+  static func isDead(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) != 0 && errno == ENOTCONN
+  }
+
   private static var mountpoints: [String] {
     guard let descriptor = try? FileDescriptor.open("/proc/self/mountinfo", .readOnly) else {
       return []
