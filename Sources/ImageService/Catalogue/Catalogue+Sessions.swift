@@ -21,8 +21,7 @@ extension Catalogue {
       let path = path(of: session.id, on: image)
       // Also a file that cannot be read is replaced.
       if (try? files.read(SessionRecord.self, from: path)) != session {
-        try removeExpiredSessions(of: image)
-        guard try sessionFiles(of: image).count < Self.maximumSessions else {
+        guard try removeExpiredSessions(of: image) < Self.maximumSessions else {
           throw CatalogueError.tooManySessions(image: record.name)
         }
         try files.makeDirectory(sessionsDirectory(of: image))
@@ -65,8 +64,14 @@ extension Catalogue {
     return found
   }
 
-  private func removeExpiredSessions(of image: UniqueIdentifier) throws(CatalogueError) {
-    for (_, path) in try sessionFiles(of: image) where !isAlive(path) { try files.remove(path) }
+  /// Removes the files of sessions that are over.
+  ///
+  /// - Returns: how many are alive.
+  private func removeExpiredSessions(of image: UniqueIdentifier) throws(CatalogueError) -> Int {
+    let sessions = try sessionFiles(of: image)
+    let expired = sessions.filter { !isAlive($0.1) }
+    for (_, path) in expired { try files.remove(path) }
+    return sessions.count - expired.count
   }
 
   /// A time in the future is a clock that was set back: it counts by its distance too,

@@ -21,7 +21,7 @@ public struct Catalogue: Sendable {
   /// Seconds after which a session that nobody keeps is over.
   public static let sessionLifetime: Int64 = 60
   /// Most sessions of an image at once.
-  public static let maximumSessions = 256
+  public static let maximumSessions = 64
 
   /// The state directory.
   public let directory: FilePath
