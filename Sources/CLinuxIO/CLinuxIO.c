@@ -1,6 +1,48 @@
+#define _GNU_SOURCE
 #include "CLinuxIO.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
+#include <syslog.h>
+#include <unistd.h>
+
+int32_t floe_o_direct(void) { return O_DIRECT; }
+
+int floe_block_device_size(int fd, uint64_t *size) { return ioctl(fd, BLKGETSIZE64, size); }
+
+int floe_block_device_sector_size(int fd, int *size) { return ioctl(fd, BLKSSZGET, size); }
+
+int floe_file_system_type(int fd, int64_t *type) {
+  struct statfs status;
+  int result = fstatfs(fd, &status);
+  *type = result == 0 ? status.f_type : 0;
+  return result;
+}
+
+int floe_is_local_file_system(int64_t type) {
+  switch (type) {
+  case EXT4_SUPER_MAGIC:
+  case BTRFS_SUPER_MAGIC:
+  case XFS_SUPER_MAGIC:
+  case TMPFS_MAGIC:
+  case OVERLAYFS_SUPER_MAGIC:
+  case F2FS_SUPER_MAGIC:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+void floe_syslog(int priority, const char *message) { syslog(priority, "%s", message); }
+
+char **floe_environment(void) { return environ; }
+
+int16_t floe_posix_spawn_setsid(void) { return POSIX_SPAWN_SETSID; }
 
 long floe_getxattr(const char *path, const char *name, void *value, size_t size) {
   return getxattr(path, name, value, size);

@@ -87,11 +87,7 @@ public final class OpenMedium: Medium {
     guard floe_file_system_type(descriptor, &type) == 0 else {
       throw MediumError(path: path, offset: 0, reason: Errno.current.description)
     }
-    let local: Set<Int64> = [
-      Int64(EXT4_SUPER_MAGIC), Int64(BTRFS_SUPER_MAGIC), Int64(XFS_SUPER_MAGIC),
-      Int64(TMPFS_MAGIC), Int64(OVERLAYFS_SUPER_MAGIC), Int64(F2FS_SUPER_MAGIC),
-    ]
-    return local.contains(type)
+    return floe_is_local_file_system(type) != 0
   }
 
   public func read(
