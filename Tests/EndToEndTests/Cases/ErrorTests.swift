@@ -46,7 +46,7 @@ extension EndToEnd {
           [
             "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", Floe.program, "freeze", source,
             "--name", "a", "--state", production.state,
-          ]), says: "permi")
+          ]), says: "CAP_SYS_ADMIN")
       #expect(try production.floe("images").output.contains("a ") == false)
       #expect(try production.snapshots(beside: source) == [])
 

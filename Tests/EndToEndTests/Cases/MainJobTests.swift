@@ -47,6 +47,9 @@ extension EndToEnd {
       try run(
         "rsync", ["-aHAXS", "--exclude=/\(Tree.hugeSparse)", "\(backup.mountpoint)/", copy])
       let status = try backup.status()
+      print(
+        "rsync: \(status.remaps) remaps, \(status.discarded_reads) stale reads thrown away,",
+        "bytes: \(status.bytes)")
       #expect(status.remaps >= leastRemaps, "\(status)")
       #expect(status.discarded_reads > 0, "\(status)")
       #expect(status.errors == 0, "\(status)")

@@ -56,7 +56,7 @@ extension EndToEnd {
       let source = "\(volume.mountpoint)/data"
       try run("btrfs", ["subvolume", "create", source])
       try Tree(source).build(
-        Tree.Size(entries: 40_000, fragmented: 16 << 20, sparse: 1 << 20, files: 100))
+        Tree.Size(entries: 40_000, fragmented: 16 << 20, sparse: 16 << 20, files: 100))
       var wasCaught = false
       for _ in 0..<10 where !wasCaught {
         let freeze = try ChildProcess(

@@ -59,10 +59,10 @@ final class ProductionHost {
   func serve() throws {
     let service = try scratch.start(Floe.program, ["serve", "--state", state])
     self.service = service
-    try waitUntil("floe serve listens") {
+    try waitUntil("floe serve answers") {
       if service.hasEnded { throw HarnessError("floe serve ended: \(service.errors)") }
-      return (try? attempt(Floe.program, ["inspect", source("nothing")]))
-        .map { !$0.errors.contains("reached") && !$0.errors.contains("not running") } ?? false
+      let answer = try attempt(Floe.program, ["inspect", source("nothing")])
+      return !answer.errors.contains("no service answers")
     }
   }
 

@@ -1,0 +1,50 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// The scripts that people run.
+  @Suite("Scripts")
+  struct Scripts {
+    private func script(_ name: String, _ arguments: [String]) throws -> Outcome {
+      try attempt(
+        "env",
+        ["FLOE=\(Floe.program)", "\(Floe.repository)/mount-scripts/\(name)"] + arguments)
+    }
+
+    @Test("backup-rsync and backup-tar copy an image")
+    func copies() throws {
+      let site = try Site(small: .raid0)
+      let source = site.production.source(Site.image)
+      let second = try Volume(.single, in: site.scratch, megabytes: 1024, name: "second")
+      let rsync = try script("backup-rsync", [source, "\(second.mountpoint)/copy"])
+      #expect(rsync.succeeded, "\(rsync.errors)")
+      let reference = try Manifest(.copy, of: site.snapshot)
+      try Manifest(.copy, of: "\(second.mountpoint)/copy").expectSame(
+        as: reference, "the copy by backup-rsync")
+
+      let archive = "\(second.mountpoint)/archive.tar"
+      let tar = try script("backup-tar", [source, archive])
+      #expect(tar.succeeded, "\(tar.errors)")
+      try run("mkdir", ["\(second.mountpoint)/tar"])
+      try run(
+        "tar",
+        ["-C", "\(second.mountpoint)/tar", "--xattrs", "--xattrs-include=*", "-xpf", archive])
+      try Manifest(.copy, of: "\(second.mountpoint)/tar").expectSame(
+        as: reference, "the copy by backup-tar")
+    }
+
+    @Test("A partial copy keeps the copy tool's exit status, and is said loudly")
+    func partialCopy() throws {
+      let site = try Site(small: .single)
+      let full = try site.scratch.directory("full")
+      try run("mount", ["-t", "tmpfs", "-o", "size=8m", "floe-e2e", full])
+      let copy = try script("backup-rsync", [site.production.source(Site.image), full])
+      // rsync: error in file I/O.
+      #expect(copy.ending == .exited(11), "\(copy.errors)")
+      #expect(copy.errors.contains("THE COPY IS NOT COMPLETE"), "\(copy.errors)")
+      let unknown = try script("backup-tar", [site.production.source("unknown"), "\(full)/tar"])
+      #expect(!unknown.succeeded)
+      #expect(unknown.errors.contains("unknown"), "\(unknown.errors)")
+    }
+  }
+}
