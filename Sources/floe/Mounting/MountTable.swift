@@ -9,13 +9,26 @@ enum MountTable {
   /// Whether floe has an image mounted at this very path; a mount whose process is
   /// gone counts.
   static func hasFloe(at path: String) -> Bool {
-    mountpoints.contains(absolute(path))
+    mountpoints.contains(place(of: path))
   }
 
-  /// Whether the process that served a mount is gone.
+  /// The mount point that a path means: where symbolic links lead, as far as they
+  /// can be followed. A dead mount cannot be looked at.
+  static func place(of path: String) -> String {
+    resolved(path) ?? absolute(path)
+  }
+
+  /// The path without symbolic links (realpath(3)).
+  static func resolved(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
+  /// Whether the process that served a mount is gone. Only what the kernel does not
+  /// keep, as it keeps a frozen tree's attributes, can tell.
   static func isDead(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) != 0 && errno == ENOTCONN
+    getxattr(path, ControlAttributes.status, nil, 0) < 0 && errno == ENOTCONN
   }
 
   private static var mountpoints: [String] {
@@ -88,7 +101,7 @@ enum MountTable {
 
   /// Unmounts, as root by umount2(2), else by fusermount3.
   static func unmount(_ path: String, lazily: Bool) throws(Failure) {
-    let path = absolute(path)
+    let path = place(of: path)
     guard geteuid() != 0 else {
       guard umount2(path, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
         let error = Errno(rawValue: errno)

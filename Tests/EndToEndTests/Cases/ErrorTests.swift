@@ -124,6 +124,32 @@ extension EndToEnd {
         says: lost.medium)
     }
 
+    @Test("A representation of a newer format is refused")
+    func newerFormat() throws {
+      let site = try Site(.single, megabytes: 512, serves: false) { try $0.buildSmall() }
+      let images = "\(site.production.state)/images"
+      let image = "\(images)/\(try #require(names(in: images).first))"
+      let path = "\(image)/representation.floe"
+      let old = try digest(of: path)
+      var bytes = try readFile(path)
+      // The major version, after the magic (docs/REPRESENTATION.md).
+      bytes[8] = 2
+      try writeFile(path, bytes)
+      // As a newer floe would have written it, so with a digest that is right.
+      try run("sed", ["-i", "s/\(old)/\(try digest(of: path))/", "\(image)/image.json"])
+      try site.production.serve()
+      let mountpoint = try site.scratch.directory("backup")
+      expect(
+        try attempt(
+          Floe.program,
+          ["mount", site.production.source(Site.image), mountpoint, "--foreground"]),
+        says: "newer format")
+    }
+
+    private func digest(of path: String) throws -> String {
+      String(try run("sha256sum", [path]).prefix { $0 != " " })
+    }
+
     @Test("Writes get EROFS")
     func writes() throws {
       let site = try Site(small: .single, megabytes: 512)

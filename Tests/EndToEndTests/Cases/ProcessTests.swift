@@ -114,5 +114,50 @@ extension EndToEnd {
       try mover.stop()
       try backup.unmount()
     }
+
+    @Test("mount -t fuse.floe mounts an image, as /etc/fstab would")
+    func mountHelper() throws {
+      let site = try Site(small: .single)
+      // mount(8) hands over to mount.fuse3(8), which runs the program that the type
+      // names; mount(8) itself would look for it in the system's directories only.
+      let programs = try site.scratch.directory("bin")
+      try run("ln", ["-s", Floe.program, "\(programs)/floe"])
+      let mountpoint = try site.scratch.directory("fstab")
+      try run(
+        "env",
+        [
+          "PATH=\(programs):/usr/sbin:/usr/bin:/sbin:/bin", "mount.fuse3",
+          site.production.source(Site.image), mountpoint, "-t", "fuse.floe", "-o", "rw,noauto",
+        ], seconds: 60)
+      #expect(BackupHost.isMounted(mountpoint))
+      #expect(try names(in: mountpoint) == ["files", "storage"])
+      try run("umount", [mountpoint])
+    }
+
+    @Test("The service on TCP: on loopback only, as there is no TLS yet")
+    func loopback() throws {
+      let site = try Site(.single, megabytes: 512, serves: false) { try $0.buildSmall() }
+      for address in ["0.0.0.0:17733", "192.0.2.1:17733"] {
+        let refused = try site.production.floe("serve", "--listen", address)
+        #expect(!refused.succeeded)
+        #expect(refused.errors.contains("TLS"), "\(refused.errors)")
+      }
+      let port = Int.random(in: 20_000..<32_000)
+      let service = try site.scratch.start(
+        Floe.program,
+        ["serve", "--listen", "127.0.0.1:\(port)", "--state", site.production.state])
+      let source = "floe://127.0.0.1:\(port)/\(Site.image)"
+      try waitUntil("the service answers at port \(port)") {
+        if service.hasEnded { throw HarnessError(service.errors) }
+        return try attempt(Floe.program, ["inspect", source]).succeeded
+      }
+      let backup = try BackupHost(source, media: [], in: site.scratch)
+      var verifier = try site.verifier(backup)
+      let tally = try verifier.read()
+      #expect(tally.failures == 0, "\(tally)")
+      try backup.unmount()
+      service.signal(SIGTERM)
+      #expect(try service.wait(seconds: 60) == .exited(0), "\(service.errors)")
+    }
   }
 }
