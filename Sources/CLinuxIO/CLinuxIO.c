@@ -44,6 +44,10 @@ char **floe_environment(void) { return environ; }
 
 int16_t floe_posix_spawn_setsid(void) { return POSIX_SPAWN_SETSID; }
 
+int floe_posix_spawn_close_from(void *actions, int from) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, from);
+}
+
 long floe_getxattr(const char *path, const char *name, void *value, size_t size) {
   return getxattr(path, name, value, size);
 }

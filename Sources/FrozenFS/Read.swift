@@ -48,9 +48,10 @@ extension FrozenFileSystem {
     do throws(ReadError) {
       count = try contents.read(node, at: offset, into: buffer)
     } catch {
+      // Whoever reads the contents logs why, with the place.
       switch error {
-      case .thawed(let reason): throw report(reason, as: Errno(rawValue: ESTALE))
-      case .unreadable(let reason): throw report(reason, as: .ioError)
+      case .thawed: throw Errno(rawValue: ESTALE)
+      case .unreadable: throw .ioError
       }
     }
     if count == buffer.count { return count }

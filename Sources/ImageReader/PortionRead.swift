@@ -6,7 +6,11 @@ public struct PortionRead: Sendable {
   let content: PortionContent
   var phase = Phase.planning
   var id: UInt64 = 0
-  var plan: ReadPlan?
+  var plan: ReadPlan? {
+    didSet { lastPlace = plan?.firstPlace ?? lastPlace }
+  }
+  /// Where its first bytes on a medium were last thought to be, for messages.
+  public private(set) var lastPlace: MediumAddress?
   var outcome = FetchOutcome.complete
   /// Times that bytes were thrown away, or that the place stayed unknown.
   var vainAttempts = 0

@@ -34,6 +34,12 @@ public struct ReadPlan: Sendable, Equatable {
     public let range: Range<UInt64>
   }
 
+  /// The first place on a medium that the plan reads.
+  var firstPlace: MediumAddress? {
+    for case .media(let copies) in pieces.lazy.map(\.source) { return copies.first }
+    return nil
+  }
+
   /// Whether a byte comes from a medium, so that it needs to be validated.
   public var readsMedia: Bool { !media.isEmpty }
 }

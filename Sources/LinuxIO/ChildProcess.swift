@@ -32,6 +32,10 @@ public enum ChildProcess {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     if let descriptor { posix_spawn_file_actions_adddup2(&actions, descriptor, 3) }
+    // A caller's open files, its locks with them, are not the child's.
+    _ = withUnsafeMutablePointer(to: &actions) {
+      floe_posix_spawn_close_from($0, descriptor == nil ? 3 : 4)
+    }
     var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
     defer { for word in words { free(word) } }
     words.append(nil)

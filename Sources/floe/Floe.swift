@@ -53,11 +53,12 @@ enum MountHelper {
     guard let first = arguments.first,
       first.hasPrefix("floe+unix:") || first.hasPrefix("floe://")
     else { return arguments }
-    // mount(8) says rw where /etc/fstab says nothing.
+    // mount(8) and mount.fuse3(8) say these where /etc/fstab says nothing.
+    let defaults: Set<Substring> = ["rw", "dev", "suid", "exec"]
     return ["mount"]
-      + arguments.map { word in
-        word.split(separator: ",").contains("rw")
-          ? word.split(separator: ",").filter { $0 != "rw" }.joined(separator: ",") : word
+      + arguments.enumerated().map { index, word in
+        guard index > 0, arguments[index - 1] == "-o" else { return word }
+        return word.split(separator: ",").filter { !defaults.contains($0) }.joined(separator: ",")
       }
   }
 }

@@ -31,5 +31,8 @@ char **floe_environment(void);
 // own, which glibc defines for _GNU_SOURCE only.
 int16_t floe_posix_spawn_setsid(void);
 
+// posix_spawn_file_actions_addclosefrom_np(3) on a posix_spawn_file_actions_t.
+int floe_posix_spawn_close_from(void *actions, int from);
+
 // getxattr(2).
 long floe_getxattr(const char *path, const char *name, void *value, size_t size);

@@ -34,7 +34,7 @@ public final class BlockingReader: FileReading {
     self.source = source
     self.options = options
     complaints = Complaints(logger: logger)
-    try media.open(volume.media, as: volume.state.configurationID)
+    try media.open(volume.media)
     rule = Monitor(
       ReadRule(
         state: volume.state, map: volume.map, media: volume.media, limits: options.limits))
@@ -91,14 +91,14 @@ public final class BlockingReader: FileReading {
         let outcome = fetch.run(plan)
         rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
       case .readThrough(let reason):
-        complaints.note("reading through the production host: \(reason)")
+        complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
       case .check: check()
       case .ask(let question): ask(question)
       case .finished: return
       case .failed(let error):
-        complaints.note("inode \(portion.inode), bytes \(portion.range): \(error)")
+        complaints.note("\(error)", at: read, media)
         throw error
       case .wait, .pause: continue
       }

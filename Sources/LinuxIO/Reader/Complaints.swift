@@ -1,3 +1,5 @@
+import FrozenImage
+import ImageReader
 import Logging
 import Synchronization
 
@@ -11,11 +13,26 @@ final class Complaints: Sendable {
     self.logger = logger
   }
 
-  func note(_ sentence: String) {
-    let isNew = seen.withLock { seen in
-      if seen.count >= Self.limit { seen = [] }
-      return seen.insert(sentence).inserted
+  func note(_ cause: String) {
+    if isNew(cause) { logger.warning("\(cause)") }
+  }
+
+  /// Logs a cause with the place of the first read that met it.
+  func note(_ cause: String, at read: PortionRead, _ media: MediaTable) {
+    guard isNew(cause) else { return }
+    var place = "inode \(read.portion.inode) at byte \(read.portion.range.lowerBound)"
+    if let address = read.lastPlace {
+      place +=
+        ", \(media[address.medium]?.path ?? "medium \(address.medium)") at byte "
+        + "\(address.offset)"
     }
-    if isNew { logger.warning("\(sentence)") }
+    logger.warning("\(place): \(cause)")
+  }
+
+  private func isNew(_ cause: String) -> Bool {
+    seen.withLock { seen in
+      if seen.count >= Self.limit { seen = [] }
+      return seen.insert(cause).inserted
+    }
   }
 }

@@ -26,12 +26,13 @@ public final class MediaTable: Sendable {
     self.opener = opener
   }
 
-  /// Opens media that are not open yet.
+  /// Opens media that are not open yet. Two that match are refused here: a clone
+  /// made at the freeze would show the witness of the freeze.
   ///
   /// - Throws: what the opener threw for the first medium that cannot be had.
-  public func open(_ media: [MediumDescription], as state: ConfigurationID) throws {
+  public func open(_ media: [MediumDescription]) throws {
     for description in media where self[description.id] == nil {
-      let medium = try opener(description, state[description.id])
+      let medium = try opener(description, nil)
       self.state.withLock { $0.media[description.id] = medium }
     }
   }

@@ -18,13 +18,9 @@ struct Explain: ParsableCommand {
   var json = false
 
   func run() throws {
-    let bytes: [UInt8]
-    do {
-      bytes = try MountTable.control("\(ControlAttributes.explain)\(offset)", of: file)
-    } catch {
-      throw Failure(
-        "\(error); is it a regular file on a mount of floe, readable, of more than \(offset) bytes?"
-      )
+    let bytes = try MountTable.control("\(ControlAttributes.explain)\(offset)", of: file)
+    if let problem = JSON.report(ExplainProblem.self, from: bytes)?.problem {
+      throw Failure("\(file): \(problem)")
     }
     guard let report = JSON.report(ExplainReport.self, from: bytes) else {
       throw Failure("the mount gave an explanation that this floe cannot read")

@@ -27,6 +27,7 @@ struct Freeze: ParsableCommand {
 
   func run() throws {
     let freezer = try BtrfsFreezer(path: path)
+    let path = MountTable.resolved(path) ?? path
     for note in freezer.notes { printError("floe: note: \(note)") }
     let id = UniqueIdentifier.random()
     var note = BtrfsNote(plannedSnapshot: freezer.plannedSnapshotPath(for: id), image: nil)
@@ -39,6 +40,7 @@ struct Freeze: ParsableCommand {
       note.image = image
       try reservation.update(providerData: note.text)
       var progress = ProgressLine()
+      defer { progress.end() }
       let scratch = try FileScratch(writing: reservation.representationPath)
       try BtrfsFreezer.describe(
         image, as: id, name: name, host: HostName.current, source: path, scratch: scratch,
@@ -47,9 +49,20 @@ struct Freeze: ParsableCommand {
       let record = try reservation.complete()
       report(record, image, progress.latest)
     } catch {
-      try? note.release()
-      try? reservation.abandon()
+      undo(note, reservation)
       throw error
+    }
+  }
+
+  /// Takes back what a freeze made that failed. What cannot be removed stays in the
+  /// catalogue, as an orphan.
+  private func undo(_ note: BtrfsNote, _ reservation: Reservation) {
+    do {
+      try note.release()
+      try reservation.abandon()
+    } catch {
+      printError(
+        "floe: what the freeze made could not be removed (\(error)); floe thaw \(name) removes it")
     }
   }
 

@@ -1,6 +1,8 @@
 import ArgumentParser
 import FrozenFS
+import Glibc
 import LinuxIO
+import Logging
 
 struct Mount: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -58,8 +60,17 @@ struct Mount: ParsableCommand {
         adding: ["--ready-descriptor", "\(Daemon.readyDescriptor)"])
     }
     LogDestination.use(background: readyDescriptor != nil)
-    try request.serve(ready: {
-      if readyDescriptor != nil { Daemon.reportReady() }
-    })
+    guard readyDescriptor != nil else { return try request.serve(ready: {}) }
+    var isReady = false
+    do {
+      try request.serve(ready: {
+        isReady = true
+        if !Daemon.reportReady() { kill(getpid(), SIGTERM) }
+      })
+    } catch {
+      // Standard error leads nowhere by now.
+      if isReady { Logger(label: "floe.mount").error("\(error)") }
+      throw error
+    }
   }
 }

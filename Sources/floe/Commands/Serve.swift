@@ -12,7 +12,8 @@ struct Serve: ParsableCommand {
     abstract: "Answer backup hosts, until SIGTERM or SIGINT.",
     discussion: """
       Listens on a Unix socket in the state directory that only its owner may use, unless told \
-      otherwise. TCP addresses other than loopback are refused, as there is no TLS yet.
+      otherwise. TCP addresses other than loopback are refused, as there is no TLS yet; nothing \
+      authenticates on a TCP port, so any user of this host can read every image through one.
       """)
 
   @Option(help: ArgumentHelp("Where to listen.", valueName: "unix:PATH|HOST:PORT"))

@@ -11,6 +11,9 @@ struct Status: ParsableCommand {
   var json = false
 
   func run() throws {
+    guard MountTable.hasFloe(at: mountpoint) else {
+      throw Failure("no image is mounted on \(mountpoint)")
+    }
     let bytes = try MountTable.control(ControlAttributes.status, of: mountpoint)
     guard let report = JSON.report(StatusReport.self, from: bytes) else {
       throw Failure("\(mountpoint) gave a status that this floe cannot read")

@@ -25,9 +25,12 @@ struct Unmount: ParsableCommand {
     // The process ends its session with the production host before it exits; after
     // that the image can be thawed.
     guard let process, process > 1, !lazy else { return }
-    for _ in 0..<1000 where kill(process, 0) == 0 && !Self.isZombie(process) {
+    for _ in 0..<3000 {
+      if kill(process, 0) != 0 || Self.isZombie(process) { return }
       usleep(10_000)
     }
+    throw Failure(
+      "\(mountpoint) is unmounted, but its process \(process) has not ended its session yet")
   }
 
   /// Whether a process has ended and only waits for its parent (proc(5), stat).

@@ -18,11 +18,24 @@ struct ControlAttributes: MountControl {
 
   func attribute(_ name: String, of node: NodeIndex) -> [UInt8]? {
     if name == Self.status, node == root { return JSON.bytes(of: statusReport) }
-    guard name.hasPrefix(Self.explain), let offset = UInt64(name.dropFirst(Self.explain.count)),
-      let inode = (try? reader.representation.attributes(of: node))?.inode,
-      let place = try? reader.place(ofByte: offset, in: node)
+    guard name.hasPrefix(Self.explain), let offset = UInt64(name.dropFirst(Self.explain.count))
     else { return nil }
-    return JSON.bytes(of: ExplainReport(place, inode: inode, offset: offset))
+    return explanation(ofByte: offset, in: node)
+  }
+
+  private func explanation(ofByte offset: UInt64, in node: NodeIndex) -> [UInt8] {
+    do {
+      let attributes = try reader.representation.attributes(of: node)
+      guard attributes.type == .regular else {
+        return JSON.bytes(of: ExplainProblem(problem: "it is not a regular file"))
+      }
+      guard let place = try reader.place(ofByte: offset, in: node) else {
+        return JSON.bytes(of: ExplainProblem(problem: "it has only \(attributes.size) bytes"))
+      }
+      return JSON.bytes(of: ExplainReport(place, inode: attributes.inode, offset: offset))
+    } catch {
+      return JSON.bytes(of: ExplainProblem(problem: "\(error)"))
+    }
   }
 
   private var statusReport: StatusReport {

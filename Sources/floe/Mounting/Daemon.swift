@@ -35,13 +35,14 @@ enum Daemon {
     }
   }
 
-  /// Tells the parent that the mount answers, and lets go of its terminal.
-  static func reportReady() {
+  /// Tells the parent that the mount answers, and lets go of its terminal; `false`
+  /// when the parent was interrupted meanwhile, so that nobody wants the mount.
+  static func reportReady() -> Bool {
     chdir("/")
     let null = open("/dev/null", O_RDWR | O_CLOEXEC)
     for descriptor in 0..<3 as Range<Int32> where null >= 0 { dup2(null, descriptor) }
-    _ = word.withUnsafeBytes { write(readyDescriptor, $0.baseAddress, $0.count) }
-    close(readyDescriptor)
+    defer { close(readyDescriptor) }
+    return word.withUnsafeBytes { write(readyDescriptor, $0.baseAddress, $0.count) } == word.count
   }
 }
 

@@ -20,7 +20,12 @@ struct MountRequest {
   private var fuseOptions: [String] = []
 
   init(source: String, mountpoint: String, cache: String) {
-    self.source = source
+    // The process leaves its directory when it goes into the background, and names
+    // are used again later: to connect anew, to find a medium that was lost.
+    let unix = "floe+unix:"
+    self.source =
+      source.hasPrefix(unix)
+      ? unix + MountTable.absolute(String(source.dropFirst(unix.count))) : source
     self.mountpoint = mountpoint
     self.cache = cache
   }
@@ -32,7 +37,8 @@ struct MountRequest {
       guard let equals = word.firstIndex(of: "="), equals != word.startIndex,
         word.index(after: equals) != word.endIndex
       else { throw Failure("“\(word)” is not ID=PATH") }
-      media[String(word[..<equals])] = String(word[word.index(after: equals)...])
+      media[String(word[..<equals])] = MountTable.absolute(
+        String(word[word.index(after: equals)...]))
     }
     return media
   }

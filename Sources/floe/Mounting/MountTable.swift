@@ -28,7 +28,7 @@ enum MountTable {
   /// Whether the process that served a mount is gone. Only what the kernel does not
   /// keep, as it keeps a frozen tree's attributes, can tell.
   static func isDead(_ path: String) -> Bool {
-    getxattr(path, ControlAttributes.status, nil, 0) < 0 && errno == ENOTCONN
+    floe_getxattr(path, ControlAttributes.status, nil, 0) < 0 && errno == ENOTCONN
   }
 
   private static var mountpoints: [String] {

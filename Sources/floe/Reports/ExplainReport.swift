@@ -3,6 +3,11 @@ import Glibc
 import ImageReader
 import LinuxIO
 
+/// Why a byte cannot be explained.
+struct ExplainProblem: Codable {
+  var problem: String
+}
+
 /// What `floe explain` tells: where one byte of a file is right now.
 struct ExplainReport: Codable {
   struct Link: Codable {
@@ -78,7 +83,15 @@ struct ExplainReport: Codable {
     var status = stat()
     let isDevice = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
     let direct = isDevice ? ",direct" : ""
-    return "dd if=\(path) bs=4096 count=1 skip=\(start) iflag=skip_bytes,fullblock\(direct) "
+    let isPlain = path.utf8.allSatisfy { byte in
+      let character = Character(UnicodeScalar(byte))
+      return character.isLetter || character.isNumber || "/._-:+".contains(character)
+    }
+    let quoted =
+      isPlain
+      ? path
+      : "'\(path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
+    return "dd if=\(quoted) bs=4096 count=1 skip=\(start) iflag=skip_bytes,fullblock\(direct) "
       + "status=none"
   }
 

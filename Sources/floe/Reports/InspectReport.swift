@@ -122,7 +122,16 @@ struct ChainReport: Encodable {
     self.path = path
     inode = attributes.inode
     size = attributes.size
-    type = "\(attributes.type)"
+    type =
+      switch attributes.type {
+      case .regular: "file"
+      case .directory: "directory"
+      case .symbolicLink: "symbolic link"
+      case .blockDevice: "block device"
+      case .characterDevice: "character device"
+      case .fifo: "FIFO"
+      case .socket: "socket"
+      }
     guard attributes.type == .regular else {
       runs = []
       return
