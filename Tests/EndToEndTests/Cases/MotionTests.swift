@@ -65,7 +65,9 @@ extension EndToEnd {
     @Test("A device is replaced, and used by somebody else")
     func deviceReplace() throws {
       let site = try Site(small: .raid0)
-      let backup = try site.mount()
+      // Media that are found, not named, so that the new one is looked for too.
+      let backup = try BackupHost(
+        site.production.source(Site.image), media: [], in: site.scratch)
       var verifier = try site.verifier(backup)
       #expect(try verifier.read().failures == 0)
       let replaced = site.volume.devices[0]

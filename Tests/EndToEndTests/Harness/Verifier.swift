@@ -21,12 +21,15 @@ struct Verifier {
 
   private let mount: String
   private let files: [(name: String, bytes: [UInt8])]
+  /// Bytes of all files.
+  private let size: Int
   private var generator: SeededGenerator
   let seed: UInt64
 
   init(reference: String, mount: String, files: [String]) throws {
     self.mount = mount
     self.files = try files.map { ($0, try readFile("\(reference)/\($0)")) }
+    size = self.files.reduce(0) { $0 + $1.bytes.count }
     seed = .random(in: .min ... .max)
     generator = SeededGenerator(state: seed)
   }
@@ -37,8 +40,7 @@ struct Verifier {
   ) throws -> Tally {
     var tally = Tally()
     for _ in 0..<pieces {
-      let (name, bytes) = files[Int.random(in: 0..<files.count, using: &generator)]
-      let start = Int.random(in: 0..<bytes.count, using: &generator)
+      let (name, bytes, start) = place()
       let count = min(Int.random(in: 1...256 << 10, using: &generator), bytes.count - start)
       switch try piece(of: name, at: start, count: count) {
       case .failure(let failure): tally.failed[failure.number, default: 0] += 1
@@ -54,6 +56,16 @@ struct Verifier {
       }
     }
     return tally
+  }
+
+  /// A byte of any file, each as likely as any other.
+  private mutating func place() -> (name: String, bytes: [UInt8], offset: Int) {
+    var offset = Int.random(in: 0..<size, using: &generator)
+    for (name, bytes) in files {
+      if offset < bytes.count { return (name, bytes, offset) }
+      offset -= bytes.count
+    }
+    return (files[0].name, files[0].bytes, 0)
   }
 
   private struct Failure: Error {
