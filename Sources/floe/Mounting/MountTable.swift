@@ -73,13 +73,15 @@ enum MountTable {
   /// The path from the root on. The parent is resolved, the last name is not: a
   /// dead mount cannot be looked at.
   static func absolute(_ path: String) -> String {
-    var path = FilePath(path)
+    let asked = FilePath(path)
+    var path = asked
     let last = path.lastComponent
     if path.components.count > 0, last != ".", last != ".." { path.removeLastComponent() }
-    let parent = path.isEmpty ? "." : path.string
-    guard let resolved = realpath(parent, nil) else { return FilePath(path.string).string }
-    defer { free(resolved) }
-    var result = FilePath(String(cString: resolved))
+    // Where the parent is missing, the path is as it was given, from here on.
+    guard let parent = resolved(path.isEmpty ? "." : path.string) else {
+      return asked.isAbsolute ? asked.string : FilePath(resolved(".") ?? "/").pushing(asked).string
+    }
+    var result = FilePath(parent)
     if let last, last != ".", last != ".." { result.append(last) }
     return result.string
   }
