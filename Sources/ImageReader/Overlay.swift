@@ -5,15 +5,15 @@ import FrozenImage
 ///
 /// It costs what was changed and read, not what the image holds.
 struct Overlay {
-  /// Most extents that are remembered; past that all are forgotten and asked for
-  /// again when they are read.
-  static let extentLimit = 1 << 20
+  /// Most runs and extents together that are remembered; past that all are
+  /// forgotten and asked for again when they are read.
+  static let costLimit = 1 << 20
 
   /// File bytes for which the representation's extents prove nothing any more.
   private(set) var changed = KeyRanges()
   /// Where such bytes lie, as far as asked: disjoint, in ascending order.
   private var runs: [MappingAnswer.Located] = []
-  private var extentCount = 0
+  private var cost = 0
 
   /// How the bytes of a range are known.
   enum Knowledge: Equatable {
@@ -75,9 +75,10 @@ struct Overlay {
     switch changes {
     case .everything:
       runs = []
-      extentCount = 0
+      cost = 0
     case .ranges(let ranges):
       for range in ranges { forget(range) }
+      limitCost(adding: 0)
     }
   }
 
@@ -85,12 +86,15 @@ struct Overlay {
   mutating func insert(_ located: MappingAnswer.Located) {
     guard !located.keys.isEmpty else { return }
     forget(located.keys)
-    if extentCount + located.extents.count > Self.extentLimit {
-      runs = []
-      extentCount = 0
-    }
+    limitCost(adding: located.cost)
     runs.insert(located, at: firstRun(endingAfter: located.keys.lowerBound))
-    extentCount += located.extents.count
+    cost += located.cost
+  }
+
+  private mutating func limitCost(adding more: Int) {
+    guard cost + more > Self.costLimit else { return }
+    runs = []
+    cost = 0
   }
 
   /// Cuts a range of keys out of the runs.
@@ -100,7 +104,7 @@ struct Overlay {
     var kept: [MappingAnswer.Located] = []
     while end < runs.count, runs[end].keys.lowerBound < keys.upperBound {
       let run = runs[end]
-      extentCount -= run.extents.count
+      cost -= run.cost
       if run.keys.lowerBound < keys.lowerBound {
         kept.append(run.clipped(to: run.keys.lowerBound..<keys.lowerBound))
       }
@@ -109,7 +113,7 @@ struct Overlay {
       }
       end += 1
     }
-    extentCount += kept.reduce(0) { $0 + $1.extents.count }
+    cost += kept.reduce(0) { $0 + $1.cost }
     runs.replaceSubrange(start..<end, with: kept)
   }
 }
@@ -127,6 +131,9 @@ extension Range<FileKey> {
 }
 
 extension MappingAnswer.Located {
+  /// What remembering the run costs.
+  fileprivate var cost: Int { 1 + extents.count }
+
   fileprivate func clipped(to keys: Range<FileKey>) -> MappingAnswer.Located {
     let extents = extents.compactMap { item -> MappingAnswer.Extent? in
       let range = keys.offsets(ofInode: item.inode, within: 0..<UInt64.max)

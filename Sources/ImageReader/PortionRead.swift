@@ -16,8 +16,12 @@ public struct PortionRead: Sendable {
   var vainAttempts = 0
   /// Whether the place was asked for since the last plan.
   var hasAsked = false
+  /// Whether lost media were looked at since the last plan.
+  var hasLooked = false
   /// When to give up, in nanoseconds of the driver's clock; set by the first failure.
   var deadline: UInt64?
+  /// When to stop waiting for the round that it waits for now.
+  var waitDeadline: UInt64?
   /// Not to be tried again before.
   var resumeTime: UInt64 = 0
   var lastFailure: String?

@@ -49,19 +49,18 @@ extension ReadRule {
   }
 
   private mutating func apply(_ answer: MappingAnswer, to question: MappingQuestion) {
-    var vanished: [ReadPlan.StoreRun] = []
+    let oldMap = map
     if let volume = answer.volume {
-      vanished = volume.map.runsMissing(from: map)
       map = volume.map
       remapMemory.mapHasChanged = true
       media = volume.media
     }
     for (id, registration) in underWay {
+      // Compared down to the media, as any link of the chain may have moved.
+      let stored = registration.plan.stored
       let isTouched =
         answer.changes.touch(registration.keys)
-        || registration.plan.stored.contains { run in
-          vanished.contains { $0.store == run.store && $0.range.overlaps(run.range) }
-        }
+        || answer.volume != nil && oldMap.places(of: stored) != map.places(of: stored)
       if isTouched { underWay[id]?.isOvertaken = true }
     }
     overlay.invalidate(answer.changes)
@@ -89,16 +88,16 @@ extension ReadRule {
 }
 
 extension StoreMap {
-  /// The runs of stores that another map has and this one has not, or has otherwise.
-  fileprivate func runsMissing(from old: StoreMap) -> [ReadPlan.StoreRun] {
-    var missing: [ReadPlan.StoreRun] = []
-    for (store, run) in old.extents {
-      let kept = Set(extents[store] ?? [])
-      for extent in run where !kept.contains(extent) {
-        missing.append(ReadPlan.StoreRun(store: store, range: extent.offset..<extent.end))
-      }
+  /// Where runs of stores lie on the media; `nil` when a part lies nowhere.
+  fileprivate func places(of runs: [ReadPlan.StoreRun]) -> [PhysicalRun]? {
+    var places: [PhysicalRun] = []
+    for run in runs {
+      let address = StoreAddress(store: run.store, offset: run.range.lowerBound)
+      let length = run.range.upperBound - run.range.lowerBound
+      guard let found = try? resolve(address, length: length) else { return nil }
+      places += found
     }
-    return missing
+    return places
   }
 }
 
@@ -111,7 +110,8 @@ struct RemapMemory: Sendable {
   let map: StoreMap
   /// Whether a later map came since.
   var mapHasChanged = false
-  private var lastPlaces: [Portion: [StoreMap.PhysicalRun]] = [:]
+  /// Digests of the places where portions lay when they were last read.
+  private var lastPlaces: [Portion: Int] = [:]
 
   init(map: StoreMap) {
     self.map = map
@@ -123,26 +123,23 @@ struct RemapMemory: Sendable {
   ) -> Bool {
     guard !plan.stored.isEmpty, mapHasChanged || overlay.changed.intersects(read.portion.keys)
     else { return false }
-    let places = self.places(of: plan.stored, in: map)
-    let before: [StoreMap.PhysicalRun]
+    let places = digest(of: plan.stored, in: map)
+    let before: Int
     if let last = lastPlaces[read.portion] {
       before = last
     } else {
       var planner = Planner(
         portion: read.portion, content: read.content, map: self.map, lost: [])
-      before = self.places(of: planner.plan(with: Overlay())?.stored ?? [], in: self.map)
+      before = digest(of: planner.plan(with: Overlay())?.stored ?? [], in: self.map)
     }
     if lastPlaces.count >= Self.limit { lastPlaces = [:] }
     lastPlaces[read.portion] = places
     return places != before
   }
 
-  private func places(
-    of runs: [ReadPlan.StoreRun], in map: StoreMap
-  ) -> [StoreMap.PhysicalRun] {
-    runs.flatMap { run in
-      let address = StoreAddress(store: run.store, offset: run.range.lowerBound)
-      return (try? map.resolve(address, length: run.range.upperBound - run.range.lowerBound)) ?? []
-    }
+  private func digest(of runs: [ReadPlan.StoreRun], in map: StoreMap) -> Int {
+    var hasher = Hasher()
+    hasher.combine(map.places(of: runs))
+    return hasher.finalize()
   }
 }

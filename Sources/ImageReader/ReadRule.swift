@@ -49,10 +49,8 @@ public struct ReadRule: Sendable {
     /// Read the portion through the production host without the lock, then call
     /// `readThrough`.
     case readThrough(reason: String)
-    /// Wait until another read's check or question finished.
-    case wait
-    /// Wait until this time (nanoseconds of the driver's clock) or until another
-    /// read's question finished.
+    /// Wait until another read's check or question finished, or until this time
+    /// (nanoseconds of the driver's clock).
     case pause(until: UInt64)
     /// The bytes are the image's.
     case finished
@@ -177,9 +175,18 @@ extension ReadRule {
   private mutating func lookAtLostMedia(_ read: inout PortionRead, now: UInt64) -> Step? {
     if lookNeedsAnswer {
       lookNeedsAnswer = false
-      if !behind.isEmpty, matched.isEmpty, unanswered == nil { return ask(&read, now: now) }
+      // A medium that the known state does not list, but that can be read, was late
+      // when the provider looked.
+      let wasLate = media.contains {
+        known.configurationID[$0.id] == nil && found[$0.id] != nil
+      }
+      if unanswered == nil, wasLate || !behind.isEmpty && matched.isEmpty {
+        return ask(&read, now: now)
+      }
     }
-    guard now >= lookTime, !lost.isEmpty, checks.begin() else { return nil }
+    // Once for each plan: a check that takes long must not lead to the next one.
+    guard !read.hasLooked, now >= lookTime, !lost.isEmpty, checks.begin() else { return nil }
+    read.hasLooked = true
     lookTime = now + limits.retryInterval
     lookNeedsAnswer = true
     statistics.witnessChecks += 1
@@ -208,16 +215,31 @@ extension ReadRule {
   }
 
   private mutating func afterCheck(_ read: inout PortionRead, ticket: UInt64, now: UInt64) -> Step {
-    guard checks.serves(ticket) else {
-      guard checks.begin() else { return .wait }
-      statistics.witnessChecks += 1
-      return .check
-    }
+    guard checks.serves(ticket) else { return check(&read, now: now) }
+    read.waitDeadline = nil
     guard let registration = underWay[read.id], !registration.isOvertaken else {
       return discard(&read, now: now)
     }
     if registration.plan.media.isSubset(of: matched) { return accept(&read) }
     return ask(&read, now: now)
+  }
+
+  private mutating func check(_ read: inout PortionRead, now: UInt64) -> Step {
+    guard checks.begin() else { return wait(&read, now: now) }
+    read.waitDeadline = nil
+    statistics.witnessChecks += 1
+    return .check
+  }
+
+  /// Waits for a round of somebody else, but not for ever: one medium whose path
+  /// hangs must not hold up every read without end.
+  private mutating func wait(_ read: inout PortionRead, now: UInt64) -> Step {
+    let deadline = read.waitDeadline ?? now + limits.remapTimeout
+    read.waitDeadline = deadline
+    guard now < deadline else {
+      return fail(&read, .unreadable("a witness check or a question does not come back"))
+    }
+    return .pause(until: deadline)
   }
 
   private mutating func ask(_ read: inout PortionRead, now: UInt64) -> Step {
@@ -231,18 +253,16 @@ extension ReadRule {
   ) -> Step {
     if let thawed { return fail(&read, .thawed(thawed)) }
     guard questions.serves(ticket) else {
-      if questions.isUnderWay { return .wait }
+      if questions.isUnderWay { return wait(&read, now: now) }
       // When the last question failed a moment ago, asking at once is vain.
       if now < retryTime { return expired(&read, now: now) ?? .pause(until: retryTime) }
-      guard checks.serves(foundTicket) else {
-        guard checks.begin() else { return .wait }
-        statistics.witnessChecks += 1
-        return .check
-      }
+      guard checks.serves(foundTicket) else { return check(&read, now: now) }
       _ = questions.begin()
+      read.waitDeadline = nil
       defer { wanted = [] }
       return .ask(MappingQuestion(known: known, found: found, portions: wanted))
     }
+    read.waitDeadline = nil
     guard let inStep else {
       read.lastFailure = unanswered
       if let step = expired(&read, now: now) { return step }
@@ -291,6 +311,7 @@ extension ReadRule {
     underWay[read.id] = nil
     read.plan = nil
     read.hasAsked = false
+    read.hasLooked = false
     read.phase = .planning
   }
 

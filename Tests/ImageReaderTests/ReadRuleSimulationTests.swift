@@ -153,7 +153,7 @@ private struct Simulation {
       wrongBytes += zip(readers[index].range, readers[index].bytes).count { $1 != UInt8($0 + 1) }
       readers[index] = Reader()
     case .failed, .readThrough: readers[index] = Reader()
-    case .wait, .pause: break
+    case .pause: break
     }
   }
 

@@ -144,6 +144,42 @@ import Testing
     #expect(reason.contains("no route"))
   }
 
+  /// A check of a medium whose path hangs takes longer than the time between looks.
+  @Test func aSlowLookAtALostMediumDoesNotLeadToTheNext() throws {
+    var rule = try rule()
+    var first = begin(rule)
+    guard case .fetch = rule.next(&first, now: 0) else { throw Unexpected() }
+    rule.fetched(&first, .complete, now: 0)
+    guard case .check = rule.next(&first, now: 0) else { throw Unexpected() }
+    let lost: Set<MediumID> = [SimulatedVolume.media[1]]
+    rule.checked(found: volume.configurationID(of: 10), unreadable: lost)
+    var read = begin(rule)
+    var now: UInt64 = 0
+    for _ in 0..<3 {
+      now += 10 * rule.limits.retryInterval
+      switch rule.next(&read, now: now) {
+      case .check: rule.checked(found: volume.configurationID(of: 10), unreadable: lost)
+      case .fetch: return
+      default: throw Unexpected()
+      }
+    }
+    Issue.record("one look led to the next")
+  }
+
+  @Test func aCheckThatNeverComesBackFailsTheReadsThatWaitForIt() throws {
+    var rule = try rule()
+    var hanging = begin(rule)
+    guard case .fetch = rule.next(&hanging, now: 0) else { throw Unexpected() }
+    rule.fetched(&hanging, .complete, now: 0)
+    guard case .check = rule.next(&hanging, now: 0) else { throw Unexpected() }
+    var read = begin(rule)
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.fetched(&read, .complete, now: 0)
+    guard case .pause(let until) = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(until == rule.limits.remapTimeout)
+    guard case .failed(.unreadable) = rule.next(&read, now: until) else { throw Unexpected() }
+  }
+
   @Test func aThawedImageFailsEveryLaterRead() throws {
     var rule = try rule()
     var read = begin(rule)

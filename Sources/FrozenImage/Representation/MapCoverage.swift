@@ -67,7 +67,12 @@ extension VolumeDescription {
     for medium in media where medium.identity.byteCount != medium.identityBytes.count {
       return "the identity of medium \(medium.id) does not have the bytes of its probe"
     }
-    if checksum != nil, checksumBlockSize == 0 { return "its checksums cover blocks of 0 bytes" }
+    // A block is read and checked as a whole, so a read is widened to it.
+    let isBlock =
+      (512...65536).contains(checksumBlockSize) && checksumBlockSize.nonzeroBitCount == 1
+    if !isBlock, checksum != nil || checksumBlockSize != 0 {
+      return "its checksums cover blocks of \(checksumBlockSize) bytes"
+    }
     for (id, extents) in map.extents {
       for extent in extents {
         for (index, target) in extent.targets.enumerated()

@@ -62,6 +62,11 @@ struct AnswerAssembly {
     else { throw WireError("the answer ends before all that its head announced") }
     var volume: MappingAnswer.Volume?
     if head.hasVolume_p {
+      let known = Set(media.map(\.id))
+      guard known.count == media.count else { throw WireError("the answer names a medium twice") }
+      for case .physical(let medium) in stores.values where !known.contains(medium) {
+        throw WireError("the answer has a store on medium \(medium), which it does not describe")
+      }
       do throws(ChainError) {
         volume = MappingAnswer.Volume(
           map: try StoreMap(stores: stores, extents: storeExtents), media: media)

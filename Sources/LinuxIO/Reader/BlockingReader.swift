@@ -76,7 +76,7 @@ public final class BlockingReader: FileReading {
   private func read(
     _ portion: Portion, of node: NodeIndex, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ReadError) {
-    let fetch: PortionFetch
+    var fetch: PortionFetch
     do throws(RepresentationError) {
       fetch = try PortionFetch(
         portion: portion, node: node, buffer: buffer, representation: representation,
@@ -96,11 +96,15 @@ public final class BlockingReader: FileReading {
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
       case .check: check()
       case .ask(let question): ask(question)
-      case .finished: return
+      case .finished:
+        if media.areInstalled(fetch.readFrom) { return }
+        // The witness that was checked may be that of a medium which took the place
+        // of the one that the bytes came from.
+        read = rule.withLock { $0.begin(portion, content: fetch.content) }
       case .failed(let error):
         complaints.note("\(error)", at: read, media)
         throw error
-      case .wait, .pause: continue
+      case .pause: continue
       }
     }
   }
@@ -109,7 +113,6 @@ public final class BlockingReader: FileReading {
   private func step(_ read: inout PortionRead) -> ReadRule.Step {
     rule.wait { rule in
       switch rule.next(&read, now: MonotonicClock.now()) {
-      case .wait: .wait
       case .pause(let time): .waitUntil(time)
       case let step: .done(step)
       }

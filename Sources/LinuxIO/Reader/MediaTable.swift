@@ -9,12 +9,24 @@ public final class MediaTable: Sendable {
   public typealias Opener =
     @Sendable (MediumDescription, _ witness: [UInt8]?) throws -> any Medium
 
+  /// An open medium, with a number of its own: one that takes its place has another.
+  struct Installed {
+    let medium: any Medium
+    let serial: UInt64
+  }
+
   private struct State {
-    var media: [MediumID: any Medium] = [:]
+    var media: [MediumID: Installed] = [:]
+    private var lastSerial: UInt64 = 0
     /// Why a medium is not there, for messages.
     var failures: [MediumID: String] = [:]
     var isSearching = false
     var nextSearch: UInt64 = 0
+
+    mutating func install(_ medium: any Medium, as id: MediumID) {
+      lastSerial += 1
+      media[id] = Installed(medium: medium, serial: lastSerial)
+    }
   }
 
   private let opener: Opener
@@ -33,13 +45,25 @@ public final class MediaTable: Sendable {
   public func open(_ media: [MediumDescription]) throws {
     for description in media where self[description.id] == nil {
       let medium = try opener(description, nil)
-      self.state.withLock { $0.media[description.id] = medium }
+      state.withLock { $0.install(medium, as: description.id) }
     }
   }
 
   /// The open medium, or `nil` when it is missing.
   public subscript(id: MediumID) -> (any Medium)? {
+    installed(id)?.medium
+  }
+
+  func installed(_ id: MediumID) -> Installed? {
     state.withLock { $0.media[id] }
+  }
+
+  /// Whether the media that were read from are all still in their places. Only then
+  /// did a check that was made meanwhile look at those very media.
+  func areInstalled(_ serials: [MediumID: UInt64]) -> Bool {
+    state.withLock { state in
+      serials.allSatisfy { state.media[$0]?.serial == $1 }
+    }
   }
 
   /// Why a medium is missing.
@@ -104,8 +128,8 @@ public final class MediaTable: Sendable {
     do {
       let medium = try opener(description, known[description.id])
       return state.withLock { state in
-        let isNew = state.media[description.id].map { $0.path != medium.path } ?? true
-        state.media[description.id] = medium
+        let isNew = state.media[description.id].map { $0.medium.path != medium.path } ?? true
+        state.install(medium, as: description.id)
         state.failures[description.id] = nil
         return isNew
       }

@@ -10,6 +10,10 @@ struct PortionFetch {
   private let media: MediaTable
   private let source: any MappingSource
   private let checksums: [Representation.ChecksumRun]
+  /// Bytes of the file.
+  private let size: UInt64
+  /// The media that the last run read from.
+  private(set) var readFrom: [MediumID: UInt64] = [:]
 
   /// - Parameter buffer: takes the portion's bytes; its count is the portion's.
   init(
@@ -22,6 +26,7 @@ struct PortionFetch {
     self.representation = representation
     self.media = media
     self.source = source
+    size = try representation.attributes(of: node).size
     checksums =
       verifiesChecksums ? try representation.checksums(of: node, in: portion.range) : []
     content = PortionContent(
@@ -30,7 +35,8 @@ struct PortionFetch {
   }
 
   /// Fetches every piece of the plan.
-  func run(_ plan: ReadPlan) -> FetchOutcome {
+  mutating func run(_ plan: ReadPlan) -> FetchOutcome {
+    readFrom = [:]
     for piece in plan.pieces {
       let target = bytes(of: piece.range)
       switch piece.source {
@@ -51,8 +57,9 @@ struct PortionFetch {
   }
 
   /// Reads the whole portion through the production host.
-  func readThrough() -> SourceError? {
-    readThrough(portion.range)
+  mutating func readThrough() -> SourceError? {
+    readFrom = [:]
+    return readThrough(portion.range)
   }
 
   private func bytes(of range: Range<UInt64>) -> UnsafeMutableRawBufferPointer {
@@ -69,11 +76,15 @@ struct PortionFetch {
         let count = try source.read(
           inode: portion.inode, offset: range.lowerBound + UInt64(done),
           into: UnsafeMutableRawBufferPointer(rebasing: target[done...]))
-        guard count > 0, count <= target.count - done else { break }
+        guard (1...target.count - done).contains(count) else { break }
         done += count
       }
     } catch {
       return error
+    }
+    let end = range.lowerBound + UInt64(done)
+    guard end >= min(range.upperBound, size) else {
+      return .failed("it gave inode \(portion.inode) an end at byte \(end), before its own")
     }
     // Past the end of the file there is nothing, and the rest of its last block
     // reads as zeros.
@@ -84,13 +95,17 @@ struct PortionFetch {
 
   /// Reads one run of bytes from the first copy that can be read and whose
   /// checksums match.
-  private func fetch(_ copies: [MediumAddress], range: Range<UInt64>) -> FetchOutcome.Damage? {
+  private mutating func fetch(_ copies: [MediumAddress], range: Range<UInt64>) -> FetchOutcome
+    .Damage?
+  {
     var damage = FetchOutcome.Damage(reason: "there is no copy to read", isMismatch: false)
     for copy in copies {
-      guard let medium = media[copy.medium] else {
+      guard let installed = media.installed(copy.medium) else {
         damage = FetchOutcome.Damage(reason: media.failure(of: copy.medium), isMismatch: false)
         continue
       }
+      let medium = installed.medium
+      readFrom[copy.medium] = installed.serial
       do throws(MediumError) {
         try medium.read(into: bytes(of: range), at: copy.offset)
       } catch {

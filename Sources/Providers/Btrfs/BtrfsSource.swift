@@ -69,7 +69,7 @@ public final class BtrfsSource: MappingSource, Sendable {
       }
       if let answer, try proof.check() == transaction { return answer }
     }
-    throw .failed("the snapshot \(subvolume.path) or the chunks of its volume keep changing")
+    throw .unreachable("the snapshot \(subvolume.path) or the chunks of its volume keep changing")
   }
 }
 
@@ -149,9 +149,15 @@ extension BtrfsSource {
     let fileSystem = subvolume.fileSystem.id
     return question.found.entries.reduce(into: view.behind) { behind, entry in
       let generation = Superblock.generation(ofWitness: entry.bytes, fileSystem: fileSystem)
-      let isInStep =
-        view.configurationID[entry.medium] != nil
-        && generation.map { $0 >= known?.generation ?? view.generation } ?? false
+      // What the backup host found was found before this host looked: a medium of
+      // this volume cannot be newer than the view, and of one generation there is one
+      // witness. A clone that was written elsewhere differs.
+      var isInStep = false
+      if let now = view.configurationID[entry.medium], let generation {
+        isInStep =
+          generation >= known?.generation ?? view.generation
+          && (generation < view.generation || entry.bytes == now)
+      }
       if !isInStep { behind.insert(entry.medium) }
     }
   }

@@ -85,7 +85,7 @@ struct MountRequest {
 
   private var timeouts: RemoteImage.Timeouts {
     var timeouts = RemoteImage.Timeouts()
-    timeouts.call = min(timeouts.call, .seconds(remapTimeout))
+    timeouts.call = .seconds(max(1, remapTimeout))
     return timeouts
   }
 
