@@ -9,6 +9,9 @@ enum WireProtocol {
   /// The trailer of a status that the service itself chose.
   static let failureTrailer = "floe-failure"
 
+  /// The trailer that names the state directory which a final “no” is about.
+  static let stateDirectoryTrailer = "floe-state-directory"
+
   /// The highest version that both ends speak; `nil` when there is none.
   static func common(minimum: UInt32, maximum: UInt32) -> UInt32? {
     let version = min(maximum, versions.upperBound)

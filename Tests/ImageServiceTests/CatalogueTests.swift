@@ -114,7 +114,8 @@ final class Clock: Sendable {
     #expect(try catalogue.entry(named: "nightly").state == .orphan)
     #expect(throws: CatalogueError.nameUsed("nightly")) { try catalogue.freeze("nightly") }
     var released: [String] = []
-    try catalogue.thaw("nightly", force: false) { released.append($0.providerData) }
+    let thawed = try catalogue.thaw("nightly", force: false) { released.append($0.providerData) }
+    #expect(thawed.leftOver == nil)
     #expect(released == ["{\"planned\":true}"])
     #expect(try catalogue.entries() == [])
   }
@@ -146,17 +147,57 @@ final class Clock: Sendable {
     #expect(throws: CatalogueError.self) {
       try catalogue.thaw(record.id.description, force: false) { _ in }
     }
-    try catalogue.thaw(record.id.description, force: true) { _ in Issue.record("released") }
+    let thawed = try catalogue.thaw(record.id.description, force: true) { _ in
+      Issue.record("released")
+    }
+    #expect(thawed.entry.id == record.id)
+    #expect(thawed.leftOver?.contains("damaged") == true)
     #expect(try catalogue.entries() == [])
   }
 
-  @Test func anImageStaysWhenItsSnapshotCannotBeDeleted() throws {
-    struct Refused: Error {}
-    try catalogue.freeze("nightly")
+  @Test func anImageStaysWhenItsSnapshotCannotBeDeletedUnlessForced() throws {
+    struct Refused: Error, CustomStringConvertible {
+      let description = "the volume is gone"
+    }
+    let record = try catalogue.freeze("nightly")
     #expect(throws: Refused.self) {
-      try catalogue.thaw("nightly", force: true) { _ in throw Refused() }
+      try catalogue.thaw("nightly", force: false) { _ in throw Refused() }
     }
     #expect(try catalogue.entry(named: "nightly").state == .frozen)
+    let thawed = try catalogue.thaw("nightly", force: true) { _ in throw Refused() }
+    #expect(thawed.entry.record == record)
+    #expect(thawed.leftOver == "the volume is gone")
+    #expect(try catalogue.entries() == [])
+  }
+
+  @Test func aStateDirectoryHasOneIdentifierOfItsOwn() async throws {
+    let catalogue = catalogue
+    #expect(throws: CatalogueError.self) { try catalogue.identifier() }
+    let made = try await withThrowingTaskGroup { group in
+      for _ in 0..<8 {
+        group.addTask {
+          try await blocking {
+            try catalogue.create()
+            return try catalogue.identifier()
+          }
+        }
+      }
+      return try await group.reduce(into: Set()) { $0.insert($1) }
+    }
+    #expect(made.count == 1)
+    let again = Catalogue(directory: catalogue.directory)
+    try again.create()
+    #expect(try again.identifier() == made.first)
+    let other = Catalogue(directory: directory.path.appending("other"))
+    try other.create()
+    #expect(try other.identifier() != made.first)
+    // What is no identifier is replaced, not taken for one.
+    let file = try FileDescriptor.open(
+      catalogue.directory.appending("id"), .writeOnly, options: [.truncate])
+    try file.close()
+    #expect(throws: CatalogueError.self) { try catalogue.identifier() }
+    try catalogue.create()
+    #expect(try catalogue.identifier() != made.first)
   }
 
   // MARK: - The file system

@@ -13,7 +13,10 @@
 ///                        reached: ask again later
 ///   INTERNAL             the production host cannot answer this
 /// A status that the service itself chose carries the trailer `floe-failure: 1`, so that
-/// it is told apart from one that a library or a proxy made up on the way.
+/// it is told apart from one that a library or a proxy made up on the way. NOT_FOUND and
+/// FAILED_PRECONDITION carry the trailer `floe-state-directory` too (except for Hello): the
+/// identifier, as text, of the state directory that they were said about. They are final
+/// only when it is the one of HelloResponse, for another one never knew the image.
 
 // DO NOT EDIT.
 // swift-format-ignore-file

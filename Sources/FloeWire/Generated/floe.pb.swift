@@ -23,7 +23,10 @@
 ///                        reached: ask again later
 ///   INTERNAL             the production host cannot answer this
 /// A status that the service itself chose carries the trailer `floe-failure: 1`, so that
-/// it is told apart from one that a library or a proxy made up on the way.
+/// it is told apart from one that a library or a proxy made up on the way. NOT_FOUND and
+/// FAILED_PRECONDITION carry the trailer `floe-state-directory` too (except for Hello): the
+/// identifier, as text, of the state directory that they were said about. They are final
+/// only when it is the one of HelloResponse, for another one never knew the image.
 
 #if canImport(FoundationEssentials)
 public import FoundationEssentials
@@ -75,6 +78,9 @@ public nonisolated struct Floe_V1_HelloResponse: Sendable {
 
   /// The production host's name, for people.
   public var host: String = String()
+
+  /// The identifier of the state directory that the service serves.
+  public var stateDirectory: Data = Data()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -919,7 +925,7 @@ nonisolated extension Floe_V1_HelloRequest: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HelloResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}capabilities\0\u{1}host\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}capabilities\0\u{1}host\0\u{3}state_directory\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -930,6 +936,7 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
       case 2: try { try decoder.decodeRepeatedStringField(value: &self.capabilities) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.stateDirectory) }()
       default: break
       }
     }
@@ -945,6 +952,9 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
     if !self.host.isEmpty {
       try visitor.visitSingularStringField(value: self.host, fieldNumber: 3)
     }
+    if !self.stateDirectory.isEmpty {
+      try visitor.visitSingularBytesField(value: self.stateDirectory, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -952,6 +962,7 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
     if lhs.version != rhs.version {return false}
     if lhs.capabilities != rhs.capabilities {return false}
     if lhs.host != rhs.host {return false}
+    if lhs.stateDirectory != rhs.stateDirectory {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

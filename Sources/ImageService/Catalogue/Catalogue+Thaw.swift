@@ -2,22 +2,32 @@ import FrozenImage
 import Glibc
 import SystemPackage
 
+/// What `Catalogue.thaw` removed.
+public struct ThawedImage: Hashable, Sendable {
+  public let entry: ImageEntry
+  /// Why what the provider made may still be there, as one sentence; `nil` when it is gone.
+  public let leftOver: String?
+}
+
 extension Catalogue {
   /// Removes an image: first what its provider made, then the representation and the
   /// record. A crash in between leaves an image that is thawed again.
   ///
+  /// With `force` the image is forgotten although what its provider made cannot be
+  /// deleted, as when its volume is gone; the result says so.
+  ///
   /// - Parameters:
   ///   - reference: the image's name or UUID; an orphan's too.
-  ///   - force: also while backup hosts have it mounted, and when its record is damaged.
+  ///   - force: also while backup hosts have it mounted, when its record is damaged, and
+  ///     when `release` throws.
   ///   - release: deletes what the provider made for the image; no error when that is
   ///     gone already. It is not called for a damaged record, which does not say what.
   /// - Throws: `CatalogueError.mounted`, `.beingFrozen`, `.damaged`, `.unknownImage`, and
-  ///   what `release` throws.
-  /// - Returns: what was removed.
+  ///   without `force` what `release` throws.
   @discardableResult
   public func thaw(
     _ reference: String, force: Bool, release: (ImageRecord) throws -> Void
-  ) throws -> ImageEntry {
+  ) throws -> ThawedImage {
     guard access(directory.string, F_OK) == 0 else {
       throw CatalogueError.unknownImage(reference, stateDirectory: directory.string)
     }
@@ -32,10 +42,23 @@ extension Catalogue {
       guard force || entry.sessions.isEmpty else {
         throw CatalogueError.mounted(image: entry.label, sessions: entry.sessions)
       }
-      if let record = entry.record { try release(record) }
+      let leftOver = try releaseWhatWasMade(for: entry, force: force, release)
       try forget(entry.id)
-      return entry
+      return ThawedImage(entry: entry, leftOver: leftOver)
     }
+  }
+
+  /// - Returns: why something may be left; `nil` when nothing is.
+  private func releaseWhatWasMade(
+    for entry: ImageEntry, force: Bool, _ release: (ImageRecord) throws -> Void
+  ) throws -> String? {
+    if case .damaged(let reason) = entry.state {
+      return "\(CatalogueError.damaged(image: entry.label, reason: reason))"
+    }
+    do { if let record = entry.record { try release(record) } } catch  where force {
+      return "\(error)"
+    }
+    return nil
   }
 
   /// Removes an image's directory; the caller holds the lock of the state directory.

@@ -5,6 +5,7 @@ public import SystemPackage
 /// The images of a production host, in its state directory:
 ///
 /// ```
+/// id                                    the state directory's own identifier, as text
 /// images/<uuid>/image.json              the record
 /// images/<uuid>/representation.floe     the logical representation
 /// images/<uuid>/sessions/<uuid>.json    one for each mount on a backup host
@@ -45,9 +46,37 @@ public struct Catalogue: Sendable {
     return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
   }
 
-  /// Makes the state directory when it is missing.
+  /// Makes the state directory when it is missing, and gives it its identifier.
   public func create() throws(CatalogueError) {
     try files.makeDirectory(images)
+    if try storedIdentifier() != nil { return }
+    let held = try files.lock(directory)
+    defer { try? held?.close() }
+    // Another floe may have been faster.
+    if try storedIdentifier() != nil { return }
+    try files.write(bytes: Array("\(UniqueIdentifier.random())\n".utf8), to: identifierPath)
+  }
+
+  private var identifierPath: FilePath { directory.appending("id") }
+
+  /// `nil` when the state directory has no identifier, or something else in its place.
+  private func storedIdentifier() throws(CatalogueError) -> UniqueIdentifier? {
+    guard let bytes = try files.read(identifierPath), bytes.last == UInt8(ascii: "\n") else {
+      return nil
+    }
+    return UniqueIdentifier(String(decoding: bytes.dropLast(), as: UTF8.self))
+  }
+
+  /// What tells this state directory from every other one, wherever it is mounted.
+  ///
+  /// - Throws: `CatalogueError.failed` when it has none: `create` was never called, or it
+  ///   is not where it was.
+  public func identifier() throws(CatalogueError) -> UniqueIdentifier {
+    guard let identifier = try storedIdentifier() else {
+      throw .failed(
+        operation: "read", path: identifierPath.string, reason: .noSuchFileOrDirectory)
+    }
+    return identifier
   }
 
   var images: FilePath { directory.appending("images") }

@@ -32,10 +32,15 @@ struct StateFiles: Sendable {
   func write(_ record: some Encodable, to path: FilePath) throws(CatalogueError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let bytes = try attempt("write", path) { [UInt8](try encoder.encode(record)) }
+    try write(bytes: bytes, to: path)
+  }
+
+  /// Puts bytes in the place of what was at `path`.
+  func write(bytes: [UInt8], to path: FilePath) throws(CatalogueError) {
     let temporary = FilePath(path.string + ".new")
     do throws(CatalogueError) {
       try attempt("write", temporary) {
-        let bytes = [UInt8](try encoder.encode(record))
         let file = try FileDescriptor.open(
           temporary, .writeOnly, options: [.create, .truncate, .closeOnExec],
           permissions: .ownerReadWrite)
@@ -58,8 +63,20 @@ struct StateFiles: Sendable {
   func read<Record: Decodable>(
     _ type: Record.Type, from path: FilePath
   ) throws(CatalogueError) -> Record? {
+    guard let bytes = try read(path) else { return nil }
+    guard bytes.count <= Self.maximumRecordLength else {
+      throw .damaged(image: path.string, reason: "it is too large")
+    }
+    do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
+      throw CatalogueError.damaged(image: path.string, reason: Self.reason(error))
+    }
+  }
+
+  /// Reads a file, of one that is too large a part that is too large; `nil` when there is
+  /// no such file.
+  func read(_ path: FilePath) throws(CatalogueError) -> [UInt8]? {
     do throws(CatalogueError) {
-      let bytes = try attempt("read", path) {
+      return try attempt("read", path) {
         let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
         return try file.closeAfter {
           var bytes: [UInt8] = []
@@ -71,12 +88,6 @@ struct StateFiles: Sendable {
           }
           return bytes
         }
-      }
-      guard bytes.count <= Self.maximumRecordLength else {
-        throw .damaged(image: path.string, reason: "it is too large")
-      }
-      do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
-        throw CatalogueError.damaged(image: path.string, reason: Self.reason(error))
       }
     } catch .failed(_, _, .noSuchFileOrDirectory) {
       return nil

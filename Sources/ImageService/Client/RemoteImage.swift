@@ -15,8 +15,9 @@ public import SystemPackage
 public final class RemoteImage: MappingSource {
   /// How long calls may take.
   public struct Timeouts: Sendable {
-    /// For a question, a live check, a portion, a word about the session.
-    public var call: Duration = .seconds(10)
+    /// For a question, a live check, a portion, a word about the session. A question may
+    /// have to wait for a transaction of the production host's file system.
+    public var call: Duration = .seconds(25)
     /// For the whole fetch to make no progress, before it is given up.
     public var stalledFetch: Duration = .seconds(30)
     /// Between two words about the session.
@@ -156,7 +157,10 @@ public final class RemoteImage: MappingSource {
   /// Remembers whether the production host answers, and logs when that changes.
   private func note(_ error: ServiceError?) {
     var isReached = true
-    if case .unreachable? = error { isReached = false }
+    switch error {
+    case .unreachable?, .otherStateDirectory?: isReached = false
+    default: break
+    }
     let changed = reached.withLock { reached in
       defer { reached = isReached }
       return reached != isReached

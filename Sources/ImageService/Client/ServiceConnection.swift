@@ -5,6 +5,7 @@ import GRPCCore
 import GRPCNIOTransportHTTP2
 import LinuxIO
 import SwiftProtobuf
+import Synchronization
 
 /// A backup host's line to a service. It connects again by itself when the service comes
 /// back, also under a new Unix socket of the same name.
@@ -21,6 +22,8 @@ public final class ServiceConnection: Sendable {
   public let endpoint: Endpoint
   private let client: GRPCClient<Transport>
   private let running: Task<Void, any Error>
+  /// The state directory that the service served when it was greeted.
+  private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
   private init(to endpoint: Endpoint) throws(ServiceError) {
     self.endpoint = endpoint
@@ -79,6 +82,12 @@ public final class ServiceConnection: Sendable {
     guard missing.isEmpty else {
       throw .incompatible(
         endpoint, reason: "it is not able to do \(missing.sorted().joined(separator: ", "))")
+    }
+    do throws(WireError) {
+      let identifier = try UniqueIdentifier(wire: answer.stateDirectory, "the state directory")
+      connection.stateDirectory.withLock { $0 = identifier }
+    } catch {
+      throw .corrupt(error.description)
     }
     return (connection, answer.host)
   }
@@ -142,7 +151,7 @@ public final class ServiceConnection: Sendable {
     do {
       return .success(try await body(Calls(wrapping: client), options))
     } catch {
-      return .failure(ServiceError(error, at: endpoint))
+      return .failure(ServiceError(error, at: endpoint, of: stateDirectory.withLock { $0 }))
     }
   }
 }

@@ -16,6 +16,8 @@ public final class ImageServer: Sendable {
   private static let maximumWaiting = 1024
   /// Most calls at once on one connection.
   private static let maximumStreams = 128
+  /// Between two looks for providers that nobody uses any more.
+  private static let cleaningInterval = Duration.seconds(2)
 
   private let catalogue: Catalogue
   private let host: String
@@ -60,9 +62,16 @@ public final class ImageServer: Sendable {
     let socket = try ListeningSocket(endpoint)
     let pool = BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)
     defer { pool.stop() }
+    let images = ServedImages(catalogue: catalogue, open: open)
+    let cleaning = Task {
+      while (try? await Task.sleep(for: Self.cleaningInterval)) != nil {
+        // A pool that is full now is not at the next time.
+        try? await pool.run { images.dropUnused() }
+      }
+    }
+    defer { cleaning.cancel() }
     let calls = ImageServiceCalls(
-      catalogue: catalogue, host: host, images: ServedImages(catalogue: catalogue, open: open),
-      pool: pool, logger: logger)
+      catalogue: catalogue, host: host, images: images, pool: pool, logger: logger)
     let transport = HTTP2ServerTransport.Posix(
       listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: .plaintext,
       config: .defaults {
@@ -79,6 +88,13 @@ public final class ImageServer: Sendable {
       return state.isStopping
     }
     defer { socket.removeFile() }
+    if case .loopback = socket.endpoint {
+      logger.warning(
+        """
+        every user of this host can read every image over \(socket.endpoint), as nothing \
+        authenticates them there yet
+        """)
+    }
     if isStopping { server.beginGracefulShutdown() }
     // The socket listens already: who connects before the transport runs only waits.
     ready(socket.endpoint)

@@ -28,9 +28,23 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     do { return try await body() } catch let error as CancellationError {
       throw error
     } catch {
-      let answer = RPCError(answering: error)
+      let answer = await naming(RPCError(answering: error))
       if answer.code == .internalError { logger.warning("\(answer.message)") }
       throw answer
+    }
+  }
+
+  /// Adds to a final “no” which state directory it is about: a backup host is to believe
+  /// only the one that its image is in.
+  private func naming(_ answer: RPCError) async -> RPCError {
+    guard [.notFound, .failedPrecondition].contains(answer.code) else { return answer }
+    do {
+      var answer = answer
+      let identifier = try await pool.run { try catalogue.identifier() }
+      answer.metadata.addString("\(identifier)", forKey: WireProtocol.stateDirectoryTrailer)
+      return answer
+    } catch {
+      return RPCError(answer: .unavailable, "\(error)")
     }
   }
 
@@ -48,8 +62,10 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
           + "\(WireProtocol.versions.upperBound), the backup host \(request.minimumVersion) to "
           + "\(request.maximumVersion): there is none in common")
     }
+    let identifier = try await blocking { try catalogue.identifier() }
     return .with {
       $0.version = common
+      $0.stateDirectory = identifier.wire
       $0.capabilities = WireProtocol.capabilities.sorted()
       $0.host = host
     }
@@ -188,9 +204,9 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     request: Floe_V1_EndSessionRequest, context: ServerContext
   ) async throws -> Floe_V1_EndSessionResponse {
     try await blocking {
-      try catalogue.end(
-        try UniqueIdentifier(wire: request.session, "the session"),
-        on: try UniqueIdentifier(wire: request.image, "the image"))
+      let image = try UniqueIdentifier(wire: request.image, "the image")
+      try catalogue.end(try UniqueIdentifier(wire: request.session, "the session"), on: image)
+      images.sessionEnded(on: image)
     }
     return Floe_V1_EndSessionResponse()
   }

@@ -18,8 +18,14 @@ struct Thaw: ParsableCommand {
   @OptionGroup var state: StateOptions
 
   func run() throws {
-    let entry = try state.catalogue.thaw(image, force: force) { record in
+    let thawed = try state.catalogue.thaw(image, force: force) { record in
       try BtrfsNote(of: record).release()
+    }
+    let entry = thawed.entry
+    if let reason = thawed.leftOver {
+      printError(
+        "floe: warning: \(reason); a snapshot named .floe/\(entry.id) may remain on the volume: "
+          + "delete it with btrfs subvolume delete")
     }
     print("\(entry.label) \(entry.id) thawed")
   }

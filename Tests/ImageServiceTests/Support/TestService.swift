@@ -20,10 +20,18 @@ final class TestService: Sendable {
   private let running: Task<Void, any Error>
 
   /// Starts a service whose images all have the same provider.
-  init(_ catalogue: Catalogue, listen: Endpoint? = nil, image: MemoryImage) async throws {
+  convenience init(
+    _ catalogue: Catalogue, listen: Endpoint? = nil, image: MemoryImage
+  ) async throws {
+    try await self.init(catalogue, listen: listen) { _ in image }
+  }
+
+  init(
+    _ catalogue: Catalogue, listen: Endpoint? = nil,
+    open: @escaping @Sendable (ImageRecord) throws -> any ServedImage
+  ) async throws {
     let server = ImageServer(
-      catalogue: catalogue, host: "production1", logger: Logger(label: "test")
-    ) { _ in image }
+      catalogue: catalogue, host: "production1", logger: Logger(label: "test"), open: open)
     let endpoint = try listen ?? ImageServer.defaultEndpoint(of: catalogue)
     let (ready, continuation) = AsyncThrowingStream<Endpoint, any Error>.makeStream()
     running = Task {

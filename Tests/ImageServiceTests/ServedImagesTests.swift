@@ -1,0 +1,139 @@
+import FrozenImage
+import Glibc
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import ImageService
+
+/// How long a provider, which keeps the image's volume busy, is kept.
+@Suite struct ServedImagesTests {
+  private let directory: TemporaryDirectory
+  private let catalogue: Catalogue
+  private let clock = Ticks()
+  private let opened = Opened()
+  private let images: ServedImages
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    catalogue = Catalogue(directory: directory.path.appending("state"))
+    images = ServedImages(catalogue: catalogue, clock: { [clock] in clock.now }) {
+      [opened] _ in opened.open()
+    }
+  }
+
+  @Test func aProviderGoesWithItsImage() throws {
+    let record = try catalogue.freeze("nightly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt")
+    try catalogue.keep(session, on: record.id)
+    _ = try images.image(record.id)
+    images.dropUnused()
+    #expect(opened.isAlive)
+    try catalogue.thaw("nightly", force: true) { _ in }
+    images.dropUnused()
+    #expect(!opened.isAlive)
+  }
+
+  @Test func aProviderThatNobodyAsksGoes() throws {
+    let record = try catalogue.freeze("nightly")
+    _ = try images.image(record.id)
+    clock.advance(by: ServedImages.idleTime - 1)
+    images.dropUnused()
+    #expect(opened.isAlive)
+    // Asking again begins the time anew.
+    _ = try images.image(record.id)
+    clock.advance(by: ServedImages.idleTime - 1)
+    images.dropUnused()
+    #expect(opened.isAlive)
+    clock.advance(by: 1)
+    images.dropUnused()
+    #expect(!opened.isAlive)
+    _ = try images.image(record.id)
+    #expect(opened.count == 2)
+  }
+
+  @Test func aMountedImageKeepsItsProvider() throws {
+    let record = try catalogue.freeze("nightly")
+    let sessions = (0..<2).map { _ in
+      SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt")
+    }
+    for session in sessions { try catalogue.keep(session, on: record.id) }
+    _ = try images.image(record.id)
+    clock.advance(by: ServedImages.idleTime)
+    images.dropUnused()
+    #expect(opened.isAlive)
+    for session in sessions {
+      #expect(opened.isAlive)
+      try catalogue.end(session.id, on: record.id)
+      images.sessionEnded(on: record.id)
+    }
+    #expect(!opened.isAlive)
+  }
+
+  @Test func aCallKeepsTheProviderThatItIsIn() throws {
+    let record = try catalogue.freeze("nightly")
+    do {
+      let inUse = try images.image(record.id)
+      try catalogue.thaw("nightly", force: false) { _ in }
+      images.dropUnused()
+      #expect(opened.isAlive)
+      try inUse.liveCheck()
+    }
+    #expect(!opened.isAlive)
+  }
+
+  @Test func theServiceLetsGoOfWhatIsThawedOrUnmounted() async throws {
+    try catalogue.freeze("nightly")
+    let service = try await TestService(catalogue) { [opened] _ in opened.open() }
+    let remote = try await service.connect(to: "nightly")
+    let (catalogue, opened) = (catalogue, opened)
+    try await blocking {
+      try remote.startSession(backupHost: "backup1", mountpoint: "/mnt")
+      try remote.liveCheck()
+      #expect(opened.isAlive)
+      remote.close()
+      #expect(!opened.isAlive)
+    }
+    let second = try await service.connect(to: "nightly")
+    try await blocking {
+      try second.liveCheck()
+      #expect(opened.isAlive)
+      try catalogue.thaw("nightly", force: false) { _ in }
+      // Nobody asks any more: the service finds it by itself.
+      for _ in 0..<600 where opened.isAlive { usleep(50_000) }
+      #expect(!opened.isAlive)
+    }
+    try await service.stop()
+  }
+}
+
+/// A clock that stands still until it is advanced.
+private final class Ticks: Sendable {
+  private let time = Mutex<UInt64>(1)
+
+  var now: UInt64 { time.withLock { $0 } }
+
+  func advance(by nanoseconds: UInt64) { time.withLock { $0 += nanoseconds } }
+}
+
+/// Opens providers, and knows whether the last one is still there.
+private final class Opened: Sendable {
+  private struct State {
+    weak var last: MemoryImage?
+    var count = 0
+  }
+
+  private let state = Mutex(State())
+
+  func open() -> MemoryImage {
+    let image = MemoryImage()
+    state.withLock { state in
+      state.last = image
+      state.count += 1
+    }
+    return image
+  }
+
+  var isAlive: Bool { state.withLock { $0.last != nil } }
+  var count: Int { state.withLock { $0.count } }
+}
