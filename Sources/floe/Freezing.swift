@@ -7,10 +7,13 @@ import Providers
 struct BtrfsNote: Codable {
   static let provider = "btrfs"
 
+  /// The UUID of the file system that is frozen.
+  var fileSystemID: String
   var plannedSnapshot: String?
   var image: BtrfsImage?
 
-  init(plannedSnapshot: String?, image: BtrfsImage?) {
+  init(fileSystemID: String, plannedSnapshot: String?, image: BtrfsImage?) {
+    self.fileSystemID = fileSystemID
     self.plannedSnapshot = plannedSnapshot
     self.image = image
   }
@@ -30,7 +33,7 @@ struct BtrfsNote: Codable {
     if let image {
       try BtrfsFreezer.thaw(image)
     } else if let plannedSnapshot {
-      try BtrfsFreezer.thaw(snapshotAt: plannedSnapshot)
+      try BtrfsFreezer.thaw(snapshotAt: plannedSnapshot, onFileSystem: fileSystemID)
     }
   }
 }

@@ -94,11 +94,61 @@ extension BtrfsTests {
       let freezer = try BtrfsFreezer(path: volume.path("s"))
       let id = UniqueIdentifier.random()
       let path = try #require(freezer.plannedSnapshotPath(for: id))
-      try BtrfsFreezer.thaw(snapshotAt: path)
+      try BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: freezer.fileSystemID)
       _ = try freezer.freeze(as: id)
-      try BtrfsFreezer.thaw(snapshotAt: path)
+      try BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: freezer.fileSystemID)
       #expect(access(path, F_OK) != 0)
-      #expect(throws: BtrfsError.self) { try BtrfsFreezer.thaw(snapshotAt: volume.path("s")) }
+      #expect(throws: BtrfsError.self) {
+        try BtrfsFreezer.thaw(snapshotAt: volume.path("s"), onFileSystem: freezer.fileSystemID)
+      }
+    }
+
+    /// btrfs gives the highest ID again when its subvolume was deleted and the file
+    /// system was mounted anew.
+    @Test func leavesASubvolumeAloneThatGotTheSnapshotsID() throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s")); echo x > \(volume.path("s"))/f")
+      let frozen = try BtrfsFreezer(path: volume.path("s")).freeze(as: .random())
+      try shell(
+        """
+        btrfs -q subvolume delete -c \(frozen.snapshotPath)
+        btrfs -q subvolume sync \(volume.mount)
+        """)
+      try volume.unmounted {}
+      try shell(
+        """
+        btrfs -q subvolume snapshot -r \(volume.path("s")) \(volume.path("mine"))
+        """)
+      let mine = try OpenSubvolume(path: volume.path("mine")).info()
+      try #require(mine.id == frozen.subvolumeID)
+      #expect(mine.uuid.description != frozen.subvolumeUUID)
+      let reason = reason {
+        _ = try BtrfsSource(frozen) { throw CommandError(description: "not asked for") }
+      }
+      #expect(reason.contains("no longer frozen") && reason.contains("another subvolume's"))
+      try BtrfsFreezer.thaw(frozen)
+      #expect(access(volume.path("mine/f"), F_OK) == 0)
+      #expect(try OpenSubvolume(path: volume.path("mine")).info() == mine)
+    }
+
+    @Test func keepsThePlannedSnapshotOfAFileSystemThatIsNotMounted() throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s"))")
+      let id = UniqueIdentifier.random()
+      let frozen = try BtrfsFreezer(path: volume.path("s")).freeze(as: id)
+      let (path, fileSystem) = (frozen.snapshotPath, frozen.fileSystemID)
+      try volume.unmounted {
+        let thaw = { try BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystem) }
+        #expect(reason(thaw).hasSuffix("the btrfs \(fileSystem) is not mounted there"))
+        // A directory of that name on what is mounted there instead says nothing either.
+        try shell("mkdir \(volume.path(".floe"))")
+        #expect(reason(thaw).hasSuffix("the btrfs \(fileSystem) is not mounted there"))
+      }
+      #expect(access(path, F_OK) == 0)
+      try BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystem)
+      #expect(access(path, F_OK) != 0)
+      // Its directory is gone now as well.
+      try BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystem)
     }
 
     @Test func saysThatTheFileSystemIsNotMounted() throws {

@@ -72,6 +72,7 @@ enum {
 // struct btrfs_ioctl_get_subvol_info_args
 enum {
   CBTRFS_SUBVOL_INFO_ID = offsetof(struct btrfs_ioctl_get_subvol_info_args, treeid),
+  CBTRFS_SUBVOL_INFO_UUID = offsetof(struct btrfs_ioctl_get_subvol_info_args, uuid),
   CBTRFS_SUBVOL_INFO_FLAGS = offsetof(struct btrfs_ioctl_get_subvol_info_args, flags),
   CBTRFS_SUBVOL_INFO_CTRANSID = offsetof(struct btrfs_ioctl_get_subvol_info_args, ctransid),
   CBTRFS_SUBVOL_INFO_OTIME = offsetof(struct btrfs_ioctl_get_subvol_info_args, otime),

@@ -83,6 +83,9 @@ public struct BtrfsFreezer: Sendable {
       ]
   }
 
+  /// The UUID of the file system that the subvolume is on, as text.
+  public var fileSystemID: String { source.fileSystem.id.description }
+
   /// Where the snapshot will be; `nil` when the subvolume is read-only and is taken
   /// as it is.
   public func plannedSnapshotPath(for image: UniqueIdentifier) -> String? {
@@ -119,7 +122,7 @@ public struct BtrfsFreezer: Sendable {
       try snapshot.descriptor.commitTransaction()
       return try Self.image(of: snapshot, isOwned: true)
     } catch {
-      try? BtrfsFreezer.thaw(snapshotAt: path)
+      try? BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystemID)
       throw error
     }
   }
@@ -148,7 +151,7 @@ public struct BtrfsFreezer: Sendable {
       }
       return BtrfsImage(
         fileSystemID: subvolume.fileSystem.id.description, subvolumeID: info.id,
-        snapshotPath: subvolume.path, ownsSnapshot: isOwned,
+        subvolumeUUID: info.uuid.description, snapshotPath: subvolume.path, ownsSnapshot: isOwned,
         frozenTransaction: info.changeTransaction)
     } catch let error as Errno {
       throw BtrfsError(cannot: "look at the snapshot \(subvolume.path)", error)

@@ -4,6 +4,8 @@ public struct BtrfsImage: Codable, Hashable, Sendable {
   public var fileSystemID: String
   /// The snapshot's subvolume ID.
   public var subvolumeID: UInt64
+  /// The snapshot's own UUID, as text: another subvolume may get the same ID later.
+  public var subvolumeUUID: String
   /// Where the snapshot was when it was frozen.
   public var snapshotPath: String
   /// Whether floe made the snapshot, so that a thaw deletes it.
@@ -13,11 +15,12 @@ public struct BtrfsImage: Codable, Hashable, Sendable {
   public var frozenTransaction: UInt64
 
   public init(
-    fileSystemID: String, subvolumeID: UInt64, snapshotPath: String, ownsSnapshot: Bool,
-    frozenTransaction: UInt64
+    fileSystemID: String, subvolumeID: UInt64, subvolumeUUID: String, snapshotPath: String,
+    ownsSnapshot: Bool, frozenTransaction: UInt64
   ) {
     self.fileSystemID = fileSystemID
     self.subvolumeID = subvolumeID
+    self.subvolumeUUID = subvolumeUUID
     self.snapshotPath = snapshotPath
     self.ownsSnapshot = ownsSnapshot
     self.frozenTransaction = frozenTransaction

@@ -66,7 +66,7 @@ final class FrozenProof: Sendable {
         return transaction
       }
     }
-    throw .failed("the snapshot \(subvolume.path) keeps being changed")
+    throw .unreachable("the snapshot \(subvolume.path) keeps being changed")
   }
 
   /// Proves that bytes which were read through the page cache are the image's.
@@ -108,7 +108,7 @@ final class FrozenProof: Sendable {
       }
       throw .failed("cannot look at the snapshot \(subvolume.path): \(error)")
     }
-    guard info.id == frozen.subvolumeID else {
+    guard frozen.isSnapshot(info) else {
       throw thaw("\(subvolume.path) is another subvolume than the one that was frozen")
     }
     guard info.isReadOnly else {

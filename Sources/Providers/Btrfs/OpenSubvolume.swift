@@ -52,7 +52,8 @@ final class OpenSubvolume: Sendable {
     try self.init(descriptor, path)
   }
 
-  /// Opens a frozen image's snapshot by its ID, wherever it is now.
+  /// Opens a frozen image's snapshot by its ID, wherever it is now, if it has the
+  /// UUID of the one that was frozen.
   ///
   /// - Throws: `SourceError.unreachable` when the file system is not mounted;
   ///   `SourceError.thawed` when the snapshot is gone.
@@ -75,10 +76,23 @@ final class OpenSubvolume: Sendable {
       }
       throw .failed("cannot open the snapshot \(frozen.snapshotPath): \(error)")
     }
+    let found: SubvolumeInfo
     do {
       try self.init(FileDescriptor(rawValue: number), frozen.snapshotPath)
     } catch {
       throw .failed("\(error)")
+    }
+    do {
+      found = try info()
+    } catch {
+      if error == .noSuchFileOrDirectory {
+        throw .thawed("the snapshot \(frozen.snapshotPath) was deleted")
+      }
+      throw .failed("cannot look at the snapshot \(frozen.snapshotPath): \(error)")
+    }
+    guard frozen.isSnapshot(found) else {
+      throw .thawed(
+        "the snapshot \(frozen.snapshotPath) was deleted, and its ID is another subvolume's now")
     }
   }
 
@@ -88,6 +102,13 @@ final class OpenSubvolume: Sendable {
   /// The transaction that is running, or that was committed last when none runs.
   func runningGeneration() throws(BtrfsError) -> UInt64 {
     try FileSystemInfo(of: descriptor).generation
+  }
+}
+
+extension BtrfsImage {
+  /// Whether a subvolume is the one that was frozen.
+  func isSnapshot(_ info: SubvolumeInfo) -> Bool {
+    info.id == subvolumeID && info.uuid.description == subvolumeUUID
   }
 }
 

@@ -30,7 +30,9 @@ struct Freeze: ParsableCommand {
     let path = MountTable.resolved(path) ?? path
     for note in freezer.notes { printError("floe: note: \(note)") }
     let id = UniqueIdentifier.random()
-    var note = BtrfsNote(plannedSnapshot: freezer.plannedSnapshotPath(for: id), image: nil)
+    var note = BtrfsNote(
+      fileSystemID: freezer.fileSystemID, plannedSnapshot: freezer.plannedSnapshotPath(for: id),
+      image: nil)
     // From here on a crash leaves a record that `floe images` lists and `floe thaw`
     // removes, together with the snapshot that it names.
     let reservation = try state.catalogue.reserve(

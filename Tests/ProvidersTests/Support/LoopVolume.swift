@@ -73,6 +73,13 @@ final class LoopVolume {
 
   deinit { remove() }
 
+  /// Runs a script while the volume is not mounted, and mounts it again.
+  func unmounted(_ body: () throws -> Void) throws {
+    try shell("umount \(mount)")
+    defer { _ = try? shell("mount -t btrfs -o noatime \(devices[0]) \(mount)") }
+    try body()
+  }
+
   func path(_ name: String) -> String { "\(mount)/\(name)" }
 }
 
