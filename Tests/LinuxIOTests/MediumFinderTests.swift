@@ -62,8 +62,8 @@ import Testing
     #expect(try finder.find(description, witness: nil).path == device.path)
   }
 
-  /// A clone carries the same identity: nobody but the user can tell which is right,
-  /// unless the witness of one is out of step.
+  /// A clone carries the same identity: nobody but the user can tell at the mount
+  /// which is right. Later the witness may.
   @Test(.enabled(if: Privilege.loopDevices))
   func refusesTwoThatMatchUnlessTheWitnessTellsThemApart() throws {
     let file = try RandomFile(count: 1 << 20)
@@ -73,11 +73,36 @@ import Testing
     let description = try description(of: file)
     let finder = MediumFinder(named: [:])
     let witness = Array(file.bytes[16..<24])
-    let error = #expect(throws: MediumFinder.Failure.self) {
-      try finder.find(description, witness: witness)
+    for witness in [nil, witness] {
+      let error = #expect(throws: MediumFinder.Failure.self) {
+        try finder.find(description, witness: witness)
+      }
+      for device in devices { #expect(error?.description.contains(device.path) == true) }
     }
-    for device in devices { #expect(error?.description.contains(device.path) == true) }
     try clone.write([UInt8](repeating: 0, count: 8), at: 16)
+    #expect(throws: MediumFinder.Failure.self) { try finder.find(description, witness: nil) }
     #expect(try finder.find(description, witness: witness).path == devices[0].path)
+  }
+
+  /// A device that the user named was replaced: its successor carries the identity
+  /// and shows the witness, whether the old one does still carry the identity or not.
+  @Test(.enabled(if: Privilege.loopDevices), arguments: [true, false])
+  func findsTheSuccessorOfANamedMedium(isOldScratched: Bool) throws {
+    let file = try RandomFile(count: 1 << 20)
+    let successor = try RandomFile(count: 1 << 20)
+    let description = try description(of: file)
+    let witness = [UInt8](repeating: 7, count: 8)
+    try successor.write(Array(file.bytes[..<16]) + witness, at: 0)
+    let finder = MediumFinder(named: ["7": file.path])
+    if isOldScratched { try file.write([UInt8](repeating: 0, count: 16), at: 0) }
+    let device = try LoopDevice(over: successor.path)
+    #expect(try finder.find(description, witness: witness).path == device.path)
+    if isOldScratched {
+      #expect(throws: MediumFinder.Failure.self) { try finder.find(description, witness: nil) }
+    } else {
+      #expect(try finder.find(description, witness: nil).path == file.path)
+      let other = [UInt8](repeating: 8, count: 8)
+      #expect(try finder.find(description, witness: other).path == file.path)
+    }
   }
 }

@@ -7,7 +7,7 @@ public import ImageReader
 ///
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
-/// one — unless the witness tells that all but one are out of step.
+/// one.
 public struct MediumFinder: Sendable {
   /// Paths that the user named, by the medium's identifier or label.
   public let named: [String: String]
@@ -46,32 +46,25 @@ public struct MediumFinder: Sendable {
 
   /// Opens the medium of a description.
   ///
-  /// - Parameter witness: the witness bytes that the medium should show now; used
-  ///   only to choose among several that match.
+  /// - Parameter witness: `nil` at the mount: the medium that the user named is taken
+  ///   or refused, and without a name exactly one must match. Later, when a medium
+  ///   was lost, the witness bytes that it should show now: a device may have been
+  ///   replaced, so whichever shows them is taken, and only without one the rules of
+  ///   the mount hold.
   public func find(
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
-    for (name, path) in named where description.isNamed(name) {
-      do throws(MediumError) {
-        let medium = try OpenMedium(path: path)
-        try medium.verifyIdentity(of: description)
-        return medium
-      } catch {
-        throw .wrongMedium(label: description.label, error)
-      }
-    }
-    var matches: [OpenMedium] = []
-    for path in Self.blockDevices() {
-      guard let medium = try? OpenMedium(path: path),
-        (try? medium.verifyIdentity(of: description)) != nil,
-        !matches.contains(where: { $0.deviceNumber == medium.deviceNumber })
-      else { continue }
-      matches.append(medium)
-    }
-    if matches.count > 1, let probe = description.witness, let witness {
-      let inStep = matches.filter { (try? $0.extract(probe)) == witness }
-      if inStep.count == 1 { matches = inStep }
-    }
+    guard let witness, let probe = description.witness else { return try find(description) }
+    var candidates = matches(description)
+    if let named = try? findNamed(description) { candidates.append(named) }
+    let inStep = candidates.filter { (try? $0.extract(probe)) == witness }
+    guard inStep.count == 1, let medium = inStep.first else { return try find(description) }
+    return medium
+  }
+
+  private func find(_ description: MediumDescription) throws(Failure) -> OpenMedium {
+    if let named = try findNamed(description) { return named }
+    let matches = matches(description)
     guard matches.count <= 1 else {
       throw .ambiguous(label: description.label, paths: matches.map(\.path).sorted())
     }
@@ -79,6 +72,33 @@ public struct MediumFinder: Sendable {
       throw .notFound(label: description.label, id: description.id)
     }
     return medium
+  }
+
+  /// The medium that the user named; `nil` when none was named.
+  private func findNamed(_ description: MediumDescription) throws(Failure) -> OpenMedium? {
+    guard let path = named.first(where: { description.isNamed($0.key) })?.value else { return nil }
+    do throws(MediumError) {
+      let medium = try OpenMedium(path: path)
+      try medium.verifyIdentity(of: description)
+      return medium
+    } catch {
+      throw .wrongMedium(label: description.label, error)
+    }
+  }
+
+  /// The block devices that carry the identity, each once, the named one excepted.
+  private func matches(_ description: MediumDescription) -> [OpenMedium] {
+    let named = try? findNamed(description)
+    var matches: [OpenMedium] = []
+    for path in Self.blockDevices() {
+      guard let medium = try? OpenMedium(path: path),
+        (try? medium.verifyIdentity(of: description)) != nil,
+        medium.deviceNumber != named?.deviceNumber,
+        !matches.contains(where: { $0.deviceNumber == medium.deviceNumber })
+      else { continue }
+      matches.append(medium)
+    }
+    return matches
   }
 
   /// The paths of this host's block devices, from /sys/class/block.
