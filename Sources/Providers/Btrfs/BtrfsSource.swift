@@ -156,6 +156,7 @@ extension BtrfsSource {
       if let now = view.configurationID[entry.medium], let generation {
         isInStep =
           generation >= known?.generation ?? view.generation
+          && Superblock.device(ofWitness: entry.bytes) == Superblock.device(ofWitness: now)
           && (generation < view.generation || entry.bytes == now)
       }
       if !isInStep { behind.insert(entry.medium) }

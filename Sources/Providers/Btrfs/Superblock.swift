@@ -50,10 +50,12 @@ struct Superblock: Hashable {
     self.chunkRootGeneration = chunkRootGeneration
   }
 
-  /// Where a medium's witness lies.
+  /// Where a medium's witness lies. It names the device, so that another device of
+  /// the same volume in its place shows, although that has the same generation.
   static let witnessProbe = Probe(
     offset: offset, length: length,
-    fragments: [Field.fileSystem, Field.roots].map(Probe.Fragment.init(offset:length:)))
+    fragments: [Field.fileSystem, Field.roots, Field.device, Field.deviceUUID]
+      .map(Probe.Fragment.init(offset:length:)))
 
   /// Where a medium's identity lies.
   static let identityProbe = Probe(
@@ -69,10 +71,17 @@ struct Superblock: Hashable {
     return fileSystem.bytes + magicBytes + number + uuid.bytes
   }
 
+  private static let deviceLength = Field.device.length + Field.deviceUUID.length
+
+  /// The part of witness bytes that names the device.
+  static func device(ofWitness bytes: [UInt8]) -> ArraySlice<UInt8> {
+    bytes.suffix(deviceLength)
+  }
+
   /// The generation that witness bytes show; `nil` when they are not a witness of
   /// this file system.
   static func generation(ofWitness bytes: [UInt8], fileSystem: UniqueIdentifier) -> UInt64? {
-    let length = Field.fileSystem.length + Field.roots.length
+    let length = Field.fileSystem.length + Field.roots.length + deviceLength
     guard bytes.count == length, bytes.starts(with: fileSystem.bytes),
       bytes[Field.fileSystem.length...].starts(with: magicBytes)
     else { return nil }
