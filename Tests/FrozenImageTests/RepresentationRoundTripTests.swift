@@ -38,7 +38,6 @@ import Testing
         }
         continue
       }
-      #expect(try representation.entryCount(of: index) == UInt64(node.children.count))
       #expect(try representation.entry(at: UInt64(node.children.count), of: index) == nil)
       for child in node.children {
         let found = try #require(try child.name.lend { try representation.lookup($0, in: index) })

@@ -54,11 +54,6 @@ extension Representation {
     return nil
   }
 
-  /// How many children a directory has.
-  public func entryCount(of directory: NodeIndex) throws(RepresentationError) -> UInt64 {
-    try entryRange(of: directory).count64
-  }
-
   /// The child at a position, counted from 0 in ascending order of name; `nil` past
   /// the last one.
   public func entry(

@@ -29,35 +29,21 @@ struct Serve: ParsableCommand {
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
       open: { record in try Self.provider(of: record, in: catalogue) })
-    // Taken by sigwait below, on this thread, and by no other.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGTERM)
-    sigaddset(&signals, SIGINT)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
-
+    server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
-      let result: Outcome
+      var failure: String?
       do {
         try await server.run(listen: endpoint) { printError("floe: listening on \($0)") }
-        result = .ended(nil)
       } catch {
-        result = .ended("\(error)")
+        failure = "\(error)"
       }
-      outcome.withLock { $0 = result }
-      // Whichever came first: the service failed, or the signal below.
-      kill(getpid(), SIGTERM)
+      outcome.withLock { [failure] in $0 = .ended(failure) }
+      outcome.notifyAll()
     }
-    var signal: Int32 = 0
-    sigwait(&signals, &signal)
-    server.shutDown()
-    let failure: String? = outcome.wait { state in
-      if case .ended(let failure) = state {
-        .done(failure)
-      } else {
-        .waitUntil(MonotonicClock.now() + 50_000_000)
-      }
+    // This thread is the program's own: it may wait.
+    let failure: String? = outcome.wait { outcome in
+      if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw Failure(failure) }
   }

@@ -49,8 +49,8 @@ extension Representation {
     switch attributes.type {
     case .directory:
       result.parent = try self.attributes(of: parent(of: node)).inode
-      for position in 0..<(try entryCount(of: node)) {
-        result.children.append(try #require(try child(at: position, of: node)))
+      while let child = try child(at: UInt64(result.children.count), of: node) {
+        result.children.append(child)
       }
     case .regular:
       for extent in try extents(of: node, in: 0 ..< .max) {

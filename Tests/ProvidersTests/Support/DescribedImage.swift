@@ -86,7 +86,7 @@ final class DescribedImage {
     var files: [File] = []
     var directories = [File(path: [], node: representation.roots[0].node)]
     while let directory = directories.popLast() {
-      for position in 0..<(try representation.entryCount(of: directory.node)) {
+      for position in 0..<UInt64.max {
         guard let entry = try representation.entry(at: position, of: directory.node) else { break }
         let file = File(
           path: directory.path + [UInt8(ascii: "/")] + Array(entry.name), node: entry.node)

@@ -1,0 +1,254 @@
+public import FrozenImage
+
+// A read's way from its plan to its acceptance, step by step (see ReadRule.swift).
+
+extension ReadRule {
+  /// Begins a read of a portion.
+  public func begin(_ portion: Portion, content: PortionContent) -> PortionRead {
+    PortionRead(portion: portion, content: content)
+  }
+
+  /// What the read has to do next.
+  ///
+  /// - Parameter now: nanoseconds of a clock that never goes back.
+  public mutating func next(_ read: inout PortionRead, now: UInt64) -> Step {
+    switch read.phase {
+    case .planning: return plan(&read, now: now)
+    case .fetching: return read.plan.map { .fetch($0) } ?? plan(&read, now: now)
+    case .checking(let ticket): return afterCheck(&read, ticket: ticket, now: now)
+    case .asking(let ticket): return afterAnswer(&read, ticket: ticket, now: now)
+    case .readingThrough(let reason): return .readThrough(reason: reason)
+    case .finished: return .finished
+    case .failed(let error): return .failed(error)
+    }
+  }
+
+  private mutating func plan(_ read: inout PortionRead, now: UInt64) -> Step {
+    if let thawed { return fail(&read, .thawed(thawed)) }
+    if now < read.resumeTime { return expired(&read, now: now) ?? .pause(until: read.resumeTime) }
+    if let step = lookAtLostMedia(&read, now: now) { return step }
+    var planner = Planner(portion: read.portion, content: read.content, map: map, lost: lost)
+    guard let plan = planner.plan(with: overlay) else {
+      if read.hasAsked { read.vainAttempts += 1 }
+      if read.vainAttempts >= limits.attempts {
+        return readThrough(&read, "its place keeps changing")
+      }
+      read.hasAsked = true
+      wanted.append(read.portion)
+      return ask(&read, now: now)
+    }
+    if remapMemory.isNews(plan, of: read, map: map, overlay: overlay) { statistics.remaps += 1 }
+    lastReadID += 1
+    read.id = lastReadID
+    read.plan = plan
+    read.phase = .fetching
+    underWay[read.id] = Registration(keys: read.portion.keys, plan: plan)
+    return .fetch(plan)
+  }
+
+  /// Looks now and then whether media that were lost are usable again. No read's own
+  /// check would find out once no plan reads a medium any more.
+  private mutating func lookAtLostMedia(_ read: inout PortionRead, now: UInt64) -> Step? {
+    if lookNeedsAnswer {
+      lookNeedsAnswer = false
+      // A medium that the known state does not list, but that can be read, was late
+      // when the provider looked.
+      let wasLate = media.contains {
+        known.configurationID[$0.id] == nil && found[$0.id] != nil
+      }
+      if unanswered == nil, wasLate || !behind.isEmpty && matched.isEmpty {
+        return ask(&read, now: now)
+      }
+    }
+    // Once for each plan: a check that takes long must not lead to the next one.
+    guard !read.hasLooked, now >= lookTime, !lost.isEmpty, checks.begin() else { return nil }
+    read.hasLooked = true
+    lookTime = now + limits.retryInterval
+    lookNeedsAnswer = true
+    statistics.witnessChecks += 1
+    return .check
+  }
+
+  /// Takes the outcome of fetching a plan's bytes.
+  public mutating func fetched(_ read: inout PortionRead, _ outcome: FetchOutcome, now: UInt64) {
+    guard case .fetching = read.phase, let plan = read.plan else { return }
+    read.outcome = outcome
+    switch outcome {
+    case .complete where !plan.readsMedia:
+      _ = finish(&read)
+    case .complete, .damaged:
+      read.phase = .checking(ticket: checks.nextTicket)
+    case .sourceFailed(.thawed(let reason)):
+      thawed = reason
+      _ = fail(&read, .thawed(reason))
+    case .sourceFailed(.failed(let reason)):
+      _ = fail(&read, .unreadable(reason))
+    case .sourceFailed(.unreachable(let reason)):
+      retreat(&read)
+      read.lastFailure = reason
+      read.resumeTime = now + limits.retryInterval
+    }
+  }
+
+  private mutating func afterCheck(_ read: inout PortionRead, ticket: UInt64, now: UInt64) -> Step {
+    guard checks.serves(ticket) else { return check(&read, now: now) }
+    read.waitDeadline = nil
+    guard let registration = underWay[read.id], !registration.isOvertaken else {
+      return discard(&read, now: now)
+    }
+    if registration.plan.media.isSubset(of: matched) { return accept(&read) }
+    return ask(&read, now: now)
+  }
+
+  private mutating func check(_ read: inout PortionRead, now: UInt64) -> Step {
+    guard checks.begin() else { return wait(&read, now: now) }
+    read.waitDeadline = nil
+    statistics.witnessChecks += 1
+    return .check
+  }
+
+  /// Waits for a round of somebody else, but not for ever: one medium whose path
+  /// hangs must not hold up every read without end.
+  private mutating func wait(_ read: inout PortionRead, now: UInt64) -> Step {
+    let deadline = read.waitDeadline ?? now + limits.remapTimeout
+    read.waitDeadline = deadline
+    guard now < deadline else {
+      return fail(&read, .unreadable("a witness check or a question does not come back"))
+    }
+    return .pause(until: deadline)
+  }
+
+  private mutating func ask(_ read: inout PortionRead, now: UInt64) -> Step {
+    let ticket = questions.nextTicket
+    read.phase = .asking(ticket: ticket)
+    return afterAnswer(&read, ticket: ticket, now: now)
+  }
+
+  private mutating func afterAnswer(
+    _ read: inout PortionRead, ticket: UInt64, now: UInt64
+  ) -> Step {
+    if let thawed { return fail(&read, .thawed(thawed)) }
+    guard questions.serves(ticket) else {
+      if questions.isUnderWay { return wait(&read, now: now) }
+      // When the last question failed a moment ago, asking at once is vain.
+      if now < retryTime { return expired(&read, now: now) ?? .pause(until: retryTime) }
+      guard checks.serves(foundTicket) else { return check(&read, now: now) }
+      _ = questions.begin()
+      read.waitDeadline = nil
+      defer { wanted = [] }
+      return .ask(MappingQuestion(known: known, found: found, portions: wanted))
+    }
+    read.waitDeadline = nil
+    guard let inStep else {
+      read.lastFailure = unanswered
+      if let step = expired(&read, now: now) { return step }
+      read.hasAsked = false
+      read.resumeTime = retryTime
+      // Bytes that are at hand may pass yet: perhaps the check only fell between
+      // the writes of one commit.
+      if underWay[read.id] == nil {
+        read.phase = .planning
+      } else {
+        read.phase = .checking(ticket: checks.nextTicket)
+      }
+      return .pause(until: retryTime)
+    }
+    guard let registration = underWay[read.id] else {
+      read.phase = .planning
+      return next(&read, now: now)
+    }
+    guard !registration.isOvertaken, registration.plan.media.isSubset(of: inStep) else {
+      return discard(&read, now: now)
+    }
+    return accept(&read)
+  }
+
+  /// The mapping held when the bytes were read: they are the image's, unless the
+  /// medium itself is damaged.
+  private mutating func accept(_ read: inout PortionRead) -> Step {
+    guard case .damaged(let damage) = read.outcome else { return finish(&read) }
+    if damage.isMismatch { statistics.checksumMismatches += 1 }
+    retreat(&read)
+    return readThrough(&read, damage.reason)
+  }
+
+  private mutating func discard(_ read: inout PortionRead, now: UInt64) -> Step {
+    statistics.discardedReads += 1
+    read.vainAttempts += 1
+    retreat(&read)
+    if read.vainAttempts >= limits.attempts {
+      return readThrough(&read, "its place keeps changing")
+    }
+    return next(&read, now: now)
+  }
+
+  /// Takes a read back to where it has no plan.
+  private mutating func retreat(_ read: inout PortionRead) {
+    underWay[read.id] = nil
+    read.plan = nil
+    read.hasAsked = false
+    read.hasLooked = false
+    read.phase = .planning
+  }
+
+  private mutating func readThrough(_ read: inout PortionRead, _ reason: String) -> Step {
+    read.phase = .readingThrough(reason: reason)
+    return .readThrough(reason: reason)
+  }
+
+  /// Takes the outcome of reading the portion through the production host.
+  public mutating func readThrough(
+    _ read: inout PortionRead, failed error: SourceError?, now: UInt64
+  ) {
+    guard case .readingThrough = read.phase else { return }
+    switch error {
+    case nil:
+      statistics.reads += 1
+      statistics.productionHostBytes += UInt64(read.portion.range.count)
+      read.phase = .finished
+    case .thawed(let reason):
+      thawed = reason
+      _ = fail(&read, .thawed(reason))
+    case .failed(let reason):
+      _ = fail(&read, .unreadable(reason))
+    case .unreachable(let reason):
+      // Perhaps the storage has it by then.
+      retreat(&read)
+      read.vainAttempts = 0
+      read.lastFailure = reason
+      read.resumeTime = now + limits.retryInterval
+    }
+  }
+
+  /// Fails the read when it has waited for as long as it may.
+  private mutating func expired(_ read: inout PortionRead, now: UInt64) -> Step? {
+    let deadline = read.deadline ?? now + limits.remapTimeout
+    read.deadline = deadline
+    guard now >= deadline else { return nil }
+    let reason = read.lastFailure ?? unanswered ?? "no answer came in time"
+    return fail(&read, .unreadable("its place cannot be validated: \(reason)"))
+  }
+
+  private mutating func finish(_ read: inout PortionRead) -> Step {
+    underWay[read.id] = nil
+    statistics.reads += 1
+    for piece in read.plan?.pieces ?? [] {
+      let count = piece.range.upperBound - piece.range.lowerBound
+      switch piece.source {
+      case .media: statistics.storageBytes += count
+      case .productionHost: statistics.productionHostBytes += count
+      case .inline: statistics.representationBytes += count
+      case .zeros: break
+      }
+    }
+    read.phase = .finished
+    return .finished
+  }
+
+  private mutating func fail(_ read: inout PortionRead, _ error: ReadError) -> Step {
+    underWay[read.id] = nil
+    statistics.errors += 1
+    read.phase = .failed(error)
+    return .failed(error)
+  }
+}
