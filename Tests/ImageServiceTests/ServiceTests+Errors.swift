@@ -19,14 +19,18 @@ extension ServiceTests {
   }
 
   @Test func aServiceThatIsNotThereIsSaid() async throws {
+    // The reason is the subject here, not how soon a loaded machine comes to it.
+    var patient = RemoteImage.Timeouts()
+    patient.call = .seconds(600)
     for (text, reason) in [
       ("floe+unix:\(directory.path)/none.sock/nightly", "No such file or directory"),
       ("floe://127.0.0.1:1/nightly", "Connection refused"),
     ] {
       let address = try ServiceAddress(text)
       do {
-        _ = try await blocking {
-          try RemoteImage.connect(to: address, logger: Logger(label: "test"))
+        _ = try await blocking { [patient] in
+          try RemoteImage.connect(
+            to: address, timeouts: patient, logger: Logger(label: "test"))
         }
         Issue.record("connected")
       } catch let error as ServiceError {

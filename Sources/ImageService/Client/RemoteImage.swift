@@ -18,6 +18,8 @@ public final class RemoteImage: MappingSource {
     /// For a question, a live check, a portion, a word about the session. A question may
     /// have to wait for a transaction of the production host's file system.
     public var call: Duration = .seconds(25)
+    /// For a live check, at the most: somebody waits to see it.
+    public var liveCheck: Duration = .seconds(3)
     /// For the whole fetch to make no progress, before it is given up.
     public var stalledFetch: Duration = .seconds(30)
     /// Between two words about the session.
@@ -66,7 +68,7 @@ public final class RemoteImage: MappingSource {
   }
 
   /// Whether the production host answered when it was asked last.
-  public var isReachable: Bool { reached.withLock { $0 } }
+  var isReachable: Bool { reached.withLock { $0 } }
 
   /// Fetches the representation into a file of the directory that has no name, so that
   /// nobody else can change it; goes on where it stopped when the line breaks.
@@ -138,14 +140,17 @@ public final class RemoteImage: MappingSource {
   /// - Throws: `SourceError.thawed` when it is not.
   public func liveCheck() throws(SourceError) {
     let request = Floe_V1_LiveCheckRequest.with { $0.image = summary.id.wire }
-    _ = try ask { try await $0.liveCheck(request, options: $1) }
+    _ = try ask(timeout: min(timeouts.call, timeouts.liveCheck)) {
+      try await $0.liveCheck(request, options: $1)
+    }
   }
 
   private func ask<Result: Sendable>(
+    timeout: Duration? = nil,
     _ body: @escaping @Sendable (ServiceConnection.Calls, CallOptions) async throws -> Result
   ) throws(SourceError) -> Result {
     do throws(ServiceError) {
-      let result = try connection.call(timeout: timeouts.call, body)
+      let result = try connection.call(timeout: timeout ?? timeouts.call, body)
       note(nil)
       return result
     } catch {

@@ -8,8 +8,8 @@ struct ControlAttributes: MountControl {
   let reader: BlockingReader
   let root: NodeIndex
   let address: String
-  /// Whether the session with the production host is alive.
-  let isReachable: @Sendable () -> Bool
+  /// Asks the production host whether the image is still frozen; `nil` when it is.
+  let liveCheck: @Sendable () -> SourceError?
 
   /// The name under which the root of a mount has its status.
   static let status = "floe.status"
@@ -41,7 +41,7 @@ struct ControlAttributes: MountControl {
   private var statusReport: StatusReport {
     StatusReport(
       image: reader.representation.image.name, imageID: "\(reader.representation.image.id)",
-      address: address, isReachable: isReachable(), status: reader.status,
+      address: address, live: liveCheck(), status: reader.status,
       paths: { status in status.media.map { reader.media[$0.id]?.path } })
   }
 }

@@ -77,7 +77,15 @@ struct MountRequest {
     let mount = try FrozenMount(
       tree: representation, root: root, contents: reader,
       control: ControlAttributes(
-        reader: reader, root: root, address: source, isReachable: { remote.isReachable }),
+        reader: reader, root: root, address: source,
+        liveCheck: {
+          do throws(SourceError) {
+            try remote.liveCheck()
+            return nil
+          } catch {
+            return error
+          }
+        }),
       mountpoint: mountpoint, options: MountOptions(source: source, fuseOptions: fuseOptions),
       logger: Logger(label: "floe.mount"))
     try mount.serve(ready: ready)

@@ -13,9 +13,9 @@ struct StatusReport: Codable {
 
   struct ProductionHost: Codable {
     var address: String
-    /// Whether its last answer, or its last sign of life, arrived.
+    /// Whether it answers now.
     var reachable: Bool
-    /// Why the last question had no answer.
+    /// What it says against the image, or why it does not answer.
     var problem: String?
   }
 
@@ -47,7 +47,7 @@ struct StatusReport: Codable {
   var pid: Int32
 
   init(
-    image: String, imageID: String, address: String, isReachable: Bool, status: ReaderStatus,
+    image: String, imageID: String, address: String, live: SourceError?, status: ReaderStatus,
     paths: (ReaderStatus) -> [String?]
   ) {
     let counts = status.statistics
@@ -55,8 +55,7 @@ struct StatusReport: Codable {
     image_id = imageID
     configuration_id = status.known.configurationID.description
     production_host = ProductionHost(
-      address: address, reachable: isReachable && status.unanswered == nil,
-      problem: status.unanswered)
+      address: address, reachable: Self.isReachable(live), problem: live?.description)
     reads = counts.reads
     remaps = counts.remaps
     discarded_reads = counts.discardedReads
@@ -76,14 +75,18 @@ struct StatusReport: Codable {
     pid = getpid()
   }
 
+  private static func isReachable(_ live: SourceError?) -> Bool {
+    if case .unreachable? = live { false } else { true }
+  }
+
   /// The report for people.
   var text: String {
     var lines = [
       "image             \(image) (\(image_id))",
       "configuration ID  \(configuration_id)",
       "production host   \(production_host.address), "
-        + (production_host.reachable
-          ? "reachable" : "NOT reachable\(production_host.problem.map { ": \($0)" } ?? "")"),
+        + (production_host.reachable ? "reachable" : "NOT reachable")
+        + (production_host.problem.map { ": \($0)" } ?? ""),
     ]
     for medium in media {
       lines.append(
