@@ -8,7 +8,7 @@ public struct ConfigurationID: Hashable, Sendable {
   /// The witness of one medium.
   public struct Entry: Hashable, Sendable {
     public let medium: MediumID
-    /// What `Probe.extract` gave for the medium's witness probe.
+    /// What counts of the medium's witness probe.
     public let bytes: [UInt8]
 
     public init(medium: MediumID, bytes: [UInt8]) {

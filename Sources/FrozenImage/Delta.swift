@@ -27,11 +27,17 @@ public struct MappingQuestion: Hashable, Sendable {
   public let found: ConfigurationID
   /// The portions that are about to be read and whose place is not known.
   public let portions: [Portion]
+  /// The portions that were read and wait for this answer to be accepted. A provider
+  /// that cannot tell everything that changed looks at these.
+  public let validating: [Portion]
 
-  public init(known: MappingState, found: ConfigurationID, portions: [Portion]) {
+  public init(
+    known: MappingState, found: ConfigurationID, portions: [Portion], validating: [Portion] = []
+  ) {
     self.known = known
     self.found = found
     self.portions = portions
+    self.validating = validating
   }
 }
 
@@ -40,7 +46,8 @@ public struct MappingAnswer: Hashable, Sendable {
   /// What may have changed since the state of the question.
   public enum Changes: Hashable, Sendable {
     /// The file ranges whose extents may differ: disjoint, ascending; empty when
-    /// none does.
+    /// none does. On a volume that only questions validate, only the portions that
+    /// the question validates are spoken of.
     case ranges([Range<FileKey>])
     /// Any file's extents may differ.
     case everything

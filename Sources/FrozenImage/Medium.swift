@@ -12,8 +12,8 @@ public struct MediumID: Hashable, Comparable, Sendable, CustomStringConvertible 
   public var description: String { rawValue.description }
 }
 
-/// Some bytes at a fixed place of a medium: a window that is read in one piece,
-/// and the fragments of it that count.
+/// Some bytes at fixed places of a medium: windows that are read in one piece each,
+/// and the fragments of them that count.
 ///
 /// Identity and witness are the same mechanism. The *identity* fragments never
 /// change while the medium is the right one; the *witness* fragments change
@@ -32,38 +32,70 @@ public struct Probe: Hashable, Sendable {
     }
   }
 
-  /// Bytes from the start of the medium.
-  public let offset: UInt64
-  /// Bytes of the window, 1 through `maximumLength`.
-  public let length: Int
-  /// The fragments that count, in ascending order, without overlap, inside the window.
-  public let fragments: [Fragment]
+  /// A run of bytes of the medium that is read in one piece.
+  public struct Window: Hashable, Sendable {
+    /// Bytes from the start of the medium.
+    public let offset: UInt64
+    /// Bytes, 1 through `maximumLength`.
+    public let length: Int
+    /// The fragments that count, in ascending order, without overlap, inside the window.
+    public let fragments: [Fragment]
 
-  /// Most bytes that a probe's window may have.
-  public static let maximumLength = 32768
+    /// Most bytes that a window may have.
+    public static let maximumLength = 32768
 
-  /// `nil` when the window or a fragment is out of range.
-  public init?(offset: UInt64, length: Int, fragments: [Fragment]) {
-    guard (1...Self.maximumLength).contains(length),
-      !offset.addingReportingOverflow(UInt64(length)).overflow, !fragments.isEmpty
-    else { return nil }
-    var previousEnd = 0
-    for fragment in fragments {
-      guard fragment.offset >= previousEnd, fragment.length > 0, fragment.length <= length,
-        fragment.offset <= length - fragment.length
+    /// `nil` when the window or a fragment is out of range.
+    public init?(offset: UInt64, length: Int, fragments: [Fragment]) {
+      guard (1...Self.maximumLength).contains(length),
+        !offset.addingReportingOverflow(UInt64(length)).overflow, !fragments.isEmpty
       else { return nil }
-      previousEnd = fragment.offset + fragment.length
+      var previousEnd = 0
+      for fragment in fragments {
+        guard fragment.offset >= previousEnd, fragment.length > 0, fragment.length <= length,
+          fragment.offset <= length - fragment.length
+        else { return nil }
+        previousEnd = fragment.offset + fragment.length
+      }
+      self.offset = offset
+      self.length = length
+      self.fragments = fragments
     }
-    self.offset = offset
-    self.length = length
-    self.fragments = fragments
+
+    /// The bytes of the window that count, one after the other; `nil` when the count of
+    /// bytes is not `length`.
+    public func extract(from bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+      guard bytes.count == length else { return nil }
+      return fragments.flatMap { bytes[$0.offset..<$0.offset + $0.length] }
+    }
   }
 
-  /// The bytes of a window that count, one after the other; `nil` when the
-  /// window's size is not `length`.
-  public func extract(from window: UnsafeRawBufferPointer) -> [UInt8]? {
-    guard window.count == length else { return nil }
-    return fragments.flatMap { window[$0.offset..<$0.offset + $0.length] }
+  /// 1 through `maximumWindows`; what counts of them is taken in this order.
+  public let windows: [Window]
+
+  /// Most windows that a probe may have.
+  public static let maximumWindows = 64
+
+  /// Most bytes of a probe that may count.
+  public static let maximumByteCount = 32768
+
+  /// `nil` without a window, with too many, and when too many bytes count.
+  public init?(windows: [Window]) {
+    self.windows = windows
+    guard (1...Self.maximumWindows).contains(windows.count), byteCount <= Self.maximumByteCount
+    else { return nil }
+  }
+
+  /// A probe of one window; `nil` when the window or a fragment is out of range.
+  public init?(offset: UInt64, length: Int, fragments: [Fragment]) {
+    guard let window = Window(offset: offset, length: length, fragments: fragments) else {
+      return nil
+    }
+    windows = [window]
+  }
+
+  /// How many bytes count.
+  public var byteCount: Int {
+    windows.lazy.flatMap(\.fragments).reduce(0) { $0 + $1.length }
   }
 }
 

@@ -96,7 +96,9 @@ extension ReadRule {
     guard let registration = underWay[read.id], !registration.isOvertaken else {
       return discard(&read, now: now)
     }
-    if registration.plan.media.isSubset(of: matched) { return accept(&read) }
+    if validation == .witness, registration.plan.media.isSubset(of: matched) {
+      return accept(&read)
+    }
     return ask(&read, now: now)
   }
 
@@ -121,6 +123,7 @@ extension ReadRule {
   private mutating func ask(_ read: inout PortionRead, now: UInt64) -> Step {
     let ticket = questions.nextTicket
     read.phase = .asking(ticket: ticket)
+    if underWay[read.id] != nil { validating.append(read.portion) }
     return afterAnswer(&read, ticket: ticket, now: now)
   }
 
@@ -135,8 +138,13 @@ extension ReadRule {
       guard checks.serves(foundTicket) else { return check(&read, now: now) }
       _ = questions.begin()
       read.waitDeadline = nil
-      defer { wanted = [] }
-      return .ask(MappingQuestion(known: known, found: found, portions: wanted))
+      defer {
+        wanted = []
+        validating = []
+      }
+      return .ask(
+        MappingQuestion(
+          known: known, found: found, portions: wanted, validating: validating))
     }
     read.waitDeadline = nil
     guard let inStep else {

@@ -58,6 +58,8 @@ public struct ReadRule: Sendable {
   }
 
   public let limits: Limits
+  /// What proves that a mapping held; without a witness only way (b) is open.
+  public let validation: Validation
   /// The latest state of the mapping that is known.
   public internal(set) var known: MappingState
   public internal(set) var map: StoreMap
@@ -95,6 +97,8 @@ public struct ReadRule: Sendable {
   var lookNeedsAnswer = false
   /// Portions whose place the next question asks for.
   var wanted: [Portion] = []
+  /// Portions whose bytes wait for the next question.
+  var validating: [Portion] = []
   var underWay: [UInt64: Registration] = [:]
   var lastReadID: UInt64 = 0
   var remapMemory: RemapMemory
@@ -106,9 +110,11 @@ public struct ReadRule: Sendable {
   }
 
   public init(
-    state: MappingState, map: StoreMap, media: [MediumDescription], limits: Limits = Limits()
+    state: MappingState, map: StoreMap, media: [MediumDescription],
+    validation: Validation = .witness, limits: Limits = Limits()
   ) {
     self.limits = limits
+    self.validation = validation
     self.map = map
     self.media = media
     known = state

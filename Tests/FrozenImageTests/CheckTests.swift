@@ -293,7 +293,7 @@ import Testing
       surgery.put(UInt64(1).byteSwapped, in: .stores, record: 2, at: 16)
     }
     try expect("medium 0: a probe of it is out of range") {
-      $0.put(UInt32(0), in: .media, record: 0, at: 32)
+      $0.put(UInt32(0), in: .windows, record: 0, at: 8)
     }
     try expect("medium 0: a probe of it is out of range") {
       $0.put(UInt32(4090), in: .fragments, record: 1, at: 0)
@@ -316,6 +316,12 @@ import Testing
     try expect("image: a text of it is not inside the heap") {
       $0.put(UInt64.max, in: .image, record: 0, at: 80)
     }
+    try expect("volume 0: what validates its reads is not known") {
+      $0.put(UInt16(2), in: .volumes, record: 0, at: 38)
+    }
+    try expect("root 0: its view 2 is not known") {
+      $0.put(UInt32(2), in: .roots, record: 0, at: 44)
+    }
     try expect("root 0: there is no volume 1") { $0.put(UInt32(1), in: .roots, record: 0, at: 40) }
   }
 
@@ -335,7 +341,7 @@ import Testing
       $0.put(UInt64(2), at: table + SectionRecord.size + 24)
     }
     try expect("section heap: it is missing") {
-      $0.put(UInt32(77), at: table + 13 * SectionRecord.size)
+      $0.put(UInt32(77), at: table + 14 * SectionRecord.size)
     }
     try expect("section image: there are two of it") {
       $0.put(UInt32(1), at: table + SectionRecord.size)
@@ -351,7 +357,7 @@ import Testing
     }
     // One entry less: the last one lies between two sections.
     try expect("section extents: other bytes lie before it") { surgery in
-      let entries = HeaderRecord.size + 9 * SectionRecord.size
+      let entries = HeaderRecord.size + 10 * SectionRecord.size
       surgery.put(UInt64(6), at: entries + 24)
       surgery.put(UInt64(6 * EntryRecord.size), at: entries + 16)
     }

@@ -51,14 +51,14 @@ import Testing
           .init(offset: 1, length: 2), .init(offset: 3, length: 1), .init(offset: 7, length: 1),
         ]))
     let window: [UInt8] = [0, 1, 2, 3, 4, 5, 6, 7]
-    #expect(window.lend { probe.extract(from: $0) } == [1, 2, 3, 7])
-    #expect(Array(window.dropLast()).lend { probe.extract(from: $0) } == nil)
+    #expect(window.lend { probe.windows[0].extract(from: $0) } == [1, 2, 3, 7])
+    #expect(Array(window.dropLast()).lend { probe.windows[0].extract(from: $0) } == nil)
   }
 
   @Test func probesOutOfRangeAreRefused() {
     let whole = Probe.Fragment(offset: 0, length: 8)
     #expect(Probe(offset: 0, length: 0, fragments: [whole]) == nil)
-    #expect(Probe(offset: 0, length: Probe.maximumLength + 1, fragments: [whole]) == nil)
+    #expect(Probe(offset: 0, length: Probe.Window.maximumLength + 1, fragments: [whole]) == nil)
     #expect(Probe(offset: .max, length: 8, fragments: [whole]) == nil)
     #expect(Probe(offset: 0, length: 8, fragments: []) == nil)
     #expect(Probe(offset: 0, length: 7, fragments: [whole]) == nil)

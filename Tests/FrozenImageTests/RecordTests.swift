@@ -27,6 +27,7 @@ import Testing
     expectRoundTrip(StoreExtentRecord.self)
     expectRoundTrip(StripeTargetRecord.self)
     expectRoundTrip(MediumRecord.self)
+    expectRoundTrip(WindowRecord.self)
     expectRoundTrip(FragmentRecord.self)
     expectRoundTrip(NodeRecord.self)
     expectRoundTrip(EntryRecord.self)

@@ -26,10 +26,10 @@ extension BtrfsTests {
       try commit(volume)
       let state = try image.source.answer(image.question(since: image.volume.state)).state
       for medium in image.volume.media {
-        let probe = try #require(medium.witness)
+        let probe = try #require(medium.witness?.windows.first)
         let shown = try volume.images.compactMap { path in
           try window(path, probe).withUnsafeBytes { bytes in
-            medium.identity.extract(from: bytes) == medium.identityBytes
+            medium.identity.windows[0].extract(from: bytes) == medium.identityBytes
               ? probe.extract(from: bytes) : nil
           }
         }
@@ -43,7 +43,7 @@ extension BtrfsTests {
       #expect(answer.behind.isEmpty)
     }
 
-    private func window(_ path: String, _ probe: Probe) throws -> [UInt8] {
+    private func window(_ path: String, _ probe: Probe.Window) throws -> [UInt8] {
       let file = open(path, O_RDONLY | O_CLOEXEC)
       defer { close(file) }
       var bytes = [UInt8](repeating: 0, count: probe.length)

@@ -248,6 +248,9 @@ public nonisolated struct Floe_V1_AnswerRequest: Sendable {
   /// At most 1024 portions whose place is wanted.
   public var portions: [Floe_V1_Portion] = []
 
+  /// At most 1024 portions that were read and wait for the answer.
+  public var validating: [Floe_V1_Portion] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -566,23 +569,37 @@ public nonisolated struct Floe_V1_Media: Sendable {
   public init() {}
 }
 
-/// Some bytes at a fixed place of a medium.
+/// Some bytes at fixed places of a medium.
 public nonisolated struct Floe_V1_Probe: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var offset: UInt64 = 0
-
-  /// The window's size: 1 through 32,768.
-  public var length: UInt32 = 0
-
-  /// The runs that count: in ascending order, without overlap, at least one.
-  public var fragments: [Floe_V1_Probe.Fragment] = []
+  /// 1 through 64; at most 32,768 bytes of them count.
+  public var windows: [Floe_V1_Probe.Window] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
-  /// A run of bytes of the window.
+  /// A run of bytes that is read in one piece.
+  public nonisolated struct Window: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    public var offset: UInt64 = 0
+
+    /// 1 through 32,768.
+    public var length: UInt32 = 0
+
+    /// The runs that count: in ascending order, without overlap, at least one.
+    public var fragments: [Floe_V1_Probe.Fragment] = []
+
+    public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    public init() {}
+  }
+
+  /// A run of bytes of a window.
   public nonisolated struct Fragment: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1238,7 +1255,7 @@ nonisolated extension Floe_V1_Portion: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AnswerRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}known\0\u{1}found\0\u{1}portions\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}known\0\u{1}found\0\u{1}portions\0\u{1}validating\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1250,6 +1267,7 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
       case 2: try { try decoder.decodeSingularMessageField(value: &self._known) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.found) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.portions) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.validating) }()
       default: break
       }
     }
@@ -1272,6 +1290,9 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
     if !self.portions.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.portions, fieldNumber: 4)
     }
+    if !self.validating.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.validating, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1280,6 +1301,7 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
     if lhs._known != rhs._known {return false}
     if lhs.found != rhs.found {return false}
     if lhs.portions != rhs.portions {return false}
+    if lhs.validating != rhs.validating {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1847,6 +1869,36 @@ nonisolated extension Floe_V1_Media: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension Floe_V1_Probe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Probe"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}windows\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.windows) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.windows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.windows, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_Probe, rhs: Floe_V1_Probe) -> Bool {
+    if lhs.windows != rhs.windows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Floe_V1_Probe.Window: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = Floe_V1_Probe.protoMessageName + ".Window"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offset\0\u{1}length\0\u{1}fragments\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -1876,7 +1928,7 @@ nonisolated extension Floe_V1_Probe: SwiftProtobuf.Message, SwiftProtobuf._Messa
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: Floe_V1_Probe, rhs: Floe_V1_Probe) -> Bool {
+  public static func ==(lhs: Floe_V1_Probe.Window, rhs: Floe_V1_Probe.Window) -> Bool {
     if lhs.offset != rhs.offset {return false}
     if lhs.length != rhs.length {return false}
     if lhs.fragments != rhs.fragments {return false}

@@ -11,6 +11,7 @@ struct DescriptionDecoder {
   private let storeExtents: RecordTable<StoreExtentRecord>
   private let targets: RecordTable<StripeTargetRecord>
   private let mediumTable: RecordTable<MediumRecord>
+  private let windows: RecordTable<WindowRecord>
   private let fragments: RecordTable<FragmentRecord>
   private let heap: UnsafeRawBufferPointer
 
@@ -18,6 +19,7 @@ struct DescriptionDecoder {
   private var nextStoreExtent: UInt64 = 0
   private var nextTarget: UInt64 = 0
   private var nextMedium: UInt64 = 0
+  private var nextWindow: UInt64 = 0
   private var nextFragment: UInt64 = 0
   private var textBudget: Int
 
@@ -29,6 +31,7 @@ struct DescriptionDecoder {
     storeExtents = try Representation.table(.storeExtents, sections, bytes)
     targets = try Representation.table(.stripeTargets, sections, bytes)
     mediumTable = try Representation.table(.media, sections, bytes)
+    windows = try Representation.table(.windows, sections, bytes)
     fragments = try Representation.table(.fragments, sections, bytes)
     heap = sections.bytes(of: .heap, in: bytes)
     textBudget = heap.count
@@ -57,7 +60,7 @@ struct DescriptionDecoder {
     }
     guard nextStore == storeTable.count, nextStoreExtent == storeExtents.count,
       nextTarget == targets.count, nextMedium == mediumTable.count,
-      nextFragment == fragments.count
+      nextWindow == windows.count, nextFragment == fragments.count
     else {
       throw .damaged(
         place: "section volumes", problem: "there are stores or media that no volume has")
@@ -75,6 +78,9 @@ struct DescriptionDecoder {
     guard let id = ConfigurationID(bytes: try bytes(record.configurationID, of: place)) else {
       throw .damaged(place: place, problem: "its configuration ID is malformed")
     }
+    guard let validation = Validation(rawValue: record.validation) else {
+      throw .damaged(place: place, problem: "what validates its reads is not known")
+    }
     let map = try storeMap(count: record.storeCount, of: place)
     var media: [MediumDescription] = []
     for _ in 0..<record.mediumCount {
@@ -83,7 +89,8 @@ struct DescriptionDecoder {
     return VolumeDescription(
       id: record.id, label: try text(record.label, of: place),
       state: MappingState(configurationID: id, cursor: try bytes(record.cursor, of: place)),
-      map: map, media: media, checksum: algorithm, checksumBlockSize: record.checksumBlockSize)
+      map: map, media: media, validation: validation, checksum: algorithm,
+      checksumBlockSize: record.checksumBlockSize)
   }
 
   private mutating func storeMap(
@@ -152,7 +159,7 @@ struct DescriptionDecoder {
     let record = try mediumTable.record(at: nextMedium)
     let place = "medium \(nextMedium)"
     nextMedium += 1
-    guard let identity = try probe(record.identity, of: place) else {
+    guard let identity = try probe(windows: record.identityCount, of: place) else {
       throw .damaged(place: place, problem: "it has no identity")
     }
     let identityBytes = try bytes(record.identityBytes, of: place)
@@ -160,23 +167,36 @@ struct DescriptionDecoder {
       id: MediumID(rawValue: record.id), label: try text(record.label, of: place),
       size: record.size, path: try text(record.path, of: place),
       hardwareID: try text(record.hardwareID, of: place), identity: identity,
-      identityBytes: identityBytes, witness: try probe(record.witness, of: place))
+      identityBytes: identityBytes, witness: try probe(windows: record.witnessCount, of: place))
   }
 
-  /// `nil` for a probe without fragments, which stands for none.
+  /// `nil` for a probe without windows, which stands for none.
   private mutating func probe(
-    _ fields: MediumRecord.ProbeFields, of place: String
+    windows count: UInt32, of place: String
   ) throws(RepresentationError) -> Probe? {
-    guard fields.fragmentCount > 0 else { return nil }
-    var list: [Probe.Fragment] = []
-    for _ in 0..<fields.fragmentCount {
-      let record = try fragments.record(at: nextFragment)
-      nextFragment += 1
-      list.append(Probe.Fragment(offset: Int(record.offset), length: Int(record.length)))
+    guard count > 0 else { return nil }
+    var list: [Probe.Window] = []
+    for _ in 0..<count { list.append(try window(of: place)) }
+    guard let probe = Probe(windows: list) else {
+      throw .damaged(place: place, problem: "a probe of it is too large")
     }
-    guard let probe = Probe(offset: fields.offset, length: Int(fields.length), fragments: list)
-    else { throw .damaged(place: place, problem: "a probe of it is out of range") }
     return probe
+  }
+
+  private mutating func window(of place: String) throws(RepresentationError) -> Probe.Window {
+    let record = try windows.record(at: nextWindow)
+    nextWindow += 1
+    var list: [Probe.Fragment] = []
+    for _ in 0..<record.fragmentCount {
+      let fragment = try fragments.record(at: nextFragment)
+      nextFragment += 1
+      list.append(Probe.Fragment(offset: Int(fragment.offset), length: Int(fragment.length)))
+    }
+    guard
+      let window = Probe.Window(
+        offset: record.offset, length: Int(record.length), fragments: list)
+    else { throw .damaged(place: place, problem: "a probe of it is out of range") }
+    return window
   }
 
   mutating func roots(volumes: Int, nodes: UInt64) throws(RepresentationError) -> [Root] {
@@ -200,9 +220,12 @@ struct DescriptionDecoder {
       guard let volume = Int(exactly: record.volume), volume < volumes else {
         throw .damaged(place: place, problem: "there is no volume \(record.volume)")
       }
+      guard let view = Root.View(rawValue: record.view) else {
+        throw .damaged(place: place, problem: "its view \(record.view) is not known")
+      }
       roots.append(
         Root(
-          name: try text(record.name, of: place), volume: volume,
+          name: try text(record.name, of: place), volume: volume, view: view,
           node: NodeIndex(rawValue: record.node), nodes: start..<middle,
           placeholders: middle..<nextNode))
     }

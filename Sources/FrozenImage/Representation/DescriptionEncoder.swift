@@ -34,10 +34,13 @@ struct DescriptionEncoder {
   }
 
   /// - Parameter node: the top directory's record.
-  mutating func addRoot(name: String, node: UInt64, nodes: UInt64, placeholders: UInt64) {
+  mutating func addRoot(
+    name: String, view: Root.View, node: UInt64, nodes: UInt64, placeholders: UInt64
+  ) {
     add(
       RootRecord(
-        name: text(name), volume: 0, node: node, nodeCount: nodes, placeholderCount: placeholders),
+        name: text(name), volume: 0, view: view.rawValue, node: node, nodeCount: nodes,
+        placeholderCount: placeholders),
       to: .roots)
   }
 
@@ -69,8 +72,9 @@ struct DescriptionEncoder {
         medium, label: text(medium.label), path: text(medium.path),
         hardwareID: text(medium.hardwareID), identityBytes: reference(medium.identityBytes)),
       to: .media)
-    for fragment in medium.identity.fragments + (medium.witness?.fragments ?? []) {
-      add(FragmentRecord(fragment), to: .fragments)
+    for window in medium.identity.windows + (medium.witness?.windows ?? []) {
+      add(WindowRecord(window), to: .windows)
+      for fragment in window.fragments { add(FragmentRecord(fragment), to: .fragments) }
     }
   }
 

@@ -24,13 +24,14 @@ enum Section: UInt32, CaseIterable, Sendable {
   case storeExtents = 5
   case stripeTargets = 6
   case media = 7
-  case fragments = 8
-  case nodes = 9
-  case entries = 10
-  case extents = 11
-  case checksums = 12
-  case extendedAttributes = 13
-  case heap = 14
+  case windows = 8
+  case fragments = 9
+  case nodes = 10
+  case entries = 11
+  case extents = 12
+  case checksums = 13
+  case extendedAttributes = 14
+  case heap = 15
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -42,6 +43,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .storeExtents: StoreExtentRecord.size
     case .stripeTargets: StripeTargetRecord.size
     case .media: MediumRecord.size
+    case .windows: WindowRecord.size
     case .fragments: FragmentRecord.size
     case .nodes: NodeRecord.size
     case .entries: EntryRecord.size

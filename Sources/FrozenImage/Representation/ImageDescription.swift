@@ -68,6 +68,14 @@ public enum ChecksumAlgorithm: UInt16, Hashable, Sendable {
   }
 }
 
+/// What proves, after the data was read, that a volume's mapping still held.
+public enum Validation: UInt16, Hashable, Sendable {
+  /// The witness on the media: it changes before any region is written anew.
+  case witness = 0
+  /// Only the production host: the stack has no witness that is ordered with its moves.
+  case question = 1
+}
+
 /// A volume that holds data of the image: its stores and media, and the state of
 /// the mapping that the representation was written under.
 public struct VolumeDescription: Equatable, Sendable {
@@ -78,6 +86,7 @@ public struct VolumeDescription: Equatable, Sendable {
   public let state: MappingState
   public let map: StoreMap
   public let media: [MediumDescription]
+  public let validation: Validation
   /// `nil` when the volume has no data checksums.
   public let checksum: ChecksumAlgorithm?
   /// Bytes of file data that one checksum covers; 0 without checksums.
@@ -85,13 +94,15 @@ public struct VolumeDescription: Equatable, Sendable {
 
   public init(
     id: UniqueIdentifier, label: String, state: MappingState, map: StoreMap,
-    media: [MediumDescription], checksum: ChecksumAlgorithm?, checksumBlockSize: UInt32
+    media: [MediumDescription], validation: Validation = .witness,
+    checksum: ChecksumAlgorithm?, checksumBlockSize: UInt32
   ) {
     self.id = id
     self.label = label
     self.state = state
     self.map = map
     self.media = media
+    self.validation = validation
     self.checksum = checksum
     self.checksumBlockSize = checksumBlockSize
   }
@@ -99,10 +110,19 @@ public struct VolumeDescription: Equatable, Sendable {
 
 /// A file tree of the image.
 public struct Root: Hashable, Sendable {
+  /// What a tree shows.
+  public enum View: UInt32, Hashable, Sendable {
+    /// The files of the image.
+    case tree = 0
+    /// The image's volume as one raw file.
+    case volume = 1
+  }
+
   /// A label for people.
   public let name: String
   /// Which of the image's volumes holds the tree's data.
   public let volume: Int
+  public let view: View
   /// The tree's top directory.
   public let node: NodeIndex
   /// The tree's own nodes, in ascending order of inode number.

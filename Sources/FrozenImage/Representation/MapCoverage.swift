@@ -86,11 +86,6 @@ extension VolumeDescription {
   }
 }
 
-extension Probe {
-  /// Bytes of all fragments together.
-  fileprivate var byteCount: Int { fragments.reduce(0) { $0 + $1.length } }
-}
-
 extension StoreExtent {
   /// Bytes of the run that lie in a column.
   func length(ofColumn column: Int) -> UInt64 {

@@ -1,25 +1,19 @@
-/// A medium of a volume. The fragments of its identity probe, then of its witness
+/// A medium of a volume. The windows of its identity probe, then of its witness
 /// probe, follow those of the medium before it.
 struct MediumRecord: Record {
-  static let size = 120
+  static let size = 96
   static let noun = "medium"
 
   var id: UniqueIdentifier
   var size: UInt64
-  var identity: ProbeFields
-  /// Without fragments when the stack has no witness.
-  var witness: ProbeFields
+  /// Windows of the identity.
+  var identityCount: UInt32
+  /// Windows of the witness; 0 when the stack has none.
+  var witnessCount: UInt32
   var label: HeapReference
   var path: HeapReference
   var hardwareID: HeapReference
   var identityBytes: HeapReference
-
-  /// The window of a probe, and how many fragments of it count.
-  struct ProbeFields {
-    var offset: UInt64 = 0
-    var length: UInt32 = 0
-    var fragmentCount: UInt32 = 0
-  }
 
   init(
     _ medium: MediumDescription, label: HeapReference, path: HeapReference,
@@ -27,8 +21,8 @@ struct MediumRecord: Record {
   ) {
     id = medium.id.rawValue
     size = medium.size
-    identity = ProbeFields(medium.identity)
-    witness = medium.witness.map(ProbeFields.init) ?? ProbeFields()
+    identityCount = UInt32(medium.identity.windows.count)
+    witnessCount = UInt32(medium.witness?.windows.count ?? 0)
     self.label = label
     self.path = path
     self.hardwareID = hardwareID
@@ -38,10 +32,8 @@ struct MediumRecord: Record {
   init(_ fields: inout FieldReader) {
     id = fields.identifier()
     size = fields.next()
-    identity = ProbeFields(
-      offset: fields.next(), length: fields.next(), fragmentCount: fields.next())
-    witness = ProbeFields(
-      offset: fields.next(), length: fields.next(), fragmentCount: fields.next())
+    identityCount = fields.next()
+    witnessCount = fields.next()
     label = fields.reference()
     path = fields.reference()
     hardwareID = fields.reference()
@@ -51,21 +43,40 @@ struct MediumRecord: Record {
   func write(to fields: inout FieldWriter) {
     fields.put(id)
     fields.put(size)
-    for probe in [identity, witness] {
-      fields.put(probe.offset)
-      fields.put(probe.length)
-      fields.put(probe.fragmentCount)
-    }
+    fields.put(identityCount)
+    fields.put(witnessCount)
     for bytes in [label, path, hardwareID, identityBytes] { fields.put(bytes) }
   }
 }
 
-extension MediumRecord.ProbeFields {
-  init(_ probe: Probe) {
-    offset = probe.offset
-    // A window has at most 32,768 bytes, so no more fragments either.
-    length = UInt32(probe.length)
-    fragmentCount = UInt32(probe.fragments.count)
+/// A window of a probe. Its fragments follow those of the window before it.
+struct WindowRecord: Record {
+  static let size = 16
+  static let noun = "window"
+
+  /// Bytes from the start of the medium.
+  var offset: UInt64
+  /// Bytes.
+  var length: UInt32
+  var fragmentCount: UInt32
+
+  init(_ window: Probe.Window) {
+    offset = window.offset
+    // At most 32,768 bytes, so no more fragments either.
+    length = UInt32(window.length)
+    fragmentCount = UInt32(window.fragments.count)
+  }
+
+  init(_ fields: inout FieldReader) {
+    offset = fields.next()
+    length = fields.next()
+    fragmentCount = fields.next()
+  }
+
+  func write(to fields: inout FieldWriter) {
+    fields.put(offset)
+    fields.put(length)
+    fields.put(fragmentCount)
   }
 }
 

@@ -21,16 +21,14 @@ struct RepresentationAssembly {
     self.tree = tree
   }
 
-  mutating func write(rootInode: UInt64, rootName: String) throws {
-    guard let top = tree.node(withInode: rootInode), tree.isDirectory(top) else {
-      throw RepresentationWriterError("inode \(rootInode)", "the top directory is not there")
-    }
-    tree.setTop(top)
+  mutating func write(_ roots: [WrittenRoot]) throws {
     var descriptions = DescriptionEncoder(heapLength: counts.heap)
     descriptions.add(image)
     for volume in volumes { descriptions.add(volume) }
-    descriptions.addRoot(
-      name: rootName, node: UInt64(top), nodes: counts.nodes, placeholders: counts.placeholders)
+    for (index, root) in roots.enumerated() {
+      let next = index + 1 < roots.count ? tree.position(of: roots[index + 1].first) : tree.count
+      try add(root, nodes: tree.position(of: root.first)..<next, to: &descriptions)
+    }
 
     var table = layOut(descriptions)
     // Entries before nodes: they give the nodes their parents.
@@ -52,6 +50,19 @@ struct RepresentationAssembly {
     try scratch.commit()
   }
 
+  private mutating func add(
+    _ root: WrittenRoot, nodes: Range<Int>, to descriptions: inout DescriptionEncoder
+  ) throws {
+    guard let top = tree.node(withInode: root.top), nodes.contains(top), tree.isDirectory(top)
+    else {
+      throw RepresentationWriterError("inode \(root.top)", "the top directory is not there")
+    }
+    tree.setTop(top)
+    descriptions.addRoot(
+      name: root.name, view: root.view, node: UInt64(top), nodes: UInt64(nodes.count),
+      placeholders: counts.placeholders)
+  }
+
   /// Where each section goes.
   private func layOut(_ descriptions: DescriptionEncoder) -> SectionLayout {
     SectionLayout { section in
@@ -62,7 +73,8 @@ struct RepresentationAssembly {
       case .checksums: counts.checksums
       case .extendedAttributes: counts.extendedAttributes
       case .heap: counts.heap + UInt64(descriptions.texts.count)
-      case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .fragments:
+      case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
+        .fragments:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
       }
     }

@@ -30,7 +30,7 @@ public struct RepresentationWriter: ~Copyable {
     let isPlaceholder: Bool
   }
 
-  /// Begins a representation with one tree, whose data lies in the first volume.
+  /// Begins a representation whose data lies in the first volume.
   ///
   /// - Throws: `RepresentationWriterError` when the description breaks a rule.
   public init(
@@ -344,14 +344,45 @@ public struct RepresentationWriter: ~Copyable {
   /// - Parameters:
   ///   - rootInode: the inode number of the tree's top directory.
   ///   - rootName: a label for people.
+  /// - Throws: as `finish(_:)`.
+  public consuming func finish(rootInode: UInt64, rootName: String) throws {
+    try finish([WrittenRoot(name: rootName, view: .tree, top: rootInode, first: 0)])
+  }
+
+  /// Writes the representation and commits the scratch space.
+  ///
+  /// - Parameter roots: the trees, in ascending order of their nodes' inode numbers;
+  ///   with empty directories that stand for nested trees there is one only.
   /// - Throws: `RepresentationWriterError` for entries that lead nowhere and
   ///   directories that do not form a tree; `ScratchError`.
-  public consuming func finish(rootInode: UInt64, rootName: String) throws {
+  public consuming func finish(_ roots: [WrittenRoot]) throws {
     guard open == nil else { throw refusal("it was not ended") }
+    guard roots.count == 1 || counts.placeholders == 0 else {
+      throw RepresentationWriterError("image", "nested trees stand between its roots")
+    }
     var assembly = RepresentationAssembly(
       image: image, volumes: volumes, scratch: scratch, counts: counts,
       tree: TreeLinks(inodes: inodes, types: types))
-    try assembly.write(rootInode: rootInode, rootName: rootName)
+    try assembly.write(roots)
+  }
+}
+
+/// A tree of an image that is written.
+public struct WrittenRoot: Hashable, Sendable {
+  /// A label for people.
+  public let name: String
+  public let view: Root.View
+  /// The inode number of the top directory.
+  public let top: UInt64
+  /// The tree's nodes are those with this inode number or a greater one, up to the
+  /// next tree's.
+  public let first: UInt64
+
+  public init(name: String, view: Root.View, top: UInt64, first: UInt64) {
+    self.name = name
+    self.view = view
+    self.top = top
+    self.first = first
   }
 }
 

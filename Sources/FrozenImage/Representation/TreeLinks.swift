@@ -44,7 +44,18 @@ struct TreeLinks {
     return nil
   }
 
-  /// Makes a directory the top of the tree.
+  /// How many nodes have a smaller inode number.
+  func position(of inode: UInt64) -> Int {
+    var low = 0
+    var high = inodes.count
+    while low < high {
+      let middle = (low + high) / 2
+      if inodes[middle] < inode { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Makes a directory the top of its tree.
   mutating func setTop(_ node: Int) { parents[node] = UInt64(node) }
 
   /// Finds the node that an entry of a directory leads to.

@@ -69,6 +69,8 @@ struct VolumeRecord: Record {
   var id: UniqueIdentifier
   var storeCount: UInt64
   var mediumCount: UInt64
+  /// A `Validation`.
+  var validation: UInt16
   /// A `ChecksumAlgorithm`, or 0.
   var checksum: UInt16
   /// Bytes.
@@ -86,6 +88,7 @@ struct VolumeRecord: Record {
     id = volume.id
     storeCount = UInt64(volume.map.stores.count)
     mediumCount = UInt64(volume.media.count)
+    validation = volume.validation.rawValue
     checksum = volume.checksum?.rawValue ?? 0
     checksumBlockSize = volume.checksumBlockSize
     self.label = label
@@ -99,7 +102,7 @@ struct VolumeRecord: Record {
     mediumCount = fields.next()
     checksumBlockSize = fields.next()
     checksum = fields.next()
-    fields.skip(2)
+    validation = fields.next()
     label = fields.reference()
     configurationID = fields.reference()
     cursor = fields.reference()
@@ -111,7 +114,7 @@ struct VolumeRecord: Record {
     fields.put(mediumCount)
     fields.put(checksumBlockSize)
     fields.put(checksum)
-    fields.put(UInt16(0))
+    fields.put(validation)
     for bytes in [label, configurationID, cursor] { fields.put(bytes) }
   }
 }
@@ -130,12 +133,16 @@ struct RootRecord: Record {
   var placeholderCount: UInt64
   /// Index of the volume that holds the data.
   var volume: UInt32
+  /// A `Root.View`.
+  var view: UInt32
 
   init(
-    name: HeapReference, volume: UInt32, node: UInt64, nodeCount: UInt64, placeholderCount: UInt64
+    name: HeapReference, volume: UInt32, view: UInt32, node: UInt64, nodeCount: UInt64,
+    placeholderCount: UInt64
   ) {
     self.name = name
     self.volume = volume
+    self.view = view
     self.node = node
     self.nodeCount = nodeCount
     self.placeholderCount = placeholderCount
@@ -147,7 +154,7 @@ struct RootRecord: Record {
     nodeCount = fields.next()
     placeholderCount = fields.next()
     volume = fields.next()
-    fields.skip(4)
+    view = fields.next()
   }
 
   func write(to fields: inout FieldWriter) {
@@ -156,6 +163,6 @@ struct RootRecord: Record {
     fields.put(nodeCount)
     fields.put(placeholderCount)
     fields.put(volume)
-    fields.put(UInt32(0))
+    fields.put(view)
   }
 }

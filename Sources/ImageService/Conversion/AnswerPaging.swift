@@ -127,6 +127,13 @@ extension MediumDescription {
   /// An upper estimate of the bytes of its message.
   fileprivate var cost: Int {
     100 + label.utf8.count + path.utf8.count + hardwareID.utf8.count + identityBytes.count
-      + 12 * (identity.fragments.count + (witness?.fragments.count ?? 0))
+      + identity.cost + (witness?.cost ?? 0)
+  }
+}
+
+extension Probe {
+  /// An upper estimate of the bytes of its message.
+  fileprivate var cost: Int {
+    windows.reduce(0) { $0 + 24 + 16 * $1.fragments.count }
   }
 }

@@ -52,13 +52,9 @@ extension MappingQuestion {
     wire.image = image.wire
     wire.known = known.wire
     wire.found = Data(found.bytes)
-    wire.portions = portions.prefix(WireLimit.portions).map { portion in
-      var wire = Floe_V1_Portion()
-      wire.inode = portion.inode
-      wire.offset = portion.range.lowerBound
-      wire.length = portion.range.upperBound - portion.range.lowerBound
-      return wire
-    }
+    wire.portions = portions.prefix(WireLimit.portions).map(\.wire)
+    // All of them: who is left out would be taken for validated.
+    wire.validating = validating.map(\.wire)
     return wire
   }
 
@@ -69,13 +65,28 @@ extension MappingQuestion {
     }
     var portions: [Portion] = []
     for portion in wire.portions { portions.append(try Portion(wire: portion)) }
+    guard wire.validating.count <= WireLimit.portions else {
+      throw WireError(
+        "the question validates \(wire.validating.count) portions, more than "
+          + "\(WireLimit.portions)")
+    }
+    var validating: [Portion] = []
+    for portion in wire.validating { validating.append(try Portion(wire: portion)) }
     self.init(
       known: try MappingState(wire: wire.known), found: try ConfigurationID(wire: wire.found),
-      portions: portions)
+      portions: portions, validating: validating)
   }
 }
 
 extension Portion {
+  fileprivate var wire: Floe_V1_Portion {
+    var wire = Floe_V1_Portion()
+    wire.inode = inode
+    wire.offset = range.lowerBound
+    wire.length = range.upperBound - range.lowerBound
+    return wire
+  }
+
   init(wire: Floe_V1_Portion) throws(WireError) {
     let (end, overflow) = wire.offset.addingReportingOverflow(wire.length)
     guard wire.length > 0, !overflow else {

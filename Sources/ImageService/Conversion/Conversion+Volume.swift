@@ -59,6 +59,23 @@ extension Floe_V1_StoreExtent {
 extension Probe {
   var wire: Floe_V1_Probe {
     var wire = Floe_V1_Probe()
+    wire.windows = windows.map(\.wire)
+    return wire
+  }
+
+  init(wire: Floe_V1_Probe, _ what: String) throws(WireError) {
+    var windows: [Window] = []
+    for window in wire.windows { windows.append(try Window(wire: window, what)) }
+    guard let probe = Probe(windows: windows) else {
+      throw WireError("\(what) has \(windows.count) windows, or too many bytes in them")
+    }
+    self = probe
+  }
+}
+
+extension Probe.Window {
+  fileprivate var wire: Floe_V1_Probe.Window {
+    var wire = Floe_V1_Probe.Window()
     wire.offset = offset
     wire.length = UInt32(clamping: length)
     wire.fragments = fragments.map { fragment in
@@ -70,13 +87,14 @@ extension Probe {
     return wire
   }
 
-  init(wire: Floe_V1_Probe, _ what: String) throws(WireError) {
+  fileprivate init(wire: Floe_V1_Probe.Window, _ what: String) throws(WireError) {
     let fragments = wire.fragments.map {
       Probe.Fragment(offset: Int($0.offset), length: Int($0.length))
     }
-    guard let probe = Probe(offset: wire.offset, length: Int(wire.length), fragments: fragments)
+    guard
+      let window = Self(offset: wire.offset, length: Int(wire.length), fragments: fragments)
     else { throw WireError("\(what) has a window or a fragment that is out of range") }
-    self = probe
+    self = window
   }
 }
 
@@ -97,7 +115,7 @@ extension MediumDescription {
   init(wire: Floe_V1_Medium) throws(WireError) {
     let id = MediumID(rawValue: try UniqueIdentifier(wire: wire.id, "a medium"))
     let identity = try Probe(wire: wire.identity, "the identity of medium \(id)")
-    guard wire.identityBytes.count == identity.fragments.reduce(0, { $0 + $1.length }) else {
+    guard wire.identityBytes.count == identity.byteCount else {
       throw WireError("the identity of medium \(id) does not have the length of its fragments")
     }
     let witness: Probe? =

@@ -2,14 +2,18 @@ public import FrozenImage
 public import ImageReader
 
 extension Medium {
-  /// Reads a probe's window and gives the bytes that count.
+  /// Reads a probe's windows and gives the bytes that count.
   ///
-  /// - Throws: `MediumError` when the window cannot be read.
+  /// - Throws: `MediumError` when a window cannot be read.
   public func extract(_ probe: Probe) throws(MediumError) -> [UInt8] {
-    let window = UnsafeMutableRawBufferPointer.allocate(byteCount: probe.length, alignment: 4096)
-    defer { window.deallocate() }
-    try read(into: window, at: probe.offset)
-    return probe.extract(from: UnsafeRawBufferPointer(window)) ?? []
+    var counted: [UInt8] = []
+    for window in probe.windows {
+      let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: window.length, alignment: 4096)
+      defer { bytes.deallocate() }
+      try read(into: bytes, at: window.offset)
+      counted += window.extract(from: UnsafeRawBufferPointer(bytes)) ?? []
+    }
+    return counted
   }
 
   /// Checks that this is the medium that a description names.
@@ -23,7 +27,7 @@ extension Medium {
     }
     guard try extract(description.identity) == description.identityBytes else {
       throw MediumError(
-        path: path, offset: description.identity.offset,
+        path: path, offset: description.identity.windows.first?.offset ?? 0,
         reason: "it does not carry the identity of \(description.label) (\(description.id))")
     }
   }

@@ -37,7 +37,8 @@ public final class BlockingReader: FileReading {
     try media.open(volume.media)
     rule = Monitor(
       ReadRule(
-        state: volume.state, map: volume.map, media: volume.media, limits: options.limits))
+        state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
+        limits: options.limits))
   }
 
   /// Bytes to which reads of a file are widened, so that whole blocks can be

@@ -39,8 +39,8 @@ struct Superblock: Hashable {
   init?(_ window: UnsafeRawBufferPointer) {
     guard let magic = window.run(at: Field.magic.offset, count: Field.magic.length),
       magic.elementsEqual(Self.magicBytes),
-      let witness = Self.witnessProbe?.extract(from: window),
-      let identity = Self.identityProbe?.extract(from: window),
+      let witness = Self.witnessProbe?.windows.first?.extract(from: window),
+      let identity = Self.identityProbe?.windows.first?.extract(from: window),
       let generation: UInt64 = window.number(at: Field.generation),
       let chunkRootGeneration: UInt64 = window.number(at: Field.chunkRootGeneration)
     else { return nil }

@@ -51,8 +51,10 @@ struct InspectReport: Encodable {
         id: medium.id.description, label: medium.label, size: medium.size, path: medium.path,
         hardware_id: medium.hardwareID,
         witness: medium.witness.map { probe in
-          "\(probe.offset): "
-            + probe.fragments.map { "\($0.offset)+\($0.length)" }.joined(separator: ", ")
+          probe.windows.map { window in
+            "\(window.offset): "
+              + window.fragments.map { "\($0.offset)+\($0.length)" }.joined(separator: ", ")
+          }.joined(separator: "; ")
         } ?? "none")
     }
     stores = volume.map.stores.sorted { $0.key < $1.key }.map { id, store in

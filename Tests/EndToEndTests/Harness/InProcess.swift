@@ -16,7 +16,7 @@ final class BlindMedium: Medium {
   var path: String { medium.path }
   var size: UInt64 { medium.size }
 
-  init(_ medium: any Medium, witness probe: Probe) throws {
+  init(_ medium: any Medium, witness probe: Probe.Window) throws {
     self.medium = medium
     witness = probe.offset..<probe.offset + UInt64(probe.length)
     var window = [UInt8](repeating: 0, count: probe.length)
@@ -59,7 +59,9 @@ struct InProcessImage {
       representation: representation, volume: representation.volumes[0],
       media: MediaTable { description, _ in
         let medium = try OpenMedium(path: paths[description.id.description] ?? "")
-        guard let witness = description.witness, !checksWitness else { return medium }
+        guard let witness = description.witness?.windows.first, !checksWitness else {
+          return medium
+        }
         return try BlindMedium(medium, witness: witness)
       },
       source: BtrfsSource(frozen, representation: { representation }), options: options,

@@ -27,10 +27,11 @@ struct DirectReader {
   }
 
   private static func matches(_ file: Int32, _ medium: MediumDescription) -> Bool {
-    var window = [UInt8](repeating: 0, count: medium.identity.length)
-    let count = pread(file, &window, window.count, off_t(medium.identity.offset))
+    let identity = medium.identity.windows[0]
+    var window = [UInt8](repeating: 0, count: identity.length)
+    let count = pread(file, &window, window.count, off_t(identity.offset))
     guard count == window.count else { return false }
-    return window.withUnsafeBytes { medium.identity.extract(from: $0) } == medium.identityBytes
+    return window.withUnsafeBytes { identity.extract(from: $0) } == medium.identityBytes
   }
 
   /// Every copy of a run of a store.
