@@ -4,9 +4,12 @@ public import SystemPackage
 extension MappedFile {
   /// Maps a copy of a file that has a name; the copy has none.
   ///
+  /// - Parameter directory: takes the copy; `nil` for the directory that the file is in.
   /// - Throws: `MappedFileError` when the file cannot be read or copied.
-  public convenience init(copyOf path: FilePath) throws(MappedFileError) {
-    let directory = path.removingLastComponent().string
+  public convenience init(
+    copyOf path: FilePath, in directory: FilePath? = nil
+  ) throws(MappedFileError) {
+    let directory = (directory ?? path.removingLastComponent()).string
     // open(2): __O_TMPFILE has this value on x86-64 and arm64 alike.
     let noName: Int32 = 0o20000000 | O_DIRECTORY
     let copy = open(directory, noName | O_RDWR | O_CLOEXEC, 0o600)

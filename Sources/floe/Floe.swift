@@ -51,7 +51,7 @@ enum MountHelper {
   static func arguments(from all: [String]) -> [String] {
     let arguments = Array(all.dropFirst())
     guard let first = arguments.first,
-      first.hasPrefix("floe+unix:") || first.hasPrefix("floe://")
+      ImageSource.isAddress(first) || first.hasPrefix("/")
     else { return arguments }
     // mount(8) and mount.fuse3(8) say these where /etc/fstab says nothing.
     let defaults: Set<Substring> = ["rw", "dev", "suid", "exec"]

@@ -50,7 +50,8 @@ struct DescriptionDecoder {
     return ImageDescription(
       id: record.id, name: try text(record.name, of: place), created: record.created,
       provider: try text(record.provider, of: place), host: try text(record.host, of: place),
-      source: try text(record.source, of: place), statistics: record.statistics)
+      source: try text(record.source, of: place),
+      service: try text(record.service, of: place), statistics: record.statistics)
   }
 
   mutating func volumes() throws(RepresentationError) -> [VolumeDescription] {

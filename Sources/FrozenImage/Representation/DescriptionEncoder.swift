@@ -16,7 +16,7 @@ struct DescriptionEncoder {
     add(
       ImageRecord(
         image, name: text(image.name), provider: text(image.provider), host: text(image.host),
-        source: text(image.source)),
+        source: text(image.source), service: text(image.service)),
       to: .image)
   }
 

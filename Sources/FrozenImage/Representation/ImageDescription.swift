@@ -12,11 +12,14 @@ public struct ImageDescription: Hashable, Sendable {
   public let host: String
   /// What was frozen, as the production host names it: for people only.
   public let source: String
+  /// Where a service answers for the image, as `floe mount` takes it; empty when none
+  /// does. A backup host that has the representation as a file asks there.
+  public let service: String
   public let statistics: FileSystemStatistics
 
   public init(
     id: UniqueIdentifier, name: String, created: Timestamp, provider: String, host: String,
-    source: String, statistics: FileSystemStatistics
+    source: String, service: String = "", statistics: FileSystemStatistics
   ) {
     self.id = id
     self.name = name
@@ -24,6 +27,7 @@ public struct ImageDescription: Hashable, Sendable {
     self.provider = provider
     self.host = host
     self.source = source
+    self.service = service
     self.statistics = statistics
   }
 }

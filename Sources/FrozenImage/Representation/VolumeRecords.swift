@@ -1,6 +1,6 @@
 /// The image itself; there is exactly one.
 struct ImageRecord: Record {
-  static let size = 144
+  static let size = 160
   static let noun = "image"
 
   var id: UniqueIdentifier
@@ -10,10 +10,11 @@ struct ImageRecord: Record {
   var provider: HeapReference
   var host: HeapReference
   var source: HeapReference
+  var service: HeapReference
 
   init(
     _ image: ImageDescription, name: HeapReference, provider: HeapReference, host: HeapReference,
-    source: HeapReference
+    source: HeapReference, service: HeapReference
   ) {
     id = image.id
     created = image.created
@@ -22,6 +23,7 @@ struct ImageRecord: Record {
     self.provider = provider
     self.host = host
     self.source = source
+    self.service = service
   }
 
   init(_ fields: inout FieldReader) {
@@ -43,6 +45,7 @@ struct ImageRecord: Record {
     provider = fields.reference()
     host = fields.reference()
     source = fields.reference()
+    service = fields.reference()
   }
 
   func write(to fields: inout FieldWriter) {
@@ -57,7 +60,7 @@ struct ImageRecord: Record {
     fields.put(statistics.blockSize)
     fields.put(statistics.maximumNameLength)
     fields.put(UInt32(0))
-    for text in [name, provider, host, source] { fields.put(text) }
+    for text in [name, provider, host, source, service] { fields.put(text) }
   }
 }
 

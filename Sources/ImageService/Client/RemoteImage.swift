@@ -29,6 +29,8 @@ public final class RemoteImage: MappingSource {
   }
 
   public let summary: ImageSummary
+  /// How the image was asked for.
+  public let address: ServiceAddress
   /// The production host's name.
   public let host: String
   let connection: ServiceConnection
@@ -38,10 +40,12 @@ public final class RemoteImage: MappingSource {
   private let session = Mutex<Session?>(nil)
 
   private init(
-    _ summary: ImageSummary, host: String, connection: ServiceConnection, timeouts: Timeouts,
+    _ summary: ImageSummary, at address: ServiceAddress, host: String,
+    connection: ServiceConnection, timeouts: Timeouts,
     logger: Logger
   ) {
     self.summary = summary
+    self.address = address
     self.host = host
     self.connection = connection
     self.timeouts = timeouts
@@ -64,7 +68,8 @@ public final class RemoteImage: MappingSource {
     }
     guard let summary else { throw .unknownImage(address.image, address.endpoint) }
     return RemoteImage(
-      summary, host: host, connection: connection, timeouts: timeouts, logger: logger)
+      summary, at: address, host: host, connection: connection, timeouts: timeouts,
+      logger: logger)
   }
 
   /// Whether the production host answered when it was asked last.

@@ -2,8 +2,9 @@ public import FrozenImage
 import Glibc
 public import ImageReader
 
-/// Finds the media of an image on this host: by the paths that the user named, or
-/// by looking at every block device.
+/// Finds the media of an image on this host: by the paths that the user named, by
+/// looking at every block device, or, where no device matches, in a file at the path
+/// that the production host had.
 ///
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
@@ -68,10 +69,14 @@ public struct MediumFinder: Sendable {
     guard matches.count <= 1 else {
       throw .ambiguous(label: description.label, paths: matches.map(\.path).sorted())
     }
-    guard let medium = matches.first else {
-      throw .notFound(label: description.label, id: description.id)
+    if let medium = matches.first { return medium }
+    // A disk image that is frozen and mounted on one host, or on a shared file system.
+    if let medium = try? OpenMedium(path: description.path), medium.deviceNumber == nil,
+      (try? medium.verifyIdentity(of: description)) != nil
+    {
+      return medium
     }
-    return medium
+    throw .notFound(label: description.label, id: description.id)
   }
 
   /// The medium that the user named; `nil` when none was named.

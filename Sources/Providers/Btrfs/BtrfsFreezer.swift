@@ -10,7 +10,7 @@ public struct BtrfsFreezer: Sendable {
   /// The directory of floe's own that holds snapshots, beside or inside what is frozen.
   static let directoryName = ".floe"
 
-  private let source: OpenSubvolume
+  let source: OpenSubvolume
   private let isReadOnly: Bool
   /// Where snapshots go.
   private let directory: String

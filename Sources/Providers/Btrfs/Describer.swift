@@ -23,12 +23,13 @@ extension BtrfsFreezer {
   ///   - name: the image's label.
   ///   - host: the production host's name.
   ///   - source: what was frozen, for people.
+  ///   - service: where a service answers for the image; empty when none does.
   ///   - progress: called now and then.
   /// - Throws: `BtrfsError`, `SourceError`, or what the writer and the scratch space
   ///   throw.
   public static func describe(
     _ frozen: BtrfsImage, as id: UniqueIdentifier, name: String, host: String, source: String,
-    scratch: any RepresentationScratch, progress: (FreezeProgress) -> Void
+    service: String = "", scratch: any RepresentationScratch, progress: (FreezeProgress) -> Void
   ) throws {
     let subvolume = try OpenSubvolume(frozen)
     let created = try requireFrozen(subvolume, frozen)
@@ -47,7 +48,7 @@ extension BtrfsFreezer {
       chunks: try ChunkTree(of: subvolume.descriptor))
     let image = ImageDescription(
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
-      statistics: statistics(of: subvolume))
+      service: service, statistics: statistics(of: subvolume))
     var walk = TreeWalk(
       volume: volume, subvolumeID: frozen.subvolumeID,
       writer: try RepresentationWriter(

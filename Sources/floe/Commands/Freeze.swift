@@ -1,118 +1,87 @@
 import ArgumentParser
 import FrozenImage
-import Glibc
 import ImageService
 import LinuxIO
 import Providers
+import SystemPackage
 
 struct Freeze: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Freeze a btrfs subvolume and describe it.",
+    abstract: "Freeze a data set and describe it.",
     discussion: """
-      Makes a read-only snapshot in a directory of floe's own beside the subvolume (a subvolume \
-      that is read-only already is taken as it is), reads its tree and its mapping, and writes the \
-      logical representation into the state directory.
+      A btrfs subvolume is frozen by a read-only snapshot in a directory of floe's own beside it \
+      (one that is read-only already is taken as it is). A block device, a logical volume (VG/LV) \
+      or a disk-image file is taken at rest; its layers are found by themselves, and where there \
+      are several partitions or volumes, one is named after a colon: disk.img:2, disk.img:2:vg/root.
+
+      The logical representation goes into the state directory, where floe serve finds it (--name), \
+      or into a file that floe mount takes as it is (-o), or both.
       """)
 
-  @Argument(help: "The subvolume to freeze.")
+  @Argument(
+    help: ArgumentHelp("What to freeze.", valueName: "path[:partition|:volume]|vg/lv"))
   var path: String
 
   @Option(help: "The image's name: letters, digits, dots, underscores and dashes.")
-  var name: String
+  var name: String?
+
+  @Option(
+    name: [.customShort("o"), .long],
+    help: ArgumentHelp("Write the representation into FILE, too.", valueName: "file"))
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where a service will answer for the image, for the file of -o: floe://HOST[:PORT]/IMAGE.",
+      valueName: "address"))
+  var service: String?
+
+  @Option(
+    name: .customLong("pv"),
+    help: ArgumentHelp(
+      "Look for LVM2 physical volumes here rather than on all block devices; may be repeated.",
+      valueName: "path"))
+  var physicalVolumes: [String] = []
+
+  @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
+  var assumeFrozen = false
+
+  @Flag(help: "Print the chain that was found, layer by layer, and freeze nothing.")
+  var explain = false
 
   @OptionGroup var state: StateOptions
 
   @Flag(help: "Print JSON.")
   var json = false
 
+  func validate() throws {
+    if !explain, name == nil, output == nil {
+      throw ValidationError("say where the image goes: --name NAME, -o FILE, or both")
+    }
+    if service != nil, output == nil {
+      throw ValidationError("--service is for the file of -o")
+    }
+  }
+
   func run() throws {
-    let freezer = try BtrfsFreezer(path: path)
-    let path = MountTable.resolved(path) ?? path
-    for note in freezer.notes { printError("floe: note: \(note)") }
-    let id = UniqueIdentifier.random()
-    var note = BtrfsNote(
-      fileSystemID: freezer.fileSystemID, plannedSnapshot: freezer.plannedSnapshotPath(for: id),
-      image: nil)
-    // From here on a crash leaves a record that `floe images` lists and `floe thaw`
-    // removes, together with the snapshot that it names.
-    let reservation = try state.catalogue.reserve(
-      id, name: name, provider: BtrfsNote.provider, providerData: note.text, source: path)
-    do {
-      let image = try freezer.freeze(as: id)
-      note.image = image
-      try reservation.update(providerData: note.text)
-      var progress = ProgressLine()
-      defer { progress.end() }
-      let scratch = try FileScratch(writing: reservation.representationPath)
-      try BtrfsFreezer.describe(
-        image, as: id, name: name, host: HostName.current, source: path, scratch: scratch,
-        progress: { progress.show($0) })
-      progress.end()
-      let record = try reservation.complete()
-      report(record, image, progress.latest)
-    } catch {
-      undo(note, reservation)
-      throw error
-    }
-  }
-
-  /// Takes back what a freeze made that failed. What cannot be removed stays in the
-  /// catalogue, as an orphan.
-  private func undo(_ note: BtrfsNote, _ reservation: Reservation) {
-    do {
-      try note.release()
-      try reservation.abandon()
-    } catch {
-      printError(
-        "floe: what the freeze made could not be removed (\(error)); floe thaw \(name) removes it")
-    }
-  }
-
-  private func report(_ record: ImageRecord, _ image: BtrfsImage, _ progress: FreezeProgress?) {
-    guard json else {
-      print("\(record.name) \(record.id)")
+    let dataSet = try DataSetFinder(
+      physicalVolumes: physicalVolumes, assumesFrozen: assumeFrozen
+    ).find(path)
+    if explain {
+      for line in try dataSet.explanation { print(line) }
       return
     }
-    struct Report: Encodable {
-      var image: String
-      var id: String
-      var snapshot: String
-      var files: UInt64
-      var bytes: UInt64
-      var representation_bytes: UInt64
+    for note in dataSet.notes { printError("floe: note: \(note)") }
+    guard name != nil || !dataSet.leavesSomething else {
+      throw Failure(
+        "freezing \(path) makes a snapshot, which has to be found again to be removed: give the "
+          + "image a --name")
     }
-    print(
-      JSON.text(
-        of: Report(
-          image: record.name, id: "\(record.id)", snapshot: image.snapshotPath,
-          files: progress?.files ?? 0, bytes: progress?.bytes ?? 0,
-          representation_bytes: record.representation?.length ?? 0)))
-  }
-}
-
-/// A line that says how far a freeze is, for people at a terminal only.
-private struct ProgressLine {
-  private let isShown = isatty(2) == 1
-  private let start = MonotonicClock.now()
-  private var nextTime: UInt64 = 0
-  private(set) var latest: FreezeProgress?
-
-  mutating func show(_ progress: FreezeProgress) {
-    latest = progress
-    let now = MonotonicClock.now()
-    guard isShown, now >= nextTime else { return }
-    nextTime = now + 200_000_000
-    let seconds = Double(now - start) / 1e9
-    let rate = seconds > 0 ? UInt64(Double(progress.files) / seconds) : 0
-    write("\r\u{1B}[K\(progress.files) files, \(progress.bytes >> 20) MiB, \(rate) files/s")
-  }
-
-  func end() {
-    if isShown { write("\r\u{1B}[K") }
-  }
-
-  private func write(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+    if let service { _ = try ServiceAddress(service) }
+    var freezing = Freezing(
+      dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
+      service: service, source: MountTable.resolved(path) ?? path, catalogue: state.catalogue)
+    let frozen = try freezing.run()
+    print(json ? JSON.text(of: frozen) : "\(frozen.image) \(frozen.id)")
   }
 }

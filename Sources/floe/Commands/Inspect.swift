@@ -1,13 +1,12 @@
 import ArgumentParser
 import FrozenImage
 import ImageService
-import Logging
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show an image, its media, stores and witness, or the chain of one of its files.")
 
-  @Argument(help: "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.")
+  @Argument(help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
   var source: String
 
   @Argument(help: "A path inside the image.")
@@ -21,14 +20,12 @@ struct Inspect: ParsableCommand {
 
   func run() throws {
     LogDestination.use(background: false)
-    let remote = try RemoteImage.connect(
-      to: ServiceAddress(source), logger: Logger(label: "floe.wire"))
-    defer { remote.close() }
-    let representation = try MountRequest.fetch(remote, into: cache)
-    guard let root = representation.roots.first,
-      representation.volumes.indices.contains(root.volume)
-    else { throw Failure("the representation has no volume") }
-    let volume = representation.volumes[root.volume]
+    let image = try OpenedImage(
+      ImageSource(source), cache: cache, mountpoint: nil, timeouts: RemoteImage.Timeouts())
+    defer { image.questions.close() }
+    let representation = image.representation
+    let root = try image.root(nil)
+    let volume = try image.volume(of: root)
     guard let path else {
       let report = InspectReport(representation, volume)
       print(json ? JSON.text(of: report) : report.text)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FrozenFS
+import FrozenImage
 import Glibc
 import LinuxIO
 import Logging
@@ -8,11 +9,11 @@ struct Mount: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Mount an image and read its data straight from the storage.",
     discussion: """
-      Fetches the representation, finds the media and verifies the identity of each, and goes \
-      into the background once the mount answers.
+      Fetches or copies the representation, finds the media and verifies the identity of each, \
+      and goes into the background once the mount answers.
       """)
 
-  @Argument(help: "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.")
+  @Argument(help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
   var source: String
 
   @Argument(help: "A directory.")
@@ -27,6 +28,9 @@ struct Mount: ParsableCommand {
   @Option(
     name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "OPTION,…"))
   var options: [String] = []
+
+  @Option(help: "What to show: the image's files (tree) or its volume as a raw file (volume).")
+  var view: ViewName?
 
   @Option(help: "Seconds that a read waits for a valid mapping before it fails with EIO.")
   var remapTimeout: Double = 30
@@ -49,11 +53,18 @@ struct Mount: ParsableCommand {
     }
   }
 
+  enum ViewName: String, ExpressibleByArgument {
+    case tree, volume
+
+    var view: Root.View { self == .tree ? .tree : .volume }
+  }
+
   func run() throws {
     var request = MountRequest(source: source, mountpoint: mountpoint, cache: cache)
     request.media = try MountRequest.media(from: medium)
     request.remapTimeout = remapTimeout
     request.verifiesChecksums = !noVerify
+    request.view = view?.view
     try request.take(options: options)
     guard foreground || readyDescriptor != nil else {
       return try Daemon.start(

@@ -1,11 +1,7 @@
 import ArgumentParser
-import FrozenImage
-import Glibc
-public import ImageService
+import ImageService
 import LinuxIO
 import Logging
-public import Providers
-import SystemPackage
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -28,7 +24,7 @@ struct Serve: ParsableCommand {
       try listen.map { try Endpoint(listening: $0) } ?? ImageServer.defaultEndpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
-      open: { record in try Self.provider(of: record, in: catalogue) })
+      open: { record in try Provider.source(of: record, in: catalogue) })
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
@@ -52,21 +48,4 @@ struct Serve: ParsableCommand {
     case running
     case ended(String?)
   }
-
-  /// Makes the provider that answers for an image.
-  private static func provider(
-    of record: ImageRecord, in catalogue: Catalogue
-  ) throws -> any ServedImage {
-    guard let image = try BtrfsNote(of: record).image else {
-      throw Failure("the record of image \(record.name) names no snapshot")
-    }
-    let path = catalogue.representationPath(of: record.id)
-    return try BtrfsSource(image) {
-      let representation = try Representation(MappedFile(copyOf: path))
-      try representation.check()
-      return representation
-    }
-  }
 }
-
-extension BtrfsSource: ServedImage {}

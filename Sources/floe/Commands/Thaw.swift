@@ -19,7 +19,7 @@ struct Thaw: ParsableCommand {
 
   func run() throws {
     let thawed = try state.catalogue.thaw(image, force: force) { record in
-      try BtrfsNote(of: record).release()
+      try Provider.note(of: record).release()
     }
     let entry = thawed.entry
     if let reason = thawed.leftOver {

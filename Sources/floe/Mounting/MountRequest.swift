@@ -17,15 +17,12 @@ struct MountRequest {
   /// Seconds.
   var remapTimeout: Double = 30
   var verifiesChecksums = true
+  /// What is shown; `nil` for the files, or the volume where there are none.
+  var view: Root.View?
   private var fuseOptions: [String] = []
 
   init(source: String, mountpoint: String, cache: String) {
-    // The process leaves its directory when it goes into the background, and names
-    // are used again later: to connect anew, to find a medium that was lost.
-    let unix = "floe+unix:"
-    self.source =
-      source.hasPrefix(unix)
-      ? unix + MountTable.absolute(String(source.dropFirst(unix.count))) : source
+    self.source = source
     self.mountpoint = mountpoint
     self.cache = cache
   }
@@ -62,31 +59,28 @@ struct MountRequest {
 
   /// Mounts, and answers until it is unmounted.
   func serve(ready: () -> Void) throws {
-    let address = try ServiceAddress(source)
+    let source = try ImageSource(source)
     // What can be wrong on this host is told before anything is fetched.
     try FrozenMount.checkMountpoint(mountpoint)
-    let remote = try RemoteImage.connect(
-      to: address, timeouts: timeouts, logger: Logger(label: "floe.wire"))
-    defer { remote.close() }
-    // Before the fetch, so that the image is not thawed under it.
-    try remote.startSession(
-      backupHost: HostName.current, mountpoint: MountTable.absolute(mountpoint))
-    let representation = try Self.fetch(remote, into: cache)
-    let reader = try makeReader(of: representation, asking: remote)
-    let root = try Self.root(of: representation)
+    let image = try OpenedImage(source, cache: cache, mountpoint: mountpoint, timeouts: timeouts)
+    let questions = image.questions
+    defer { questions.close() }
+    let root = try image.root(view)
+    let reader = try makeReader(of: image, volume: image.volume(of: root))
     let mount = try FrozenMount(
-      tree: representation, root: root, contents: reader,
+      tree: image.representation, root: root.node, contents: reader,
       control: ControlAttributes(
-        reader: reader, root: root, address: source,
+        reader: reader, root: root.node, address: questions.serviceName,
         liveCheck: {
           do throws(SourceError) {
-            try remote.liveCheck()
+            try questions.liveCheck()
             return nil
           } catch {
             return error
           }
         }),
-      mountpoint: mountpoint, options: MountOptions(source: source, fuseOptions: fuseOptions),
+      mountpoint: mountpoint,
+      options: MountOptions(source: source.description, fuseOptions: fuseOptions),
       logger: Logger(label: "floe.mount"))
     try mount.serve(ready: ready)
   }
@@ -97,42 +91,22 @@ struct MountRequest {
     return timeouts
   }
 
-  /// Fetches a representation of unknown origin, and checks all of it.
-  static func fetch(_ remote: RemoteImage, into directory: String) throws -> Representation {
-    let descriptor = try remote.fetchRepresentation(into: FilePath(directory))
-    let representation = try Representation(MappedFile(descriptor: descriptor))
-    try representation.check()
-    guard representation.image.id == remote.summary.id else {
-      throw Failure(
-        "the service gave the representation of image \(representation.image.id), not of "
-          + "\(remote.summary.id)")
-    }
-    return representation
-  }
-
-  static func root(of representation: Representation) throws -> NodeIndex {
-    guard let root = representation.roots.first else {
-      throw Failure("the representation has no root")
-    }
-    return root.node
-  }
-
   private func makeReader(
-    of representation: Representation, asking remote: RemoteImage
+    of image: OpenedImage, volume: VolumeDescription
   ) throws -> BlockingReader {
-    guard let root = representation.roots.first,
-      representation.volumes.indices.contains(root.volume)
-    else { throw Failure("the representation has no volume") }
-    let volume = representation.volumes[root.volume]
     let finder = MediumFinder(named: media)
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
+    // Where nobody can be asked, waiting helps only a commit that is half on the media.
+    if image.questions is NoQuestions {
+      options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
+    }
     options.verifiesChecksums = verifiesChecksums
     return try BlockingReader(
-      representation: representation, volume: volume,
+      representation: image.representation, volume: volume,
       media: MediaTable { description, witness in
         try finder.find(description, witness: witness)
-      }, source: remote, options: options, logger: Logger(label: "floe.reader"))
+      }, source: image.questions, options: options, logger: Logger(label: "floe.reader"))
   }
 }

@@ -47,7 +47,7 @@ struct ExplainReport: Codable {
   init(_ place: BytePlace, inode: UInt64, offset: UInt64) {
     self.inode = inode
     self.offset = offset
-    configuration_id = place.configurationID.description
+    configuration_id = place.configurationID.reportText
     source =
       switch place.source {
       case .zeros: "hole"
@@ -98,7 +98,8 @@ struct ExplainReport: Codable {
   /// The report for people.
   var text: String {
     var lines = [
-      "byte \(offset) of inode \(inode), under configuration ID \(configuration_id)"
+      "byte \(offset) of inode \(inode), under configuration ID "
+        + abbreviated(configurationID: configuration_id)
     ]
     switch source {
     case "hole": lines.append("  a hole: reads as zero, lies nowhere")

@@ -44,7 +44,7 @@ struct InspectReport: Encodable {
     created_seconds = description.created.seconds
     nodes = representation.nodeCount
     self.volume = "\(volume.label) \(volume.id)"
-    configuration_id = volume.state.configurationID.description
+    configuration_id = volume.state.configurationID.reportText
     data_checksums = volume.checksum.map { "\($0)" } ?? "none"
     media = volume.media.map { medium in
       Medium(
@@ -77,7 +77,7 @@ struct InspectReport: Encodable {
       "image             \(image) (\(id))",
       "frozen from       \(source) on \(host), \(nodes) nodes",
       "volume            \(provider) \(volume), data checksums: \(data_checksums)",
-      "configuration ID  \(configuration_id)",
+      "configuration ID  \(abbreviated(configurationID: configuration_id))",
     ]
     for medium in media {
       lines.append(

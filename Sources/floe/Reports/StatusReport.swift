@@ -53,7 +53,7 @@ struct StatusReport: Codable {
     let counts = status.statistics
     self.image = image
     image_id = imageID
-    configuration_id = status.known.configurationID.description
+    configuration_id = status.known.configurationID.reportText
     production_host = ProductionHost(
       address: address, reachable: Self.isReachable(live), problem: live?.description)
     reads = counts.reads
@@ -83,7 +83,7 @@ struct StatusReport: Codable {
   var text: String {
     var lines = [
       "image             \(image) (\(image_id))",
-      "configuration ID  \(configuration_id)",
+      "configuration ID  \(abbreviated(configurationID: configuration_id))",
       "production host   \(production_host.address), "
         + (production_host.reachable ? "reachable" : "NOT reachable")
         + (production_host.problem.map { ": \($0)" } ?? ""),

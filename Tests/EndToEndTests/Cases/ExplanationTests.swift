@@ -24,7 +24,10 @@ extension EndToEnd {
         #expect(!read.isEmpty)
         let start = offset - offset % 4096
         #expect(read[...] == file[start..<min(start + read.count, file.count)], "\(text)")
-        #expect(text.contains(try backup.status().configuration_id), "\(text)")
+        // People see each witness shortened.
+        for witness in try backup.status().configuration_id.split(separator: ".") {
+          #expect(text.contains(witness.suffix(12)), "\(text)")
+        }
       }
       try backup.unmount()
     }

@@ -1,0 +1,112 @@
+public import FrozenImage
+import Glibc
+
+/// Describes what lies at rest in a volume stack: a file system that is not mounted, or
+/// a raw volume that nobody writes.
+public struct StackFreezer: Sendable {
+  /// What is needed to find out later whether the image is still what was frozen.
+  public struct Image: Codable, Hashable, Sendable {
+    public let place: StackPlace
+    /// The kind of file system; `nil` for a raw volume.
+    public let kind: String?
+    /// The file system's witness when it was frozen.
+    public let witness: [UInt8]
+  }
+
+  public let place: StackPlace
+  private let found: FoundStack
+  private let state: ConfigurationID
+
+  /// Finds the stack at a place.
+  ///
+  /// - Throws: `StackError`.
+  public init(_ place: StackPlace) throws {
+    self.place = place
+    (found, state) = try FoundStack.settled { try StackFinder(place).find() }
+  }
+
+  /// The chain from the top down, a line for each layer.
+  public var explanation: [String] { found.explanation }
+
+  /// What the representation is made of, for the catalogue.
+  public func image() throws -> Image {
+    Image(
+      place: place, kind: found.content?.kind,
+      witness: try found.contentWitness(of: found.stack.top))
+  }
+
+  /// Writes the representation.
+  ///
+  /// - Parameters:
+  ///   - image: what it is; its statistics are filled in here.
+  ///   - progress: called now and then.
+  /// - Throws: `StackError` also when the volume was changed meanwhile.
+  public func describe(
+    _ image: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws {
+    let stack = found.stack
+    let media = try stack.media()
+    let volume = VolumeDescription(
+      id: found.content?.id ?? UniqueIdentifier(naming: media.flatMap(\.identityBytes)),
+      label: found.content?.label ?? stack.top.title,
+      state: MappingState(configurationID: state, cursor: []), map: try stack.storeMap(),
+      media: media, checksum: nil, checksumBlockSize: 0)
+    var writer = try RepresentationWriter(
+      image: image.description(
+        provider: found.content?.kind ?? "volume",
+        statistics: found.content?.statistics ?? Self.statistics(of: stack.top)),
+      volumes: [volume], scratch: scratch)
+    var roots: [WrittenRoot] = []
+    if let content = found.content {
+      try content.describe(into: &writer, progress: progress)
+      roots.append(
+        WrittenRoot(name: image.name, view: .tree, top: content.topInode, first: 0))
+    }
+    try RawVolume(
+      layer: stack.top, created: image.created, owner: geteuid(), group: getegid()
+    ).describe(into: &writer)
+    roots.append(RawVolume.root)
+    guard try stack.configurationID() == state else {
+      throw StackError("\(stack.top.title) was changed while it was described")
+    }
+    try writer.finish(roots)
+  }
+
+  private static func statistics(of layer: Layer) -> FileSystemStatistics {
+    FileSystemStatistics(
+      blockSize: 512, blocks: layer.size / 512, freeBlocks: 0, availableBlocks: 0, files: 2,
+      freeFiles: 0, maximumNameLength: 255)
+  }
+}
+
+/// What people and machines know an image by.
+public struct FrozenImageLabel: Hashable, Sendable {
+  public let id: UniqueIdentifier
+  public let name: String
+  public let created: Timestamp
+  /// The production host's name.
+  public let host: String
+  /// What was frozen, for people.
+  public let source: String
+  /// Where a service answers for the image; empty when none does.
+  public let service: String
+
+  public init(
+    id: UniqueIdentifier, name: String, created: Timestamp, host: String, source: String,
+    service: String
+  ) {
+    self.id = id
+    self.name = name
+    self.created = created
+    self.host = host
+    self.source = source
+    self.service = service
+  }
+
+  func description(provider: String, statistics: FileSystemStatistics) -> ImageDescription {
+    ImageDescription(
+      id: id, name: name, created: created, provider: provider, host: host, source: source,
+      service: service, statistics: statistics)
+  }
+}

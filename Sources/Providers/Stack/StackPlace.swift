@@ -1,0 +1,27 @@
+/// Where a volume stack is: where to begin, and what to take on the way.
+public struct StackPlace: Codable, Hashable, Sendable {
+  public enum Start: Codable, Hashable, Sendable {
+    /// A block device or a file, by its absolute path.
+    case path(String)
+    /// An LVM2 volume group, by its name.
+    case volumeGroup(String)
+  }
+
+  public var start: Start
+  /// What to take where a layer has several parts: a partition's number, a logical
+  /// volume's name.
+  public var selectors: [String]
+  /// Where to look for physical volumes, by absolute paths; empty for all block devices.
+  public var physicalVolumes: [String]
+  /// Whether the user promises that the volume rests.
+  public var assumesFrozen: Bool
+
+  public init(
+    start: Start, selectors: [String], physicalVolumes: [String], assumesFrozen: Bool
+  ) {
+    self.start = start
+    self.selectors = selectors
+    self.physicalVolumes = physicalVolumes
+    self.assumesFrozen = assumesFrozen
+  }
+}

@@ -1,0 +1,58 @@
+import Glibc
+import Providers
+
+/// Finds what a path or a name means.
+struct DataSetFinder {
+  /// Where to look for LVM2 physical volumes; empty for all block devices.
+  let physicalVolumes: [String]
+  /// Whether the user promises that a volume rests.
+  let assumesFrozen: Bool
+
+  /// - Throws: `Failure`, `BtrfsError` or `StackError` that says why it cannot be frozen.
+  func find(_ text: String) throws -> any DataSet {
+    if let (path, selectors) = Self.existing(text) {
+      var status = stat()
+      guard stat(path, &status) == 0 else {
+        throw Failure("\(path): \(String(cString: strerror(errno)))")
+      }
+      switch status.st_mode & S_IFMT {
+      case S_IFDIR:
+        guard selectors.isEmpty else { throw Failure("\(path) is a directory: it has no parts") }
+        return try BtrfsDataSet(path: path)
+      case S_IFREG, S_IFBLK:
+        return try StackDataSet(
+          place(.path(MountTable.resolved(path) ?? path), selectors: selectors))
+      default:
+        throw Failure("\(path) is neither a directory, nor a file, nor a block device")
+      }
+    }
+    // VG/LV, which is no path below the present directory.
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    let names = parts[0].split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    if names.count == 2, names.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) {
+      return try StackDataSet(
+        place(.volumeGroup(names[0]), selectors: [names[1]] + parts.dropFirst()))
+    }
+    throw Failure("\(text): there is no such file or volume")
+  }
+
+  private func place(_ start: StackPlace.Start, selectors: [String]) -> StackPlace {
+    StackPlace(
+      start: start, selectors: selectors, physicalVolumes: physicalVolumes.map(MountTable.absolute),
+      assumesFrozen: assumesFrozen)
+  }
+
+  /// Splits off the parts after colons, as far as what is before them exists.
+  private static func existing(_ text: String) -> (path: String, selectors: [String])? {
+    var path = text
+    var selectors: [String] = []
+    while true {
+      if access(path, F_OK) == 0 { return (path, selectors) }
+      // It is there, but not for this user: the error is told by whoever opens it.
+      if errno == EACCES { return (path, selectors) }
+      guard let colon = path.lastIndex(of: ":") else { return nil }
+      selectors.insert(String(path[path.index(after: colon)...]), at: 0)
+      path = String(path[..<colon])
+    }
+  }
+}

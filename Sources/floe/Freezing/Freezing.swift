@@ -1,0 +1,165 @@
+import FrozenImage
+import Glibc
+import ImageService
+import LinuxIO
+import Providers
+import SystemPackage
+
+/// What `floe freeze` tells; the JSON form's keys are part of floe's interface.
+struct FreezeReport: Encodable {
+  var image: String
+  var id: String
+  /// The provider ("btrfs", "stack").
+  var provider: String
+  /// The snapshot that was made, or taken as it is.
+  var snapshot: String?
+  var files: UInt64
+  var bytes: UInt64
+  var representation_bytes: UInt64
+  /// The representation's file, when one was asked for.
+  var output: String?
+}
+
+/// A freeze as the user asked for it.
+struct Freezing {
+  let dataSet: any DataSet
+  /// The image's name in the catalogue; `nil` when only a file is written.
+  let name: String?
+  /// An absolute path.
+  let output: FilePath?
+  /// Where a service will answer, when the user said so.
+  let service: String?
+  /// What is frozen, for people.
+  let source: String
+  let catalogue: Catalogue
+
+  private let id = UniqueIdentifier.random()
+  private var progress = ProgressLine()
+
+  init(
+    dataSet: any DataSet, name: String?, output: FilePath?, service: String?, source: String,
+    catalogue: Catalogue
+  ) {
+    self.dataSet = dataSet
+    self.name = name
+    self.output = output
+    self.service = service
+    self.source = source
+    self.catalogue = catalogue
+  }
+
+  /// Freezes and describes.
+  mutating func run() throws -> FreezeReport {
+    if let output { try Self.check(output) }
+    guard let name else { return try runWithoutCatalogue() }
+    let planned = try dataSet.plan(for: id)
+    // From here on a crash leaves a record that `floe images` lists and `floe thaw`
+    // removes, together with what the freeze made.
+    let reservation = try catalogue.reserve(
+      id, name: name, provider: type(of: planned).provider, providerData: planned.text,
+      source: source)
+    var note = planned
+    do {
+      note = try dataSet.freeze(as: id)
+      try reservation.update(providerData: note.text)
+      try describe(note, as: name, into: reservation.representationPath)
+      if let output { try Self.copy(reservation.representationPath, to: output) }
+      let record = try reservation.complete()
+      return report(note, name: name, length: record.representation?.length ?? 0)
+    } catch {
+      undo(note, reservation)
+      throw error
+    }
+  }
+
+  private mutating func runWithoutCatalogue() throws -> FreezeReport {
+    guard let output else { throw Failure("there is no place for the image") }
+    let note = try dataSet.freeze(as: id)
+    let name = output.stem ?? "image"
+    try describe(note, as: name, into: output)
+    var status = stat()
+    guard stat(output.string, &status) == 0 else {
+      throw Failure("\(output): \(Errno(rawValue: errno))")
+    }
+    return report(note, name: name, length: UInt64(clamping: status.st_size))
+  }
+
+  private mutating func describe(
+    _ note: any ImageNote, as name: String, into path: FilePath
+  ) throws {
+    var progress = progress
+    defer {
+      progress.end()
+      self.progress = progress
+    }
+    try dataSet.describe(
+      note,
+      FrozenImageLabel(
+        id: id, name: name, created: .now, host: HostName.current, source: source,
+        service: serviceAddress),
+      scratch: try FileScratch(writing: path), progress: { progress.show($0) })
+  }
+
+  /// Where a service will answer for the image: where the user said, or at the state
+  /// directory's own socket; nowhere for an image that no catalogue has.
+  private var serviceAddress: String {
+    service
+      ?? (name == nil
+        ? "" : "floe+unix:\(MountTable.absolute(catalogue.directory.string))/floe.sock/\(id)")
+  }
+
+  private func report(
+    _ note: any ImageNote, name: String, length: UInt64
+  ) -> FreezeReport {
+    FreezeReport(
+      image: name, id: "\(id)", provider: type(of: note).provider, snapshot: note.snapshot,
+      files: progress.latest?.files ?? 0, bytes: progress.latest?.bytes ?? 0,
+      representation_bytes: length, output: output?.string)
+  }
+
+  /// Takes back what a freeze made that failed. What cannot be removed stays in the
+  /// catalogue, as an orphan.
+  private func undo(_ note: any ImageNote, _ reservation: Reservation) {
+    do {
+      try note.release()
+      try reservation.abandon()
+    } catch {
+      printError(
+        "floe: what the freeze made could not be removed (\(error)); floe thaw "
+          + "\(reservation.record.name) removes it")
+    }
+  }
+
+  /// Refuses a place for the representation before anything is frozen.
+  private static func check(_ output: FilePath) throws {
+    var status = stat()
+    if lstat(output.string, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw Failure("\(output) is there and is no regular file; it is not replaced")
+    }
+  }
+
+  /// Copies the representation to where the user wants it, complete or not at all.
+  private static func copy(_ path: FilePath, to output: FilePath) throws {
+    let copy = try FileScratch(writing: output)
+    let source = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+    try source.closeAfter {
+      let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+      defer { chunk.deallocate() }
+      var offset: UInt64 = 0
+      while case let count = try source.read(into: chunk), count > 0 {
+        try copy.write(UnsafeRawBufferPointer(rebasing: chunk[..<count]), at: offset)
+        offset += UInt64(count)
+      }
+    }
+    try copy.commit()
+  }
+}
+
+extension Timestamp {
+  /// The present time of the host's clock.
+  static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+  }
+}

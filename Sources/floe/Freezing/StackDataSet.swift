@@ -1,0 +1,53 @@
+import FrozenImage
+public import ImageService
+public import Providers
+
+/// A block device, logical volume or disk image at rest.
+struct StackDataSet: DataSet {
+  private let freezer: StackFreezer
+
+  init(_ place: StackPlace) throws {
+    freezer = try StackFreezer(place)
+  }
+
+  let notes: [String] = []
+
+  var explanation: [String] { freezer.explanation }
+
+  let leavesSomething = false
+
+  func plan(for image: UniqueIdentifier) throws -> any ImageNote {
+    StackNote(image: try freezer.image())
+  }
+
+  func freeze(as image: UniqueIdentifier) throws -> any ImageNote {
+    StackNote(image: try freezer.image())
+  }
+
+  func describe(
+    _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws {
+    try freezer.describe(label, scratch: scratch, progress: progress)
+  }
+}
+
+/// What the catalogue keeps of an image in a volume stack.
+struct StackNote: ImageNote {
+  static let provider = "stack"
+
+  var image: StackFreezer.Image
+
+  var snapshot: String? { nil }
+
+  /// Nothing was made.
+  func release() {}
+
+  func open(
+    name: String, representation: @escaping @Sendable () throws -> Representation
+  ) throws -> any ServedImage {
+    try StackSource(image)
+  }
+}
+
+extension StackSource: ServedImage {}

@@ -1,0 +1,140 @@
+import FrozenImage
+import ImageReader
+import ImageService
+import LinuxIO
+import Logging
+import SystemPackage
+
+/// Where an image comes from: a service that has it, or a file that holds its
+/// representation.
+enum ImageSource: CustomStringConvertible {
+  case service(ServiceAddress)
+  /// An absolute path.
+  case file(String)
+
+  private static let unix = "floe+unix:"
+  private static let schemes = [unix, "floe://"]
+
+  /// Whether a text is an address of a service.
+  static func isAddress(_ text: String) -> Bool { schemes.contains { text.hasPrefix($0) } }
+
+  /// - Throws: `AddressError` when an address is malformed.
+  init(_ text: String) throws {
+    // The process leaves its directory when it goes into the background, and names
+    // are used again later: to connect anew, to find a medium that was lost.
+    if text.hasPrefix(Self.unix) {
+      let path = MountTable.absolute(String(text.dropFirst(Self.unix.count)))
+      self = .service(try ServiceAddress(Self.unix + path))
+    } else if Self.isAddress(text) {
+      self = .service(try ServiceAddress(text))
+    } else {
+      self = .file(MountTable.absolute(text))
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .service(let address): address.description
+    case .file(let path): path
+    }
+  }
+}
+
+/// An image that was opened: its representation, checked as a whole, and who answers
+/// questions about it.
+struct OpenedImage {
+  let representation: Representation
+  let questions: any ImageQuestions
+
+  /// - Parameters:
+  ///   - cache: the directory that takes the representation, without a name.
+  ///   - mountpoint: where the image is to be mounted: it is kept from being thawed
+  ///     from now on; `nil` when it is only looked at.
+  init(
+    _ source: ImageSource, cache: String, mountpoint: String?, timeouts: RemoteImage.Timeouts
+  ) throws {
+    switch source {
+    case .service(let address):
+      let remote = try RemoteImage.connect(
+        to: address, timeouts: timeouts, logger: Logger(label: "floe.wire"))
+      do {
+        // Before the fetch, so that the image is not thawed under it.
+        if let mountpoint { try remote.startSession(for: mountpoint) }
+        representation = try Self.fetch(remote, into: cache)
+      } catch {
+        remote.close()
+        throw error
+      }
+      questions = remote
+    case .file(let path):
+      representation = try Self.read(path, into: cache)
+      let service = representation.image.service
+      if service.isEmpty {
+        questions = NoQuestions(file: path)
+      } else {
+        questions = LateQuestions(
+          to: try ServiceAddress(service), image: representation.image.id,
+          mountpoint: mountpoint, timeouts: timeouts)
+      }
+    }
+  }
+
+  /// Fetches a representation and checks all of it: its origin is not known to be good.
+  private static func fetch(_ remote: RemoteImage, into directory: String) throws -> Representation
+  {
+    let descriptor = try remote.fetchRepresentation(into: FilePath(directory))
+    let representation = try Representation(MappedFile(descriptor: descriptor))
+    try representation.check()
+    guard representation.image.id == remote.summary.id else {
+      throw Failure(
+        "the service gave the representation of image \(representation.image.id), not of "
+          + "\(remote.summary.id)")
+    }
+    return representation
+  }
+
+  /// Copies a representation, so that nobody can change it while it is in use, and
+  /// checks all of it.
+  private static func read(_ path: String, into directory: String) throws -> Representation {
+    let representation: Representation
+    do {
+      representation = try Representation(
+        MappedFile(copyOf: FilePath(path), in: FilePath(directory)))
+      try representation.check()
+    } catch {
+      throw Failure("\(path): \(error)")
+    }
+    return representation
+  }
+
+  /// The tree that a view shows.
+  ///
+  /// - Parameter view: `nil` for the files, or the volume where there are none.
+  func root(_ view: Root.View?) throws -> Root {
+    let roots = representation.roots
+    let wanted = view.map { [$0] } ?? [.tree, .volume]
+    for view in wanted {
+      if let root = roots.first(where: { $0.view == view }) { return root }
+    }
+    let name = representation.image.name
+    throw Failure(
+      view == .volume
+        ? "the image “\(name)” has no volume view: the volume that it lies on is not frozen"
+        : "the image “\(name)” has no file tree; mount it with --view volume")
+  }
+
+  func volume(of root: Root) throws -> VolumeDescription {
+    guard representation.volumes.indices.contains(root.volume) else {
+      throw Failure("the representation has no volume")
+    }
+    return representation.volumes[root.volume]
+  }
+}
+
+extension RemoteImage {
+  /// Tells the production host that the image is mounted here.
+  func startSession(for mountpoint: String) throws(ServiceError) {
+    try startSession(
+      backupHost: HostName.current, mountpoint: MountTable.absolute(mountpoint))
+  }
+}
