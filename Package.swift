@@ -47,10 +47,13 @@ let package = Package(
 
     // Production host: one folder per volume stack.
     .target(name: "CBtrfs"),
+    .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
+    .target(
+      name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
     .target(
       name: "Providers",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs",
+        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CInflate", "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],

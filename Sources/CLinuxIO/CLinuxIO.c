@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <linux/magic.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -16,6 +18,19 @@ int32_t floe_o_direct(void) { return O_DIRECT; }
 int floe_block_device_size(int fd, uint64_t *size) { return ioctl(fd, BLKGETSIZE64, size); }
 
 int floe_block_device_sector_size(int fd, int *size) { return ioctl(fd, BLKSSZGET, size); }
+
+int floe_loop_status(int fd, struct floe_loop_status *status) {
+  struct loop_info64 info;
+  int result = ioctl(fd, LOOP_GET_STATUS64, &info);
+  if (result != 0) return -1;
+  status->device = info.lo_device;
+  status->inode = info.lo_inode;
+  status->offset = info.lo_offset;
+  status->size_limit = info.lo_sizelimit;
+  return 0;
+}
+
+int floe_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 int floe_file_system_type(int fd, int64_t *type) {
   struct statfs status;

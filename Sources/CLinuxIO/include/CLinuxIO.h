@@ -14,6 +14,21 @@ int floe_block_device_size(int fd, uint64_t *size);
 // The logical sector size of a block device in bytes (linux/fs.h, BLKSSZGET).
 int floe_block_device_sector_size(int fd, int *size);
 
+// What a loop device reads (linux/loop.h, LOOP_GET_STATUS64).
+struct floe_loop_status {
+  uint64_t device;      // st_dev and st_ino of the file
+  uint64_t inode;
+  uint64_t offset;      // bytes
+  uint64_t size_limit;  // bytes; 0: to the file's end
+};
+
+// The status of the loop device, or of the one whose partition this is; -1 and errno
+// on failure.
+int floe_loop_status(int fd, struct floe_loop_status *status);
+
+// memfd_create(2), closed on exec, which glibc declares for _GNU_SOURCE only.
+int floe_memory_file(const char *name);
+
 // The type of the file system that holds a file (f_type of statfs(2)); -1 and errno on failure.
 int floe_file_system_type(int fd, int64_t *type);
 

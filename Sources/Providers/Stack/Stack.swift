@@ -123,9 +123,13 @@ public struct Stack: Sendable {
     for layer in layers {
       guard case .medium(let medium) = layer.substance else { continue }
       let identity = try identityProbe(of: layer)
+      let id = try self.medium(of: layer)
+      if let twin = media.first(where: { $0.id == id }) {
+        throw StackError("\(twin.path) and \(medium.path) cannot be told apart by their bytes")
+      }
       media.append(
         MediumDescription(
-          id: try self.medium(of: layer), label: medium.path, size: medium.size,
+          id: id, label: medium.path, size: medium.size,
           path: medium.path, hardwareID: HardwareID.of(device: medium.path),
           identity: identity, identityBytes: try layer.extract(identity),
           witness: try witnessProbe(of: layer)))

@@ -1,0 +1,85 @@
+import CInflate
+
+/// Reads the compressed clusters of a qcow2 image.
+struct CompressedClusters: RunDecoder {
+  /// Where a cluster of the guest's disk is kept.
+  struct Cluster: Hashable {
+    /// Number of the cluster on the guest's disk.
+    let index: UInt64
+    /// Bytes from the start of the image, aligned to nothing.
+    let offset: UInt64
+    /// Bytes up to the end of the last sector; the data may end earlier.
+    let length: UInt64
+
+    /// - Parameter entry: of the L2 table. The bits up to x hold the place, those above
+    ///   it, up to bit 61, the count of further sectors.
+    init(entry: UInt64, index: UInt64, clusterBits: UInt64) {
+      let width = clusterBits - 8
+      let x = 62 - width
+      self.index = index
+      offset = entry & (1 << x - 1)
+      let sectors = entry >> x & (1 << width - 1)
+      length = (sectors + 1) * 512 - offset % 512
+    }
+  }
+
+  let image: Layer
+  let header: Qcow2Header
+  /// In ascending order of index.
+  let clusters: [Cluster]
+
+  func read(
+    into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+  ) throws(StackError) {
+    var done = 0
+    while done < buffer.count {
+      let position = offset + UInt64(done)
+      let cluster = try content(at: position >> header.clusterBits)
+      let start = Int(position & (header.clusterSize - 1))
+      let count = min(buffer.count - done, cluster.count - start)
+      cluster.withUnsafeBytes { bytes in
+        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+      }
+      done += count
+    }
+  }
+
+  /// The bytes of a whole cluster.
+  private func content(at index: UInt64) throws(StackError) -> [UInt8] {
+    guard let cluster = cluster(at: index) else {
+      throw StackError(
+        "\(image.title) has no compressed cluster for byte \(index << header.clusterBits)")
+    }
+    // The last sector may be cut by the file's end.
+    let length = min(cluster.length, image.size - cluster.offset)
+    let packed = try image.bytes(at: cluster.offset, count: Int(length))
+    var bytes = [UInt8](repeating: 0, count: Int(header.clusterSize))
+    let count = bytes.withUnsafeMutableBytes { output in
+      packed.withUnsafeBytes { input in
+        switch header.compression {
+        case .deflate:
+          floe_inflate_raw(input.baseAddress, input.count, output.baseAddress, output.count)
+        case .zstd:
+          floe_inflate_zstd(input.baseAddress, input.count, output.baseAddress, output.count)
+        }
+      }
+    }
+    guard count == bytes.count else {
+      throw StackError(
+        "\(image.title): the compressed cluster at byte \(cluster.offset) is damaged")
+    }
+    return bytes
+  }
+
+  /// Found by binary search.
+  private func cluster(at index: UInt64) -> Cluster? {
+    var low = 0
+    var high = clusters.count
+    while low < high {
+      let middle = (low + high) / 2
+      if clusters[middle].index < index { low = middle + 1 } else { high = middle }
+    }
+    return low < clusters.count && clusters[low].index == index ? clusters[low] : nil
+  }
+}

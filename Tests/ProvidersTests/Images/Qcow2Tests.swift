@@ -1,0 +1,181 @@
+import FrozenImage
+import LinuxIO
+import Testing
+
+@testable import Providers
+
+@Suite("qcow2", .enabled(if: ImageTools.suffice("qemu-img qemu-io")))
+struct Qcow2Tests {
+  let files: ImageFiles
+
+  init() throws { files = try ImageFiles() }
+
+  /// Content with data, zeros and what compresses: 6 MiB and some bytes.
+  private func makeSource(_ name: String = "source", count: Int = (6 << 20) + 5 * 512) throws {
+    try files.run(
+      """
+      truncate -s \(count) \(name)
+      dd if=/dev/urandom of=\(name) bs=64K seek=3 count=20 conv=notrunc status=none
+      yes 'compressible' | dd of=\(name) bs=64K seek=40 count=30 iflag=fullblock conv=notrunc status=none
+      dd if=/dev/urandom of=\(name) bs=1000 seek=6280 count=10 conv=notrunc status=none
+      truncate -s \(count) \(name)
+      """)
+  }
+
+  @Test(arguments: [
+    "-o compat=0.10", "-o compat=1.1", "-o cluster_size=512", "-o cluster_size=2M",
+    "-o extended_l2=on,cluster_size=128k", "-o preallocation=metadata", "-o preallocation=full",
+    "-c", "-c -o compat=0.10", "-c -o compression_type=zstd", "-c -o cluster_size=512",
+    "-c -o cluster_size=2M,compression_type=zstd", "-c -o extended_l2=on",
+    "-o lazy_refcounts=on", "-o refcount_bits=1", "-S 0",
+  ])
+  func asQemuReads(_ options: String) throws {
+    try makeSource()
+    try files.run("qemu-img convert -f raw -O qcow2 \(options) source disk")
+    let oracle = try files.oracle("disk")
+    #expect(oracle == (try files.bytes("source")))
+    try expectConformance(of: files.disk("disk"), to: oracle)
+  }
+
+  @Test func runsAreThoseOfQemu() throws {
+    try makeSource()
+    try files.run("qemu-img convert -f raw -O qcow2 source disk")
+    let runs = try files.disk("disk").mapped.runs
+    #expect(runs == (try MapOracle("disk", in: files).runs))
+    // Neighbours are one run.
+    #expect(runs.count < 12)
+  }
+
+  @Test func writesZerosDiscardsAndSubclusters() throws {
+    for options in ["cluster_size=64k", "cluster_size=16k,extended_l2=on", "compat=0.10"] {
+      try files.random("base", count: 3 << 20)
+      try files.run(
+        "rm -f disk; qemu-img create -q -f qcow2 -b base -F raw -o \(options) disk 5M")
+      for _ in 0..<60 {
+        let start = Int.random(in: 0..<(5 << 20)) & ~511
+        let count = min(Int.random(in: 512...200_000) & ~511, (5 << 20) - start)
+        let zeros =
+          options == "compat=0.10" ? ["write -P 7"] : ["write -z", "write -z -u", "discard"]
+        let command = (["write -P 1", "write -P 2", "write -P 3"] + zeros).randomElement() ?? ""
+        try files.run("qemu-io -f qcow2 -c '\(command) \(start) \(count)' disk >/dev/null")
+      }
+      try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
+    }
+  }
+
+  @Test func backingChain() throws {
+    try makeSource("base", count: 3 << 20)
+    try files.run(
+      """
+      mkdir deep
+      qemu-img convert -f raw -O qcow2 -c base deep/compressed
+      qemu-img create -q -f qcow2 -b compressed -F qcow2 deep/middle 6M
+      qemu-io -f qcow2 -c 'write -P 5 1M 300K' -c 'write -z 1536K 128K' deep/middle >/dev/null
+      qemu-img create -q -f qcow2 -b deep/middle -F qcow2 disk 4M
+      qemu-io -f qcow2 -c 'write -P 6 1100K 64K' -c 'write -P 8 3500K 4K' disk >/dev/null
+      qemu-img create -q -f qcow2 -b \(files.path("disk")) -F qcow2 -o cluster_size=4k top 7M
+      """)
+    for name in ["deep/middle", "disk", "top"] {
+      try expectConformance(of: files.disk(name), to: files.oracle(name))
+    }
+    #expect(try Stack(top: files.disk("top")).media().count == 4)
+  }
+
+  @Test func rawBackingFileOfOddSize() throws {
+    try files.random("base", count: 1_000_000)
+    try files.run("qemu-img create -q -f qcow2 -b base -F raw disk 2M")
+    try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
+  }
+
+  @Test(arguments: ["", ",data_file_raw=on"])
+  func dataInAnotherFile(_ raw: String) throws {
+    try files.run(
+      """
+      qemu-img create -q -f qcow2 -o data_file=data.raw\(raw) disk 4M
+      qemu-io -f qcow2 -c 'write -P 5 0 300K' -c 'write -z 100K 128K' -c 'write -P 3 3M 64K' disk
+      """)
+    try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
+  }
+
+  @Test func internalSnapshotsAreLeftAside() throws {
+    try makeSource()
+    try files.run(
+      """
+      qemu-img convert -f raw -O qcow2 source disk; qemu-img snapshot -c then disk
+      qemu-io -f qcow2 -c 'write -P 9 256K 1M' disk >/dev/null
+      """)
+    try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
+  }
+
+  @Test func partitionInACompressedImage() throws {
+    try files.run(
+      """
+      truncate -s 16M source; printf 'label: gpt\\nsize=1MiB\\nsize=8MiB,name=root\\n' | sfdisk -q source
+      truncate -s 8M fs; mkfs.ext4 -q fs; dd if=fs of=source bs=1M seek=2 conv=notrunc status=none
+      qemu-img convert -f raw -O qcow2 source plain; qemu-img convert -f raw -O qcow2 -c source packed
+      """)
+    let bytes = try files.bytes("source")
+    for name in ["plain", "packed"] {
+      let table = try #require(try PartitionTable.find(on: files.disk(name)))
+      let root = Layer(try table.map(table.partitions[1]))
+      #expect(try ContentProbe.find(on: root)?.type == "ext4")
+      try expectConformance(of: root, to: Array(bytes[(2 << 20)..<(10 << 20)]))
+    }
+  }
+
+  @Test func imageOnAMappedLayer() throws {
+    try makeSource()
+    try files.run("qemu-img convert -f raw -O qcow2 -o cluster_size=4k source disk")
+    let disk = try #require(try Qcow2.find(on: scattered("disk", in: files)))
+    try expectConformance(of: Layer(try disk.map()), to: files.bytes("source"))
+  }
+
+  @Test func witnessShowsNewTablesAndHeaders() throws {
+    for change in [
+      "qemu-io -f qcow2 -c 'write 600M 1M' disk", "qemu-img resize -q disk 3G",
+      "qemu-img snapshot -c now disk", "qemu-img rebase -u -f qcow2 -b '' disk",
+    ] {
+      try files.run(
+        """
+        rm -f disk; truncate -s 1M base; qemu-img create -q -f qcow2 -b base -F raw disk 2G
+        qemu-io -f qcow2 -c 'write 0 1M' disk
+        """)
+      let stack = try Stack(top: files.disk("disk"))
+      let before = try stack.configurationID()
+      try files.run(change)
+      #expect(try stack.configurationID() != before, "\(change)")
+    }
+  }
+
+  @Test func emptyImageAndNoImage() throws {
+    try files.run("qemu-img create -q -f qcow2 disk 0; truncate -s 3 short; truncate -s 1M raw")
+    #expect(try files.disk("disk").size == 0)
+    #expect(try Qcow2.find(on: files.layer("short")) == nil)
+    #expect(try Qcow2.find(on: files.layer("raw")) == nil)
+  }
+
+  @Test func thinImageOfOneTebibyte() throws {
+    try files.run(
+      """
+      qemu-img create -q -f qcow2 disk 1T
+      qemu-io -f qcow2 -c 'write -P 1 0 64K' -c 'write -P 2 700G 1M' -c 'write -P 3 1099511627264 512' disk
+      """)
+    let disk = try files.disk("disk")
+    #expect(disk.size == 1 << 40)
+    #expect(try disk.mapped.runs == MapOracle("disk", in: files).runs)
+    #expect(try disk.bytes(at: 700 << 30, count: 3) == [2, 2, 2])
+    #expect(try disk.bytes(at: 1 << 40 - 1, count: 1) == [3])
+    #expect(try Stack(top: disk).storeMap().extents.values.flatMap { $0 }.count == 3)
+  }
+}
+
+extension Layer {
+  var mapped: LayerMap {
+    get throws {
+      guard case .mapped(let map) = substance else {
+        throw CommandError(description: "\(title) is no map")
+      }
+      return map
+    }
+  }
+}
