@@ -48,9 +48,11 @@ let package = Package(
     // Production host: one folder per volume stack.
     .target(name: "CBtrfs"),
     .target(
+      name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
+    .target(
       name: "Providers",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs",
+        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs", "CExt2",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
