@@ -51,9 +51,11 @@ let package = Package(
     .target(
       name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
     .target(
+      name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
+    .target(
       name: "Providers",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CInflate", "CLinuxIO",
+        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CInflate", "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
