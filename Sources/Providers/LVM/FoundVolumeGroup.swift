@@ -61,8 +61,12 @@ struct FoundVolumeGroup: Sendable {
     }
   }
 
-  /// The logical volumes that are no internal parts of others.
-  var logicalVolumes: [LogicalVolume] { group.logicalVolumes.filter(\.isVisible) }
+  /// The logical volumes that are no internal parts of others. Metadata hide the store
+  /// of a snapshot, which people know as the snapshot.
+  var logicalVolumes: [LogicalVolume] {
+    let stores = Set(group.snapshots.map(\.store))
+    return group.logicalVolumes.filter { $0.isVisible || stores.contains($0.name) }
+  }
 
   /// Pvmove copies extents of it now. Its metadata then lead through a temporary mirror
   /// whose state only the kernel knows, until the move has ended.

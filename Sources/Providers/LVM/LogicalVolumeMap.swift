@@ -22,21 +22,16 @@ extension FoundVolumeGroup {
   /// origin no longer has; and an origin that takes a snapshot back changes below.
   private func checkSnapshots(of volume: LogicalVolume) throws(StackError) {
     let title = "\(group.name)/\(volume.name)"
-    for other in group.logicalVolumes {
-      for segment in other.segments {
-        guard case .snapshot(let origin, let store, let isMerging) = segment.layout else {
-          continue
-        }
-        if store == volume.name {
-          throw StackError(
-            "the logical volume \(title) is of type snapshot (\(other.name), \(segment.key)), "
-              + "which floe cannot map: its origin \(group.name)/\(origin) holds the rest of it")
-        }
-        if origin == volume.name, isMerging {
-          throw StackError(
-            "the logical volume \(title) takes back its snapshot \(group.name)/\(store), so "
-              + "floe cannot map it before that has ended")
-        }
+    for snapshot in group.snapshots {
+      if snapshot.store == volume.name {
+        throw StackError(
+          "the logical volume \(title) is of type snapshot, which floe cannot map: its origin "
+            + "\(group.name)/\(snapshot.origin) holds the rest of it")
+      }
+      if snapshot.origin == volume.name, snapshot.isMerging {
+        throw StackError(
+          "the logical volume \(title) takes back its snapshot \(group.name)/\(snapshot.store), "
+            + "so floe cannot map it before that has ended")
       }
     }
   }
@@ -102,9 +97,8 @@ private struct LogicalVolumeMapping {
     for member in group.members where used.contains(member.id) {
       guard let missing, found.volume(member)?.hasAreaInUse == false else { continue }
       throw StackError(
-        "the physical volume \(missing.id) of the volume group \(group.name) (last seen as "
-          + "\(missing.deviceHint)) is missing, and \(member.id) has no metadata in use that "
-          + "would show a change without it")
+        "the physical volume \(missing.title) of the volume group \(group.name) is missing, and "
+          + "\(member.title) has no metadata in use that would show a change without it")
     }
     return watched
   }
@@ -180,12 +174,12 @@ private struct LogicalVolumeMapping {
   private mutating func layer(
     of member: VolumeGroup.Member, for owner: String
   ) throws(StackError) -> Layer {
-    let name = "\(member.id) (last seen as \(member.deviceHint))"
     guard let volume = found.volume(member) else {
-      throw StackError("\(owner) lies on the physical volume \(name), which is missing")
+      throw StackError("\(owner) lies on the physical volume \(member.title), which is missing")
     }
     if let flag = member.flags.first(where: { $0 == "MISSING" || $0 == "EXPORTED" }) {
-      throw StackError("\(owner) lies on the physical volume \(name), which is marked \(flag)")
+      throw StackError(
+        "\(owner) lies on the physical volume \(member.title), which is marked \(flag)")
     }
     used.insert(member.id)
     return volume.layer

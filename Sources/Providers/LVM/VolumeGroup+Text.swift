@@ -142,8 +142,10 @@ extension LogicalVolume.Segment {
     case "snapshot":
       let isMerging = text.has("merging_store")
       layout = .snapshot(
-        origin: try text.string("origin"),
-        store: try text.string(isMerging ? "merging_store" : "cow_store"), isMerging: isMerging)
+        LogicalVolume.Snapshot(
+          origin: try text.string("origin"),
+          store: try text.string(isMerging ? "merging_store" : "cow_store"),
+          isMerging: isMerging))
     default:
       layout = .other
     }

@@ -25,6 +25,11 @@ struct VolumeGroup: Hashable, Sendable {
     /// Where the first extent begins, bytes.
     let start: UInt64
     let extentCount: UInt64
+
+    /// For messages. Where nobody saw it, lvm2 says so in brackets.
+    var title: String {
+      deviceHint.hasPrefix("/") ? "\(id) (last seen as \(deviceHint))" : "\(id)"
+    }
   }
 
   /// The member that segments call so.
@@ -32,6 +37,12 @@ struct VolumeGroup: Hashable, Sendable {
 
   func logicalVolume(_ name: String) -> LogicalVolume? {
     logicalVolumeIndexes[name].map { logicalVolumes[$0] }
+  }
+
+  var snapshots: [LogicalVolume.Snapshot] {
+    logicalVolumes.flatMap(\.segments).compactMap { segment in
+      if case .snapshot(let snapshot) = segment.layout { snapshot } else { nil }
+    }
   }
 }
 
@@ -64,10 +75,18 @@ struct LogicalVolume: Hashable, Sendable {
     /// Stripe elements of so many bytes, dealt to the columns in turn; one column is a
     /// linear segment. The extents divide evenly among the columns.
     case striped([Column], elementSize: UInt64)
-    /// The logical volume `store` keeps what `origin` no longer has, or gives it back.
-    case snapshot(origin: String, store: String, isMerging: Bool)
+    case snapshot(Snapshot)
     /// A type that floe does not map.
     case other
+  }
+
+  /// Ties two logical volumes together; the one that has this layout is no more than that.
+  struct Snapshot: Hashable, Sendable {
+    let origin: String
+    /// Keeps what the origin no longer has.
+    let store: String
+    /// The origin takes back what the store keeps.
+    let isMerging: Bool
   }
 
   /// Where a column of a segment begins.

@@ -49,16 +49,30 @@ final class LVMDisks {
     do {
       try shell("mkdir \(directory)/system \(directory)/lock")
       for index in 0..<count {
-        let image = "\(directory)/disk\(index)"
-        try write(Self.pattern(disk: index, bytes: megabytes << 20), to: image, at: 0)
-        images.append(image)
-        devices.append(
-          try shell("losetup -f --show -b \(sectorSize) \(image)").trimmed)
+        try addDisk(Self.pattern(disk: index, bytes: megabytes << 20), sectorSize: sectorSize)
       }
     } catch {
       remove()
       throw error
     }
+  }
+
+  private func addDisk(_ bytes: [UInt8], sectorSize: Int) throws {
+    let image = "\(directory)/disk\(images.count)"
+    try write(bytes, to: image, at: 0)
+    images.append(image)
+    devices.append(try shell("losetup -f --show -b \(sectorSize) \(image)").trimmed)
+  }
+
+  /// Makes one more disk; returns its device.
+  ///
+  /// - Parameter original: a disk that it is a copy of.
+  func addDisk(copyOf original: Int? = nil) throws -> String {
+    let bytes =
+      try original.map { try contents(of: Array(images[$0].utf8)) }
+      ?? Self.pattern(disk: images.count, bytes: 8 << 20)
+    try addDisk(bytes, sectorSize: 512)
+    return devices[devices.count - 1]
   }
 
   private func remove() {
