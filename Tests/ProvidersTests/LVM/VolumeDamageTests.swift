@@ -1,5 +1,3 @@
-import ImageReader
-import Synchronization
 import Testing
 
 @testable import Providers
@@ -82,41 +80,6 @@ extension LVMTests {
         return
       } catch {
         Issue.record(error)
-      }
-    }
-  }
-}
-
-/// A medium in memory.
-final class ArrayMedium: Medium {
-  let path = "memory"
-  let size: UInt64
-  private let bytes: Mutex<[UInt8]>
-
-  init(_ bytes: [UInt8]) {
-    size = UInt64(bytes.count)
-    self.bytes = Mutex(bytes)
-  }
-
-  func read(
-    into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
-  ) throws(MediumError) {
-    bytes.withLock { bytes in
-      buffer.copyBytes(from: bytes[Int(offset)..<Int(offset) + buffer.count])
-    }
-  }
-
-  func flip(_ mask: UInt8, at place: Int) {
-    bytes.withLock { $0[place] ^= mask }
-  }
-
-  /// Writes a sector with its checksum made right.
-  func write(_ sector: [UInt8], at place: Int, checksumAt offset: Int, from start: Int) {
-    let checksum = MetadataChecksum.checksum(sector[start...])
-    bytes.withLock { bytes in
-      bytes.replaceSubrange(place..<place + sector.count, with: sector)
-      for index in 0..<4 {
-        bytes[place + offset + index] = UInt8(truncatingIfNeeded: checksum >> (8 * UInt32(index)))
       }
     }
   }
