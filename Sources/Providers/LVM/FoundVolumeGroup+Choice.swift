@@ -1,0 +1,39 @@
+extension FoundVolumeGroup {
+  /// The group of a name, or the only one.
+  ///
+  /// - Throws: `StackError` when there is no such group, or more than one.
+  static func choose(
+    _ name: String?, among groups: [FoundVolumeGroup]
+  ) throws(StackError) -> FoundVolumeGroup {
+    let matches = groups.filter { name == nil || $0.group.name == name }
+    if matches.count == 1, let match = matches.first { return match }
+    let list = groups.map { "\($0.group.name) (\($0.group.id))" }.joined(separator: ", ")
+    guard !groups.isEmpty else { throw StackError("no volume group was found") }
+    guard !matches.isEmpty else {
+      throw StackError("there is no volume group \(name ?? ""); there are: \(list)")
+    }
+    throw StackError("which volume group is meant? There are: \(list)")
+  }
+
+  /// The logical volume of a name, or the only one.
+  ///
+  /// - Throws: `StackError`, with the names and sizes of those that there are, when there
+  ///   is no such volume, or more than one.
+  func choose(_ name: String?) throws(StackError) -> LogicalVolume {
+    let volumes = logicalVolumes
+    let matches = volumes.filter { name == nil || $0.name == name }
+    if matches.count == 1, let match = matches.first { return match }
+    guard !volumes.isEmpty else {
+      throw StackError("the volume group \(group.name) has no logical volumes")
+    }
+    let list = volumes.map { "\($0.name) (\($0.size) bytes)" }.joined(separator: ", ")
+    if let name {
+      if group.logicalVolume(name) != nil {
+        throw StackError(
+          "\(group.name)/\(name) is an internal part of a logical volume; there are: \(list)")
+      }
+      throw StackError("there is no logical volume \(group.name)/\(name); there are: \(list)")
+    }
+    throw StackError("which logical volume of \(group.name) is meant? There are: \(list)")
+  }
+}

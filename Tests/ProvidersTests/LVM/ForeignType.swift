@@ -1,0 +1,95 @@
+import Testing
+
+/// A segment type that floe does not map, in text that lvm2 takes.
+struct ForeignType: Sendable, CustomTestStringConvertible {
+  let type: String
+  let reason: String
+  /// The logical volumes of a group; the one of this type is called root.
+  let volumes: [String]
+  var testDescription: String { type }
+
+  /// - Parameters:
+  ///   - body: what the segment has beside its type and extents.
+  ///   - parts: linear volumes that it is made of, with their places.
+  ///   - others: volumes that it is made of and that are not linear.
+  init(
+    _ type: String, _ body: String, _ reason: String, parts: [(String, String)] = [],
+    others: [String] = []
+  ) {
+    self.type = type
+    self.reason = reason
+    volumes =
+      [VolumeText.volume("root", VolumeText.segment(type, extents: 0..<4, body))]
+      + parts.map { name, place in
+        VolumeText.volume(
+          name, isVisible: false, VolumeText.segments("striped", [place], extents: 4))
+      } + others
+  }
+
+  var refusal: String {
+    "the logical volume vg/root has a segment (segment1) of type \(type), which floe cannot map: "
+      + reason
+  }
+
+  static let all = [
+    ForeignType(
+      "mirror",
+      "mirror_count = 2\nregion_size = 128\nmirrors = [\"root_mimage_0\", 0, \"root_mimage_1\", 0]",
+      "only the kernel knows which leg is in sync",
+      parts: [("root_mimage_0", "pv0 20"), ("root_mimage_1", "pv1 20")]),
+    ForeignType(
+      "raid1", "device_count = 2\nregion_size = 128\nraids = [\(legs)]",
+      "only the kernel knows which leg is in sync", parts: legParts),
+    ForeignType(
+      "raid5", "device_count = 2\nstripe_size = 16\nregion_size = 128\nraids = [\(legs)]",
+      "only the kernel knows what is in sync", parts: legParts),
+    ForeignType(
+      "thin-pool",
+      "metadata = \"pool_tmeta\"\npool = \"pool_tdata\"\ntransaction_id = 0\nchunk_size = 128",
+      "the pool's own metadata hold its places", parts: thinParts),
+    ForeignType(
+      "thin", "thin_pool = \"pool\"\ntransaction_id = 0\ndevice_id = 1",
+      "the pool's own metadata hold its places", parts: thinParts,
+      others: [
+        pool(
+          "thin-pool",
+          "metadata = \"pool_tmeta\"\npool = \"pool_tdata\"\ntransaction_id = 1\nchunk_size = 128")
+      ]),
+    ForeignType(
+      "cache", "cache_pool = \"pool\"\norigin = \"root_corig\"",
+      "the newest data may lie in the cache",
+      parts: [("root_corig", "pv0 20"), ("pool_cdata", "pv1 20"), ("pool_cmeta", "pv1 30")],
+      others: [
+        pool(
+          "cache-pool",
+          """
+          data = "pool_cdata"
+          metadata = "pool_cmeta"
+          metadata_format = 2
+          chunk_size = 128
+          cache_mode = "writeback"
+          policy = "smq"
+          policy_settings {
+          }
+          """)
+      ]),
+    ForeignType(
+      "writecache",
+      "origin = \"root_wcorig\"\nwritecache = \"fast_cvol\"\nwritecache_block_size = 4096",
+      "the newest data may lie in the cache",
+      parts: [("root_wcorig", "pv0 20"), ("fast_cvol", "pv1 20")]),
+  ]
+
+  private static let legs =
+    "\"root_rmeta_0\", \"root_rimage_0\", \"root_rmeta_1\", \"root_rimage_1\""
+  private static let legParts = [
+    ("root_rmeta_0", "pv0 20"), ("root_rimage_0", "pv0 30"), ("root_rmeta_1", "pv1 20"),
+    ("root_rimage_1", "pv1 30"),
+  ]
+  private static let thinParts = [("pool_tmeta", "pv0 20"), ("pool_tdata", "pv1 20")]
+
+  private static func pool(_ type: String, _ body: String) -> String {
+    VolumeText.volume(
+      "pool", isVisible: false, VolumeText.segment(type, extents: 0..<4, body))
+  }
+}

@@ -1,0 +1,161 @@
+import Testing
+
+@testable import Providers
+
+extension LVMTests {
+  @Suite struct Refusals {
+    /// What lvm2 makes, or takes from text, without device-mapper.
+    @Test(arguments: ForeignType.all)
+    func foreignType(_ type: ForeignType) throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      try disks.restore(volumes: type.volumes)
+      let refusal = try disks.refusal("root")
+      #expect(refusal == type.refusal)
+    }
+
+    @Test func errorAndZero() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      for type in ["error", "zero"] {
+        try disks.makeVolume(type, "--type \(type) -l 3 vg")
+        #expect(
+          try disks.refusal(type) == """
+            the logical volume vg/\(type) has a segment (segment1) of type \(type), which floe \
+            cannot map: it has no place on a medium
+            """)
+      }
+    }
+
+    /// A thick snapshot's store looks like any volume.
+    @Test func snapshot() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      let plain = [
+        VolumeText.volume("root", VolumeText.segments("striped", ["pv0 0"], extents: 4)),
+        VolumeText.volume("before", VolumeText.segments("striped", ["pv0 9"], extents: 4)),
+      ]
+      func snapshot(_ role: String) -> String {
+        VolumeText.volume(
+          "snapshot0", isVisible: false,
+          VolumeText.segment(
+            "snapshot", extents: 0..<4,
+            "chunk_size = 8\norigin = \"root\"\n\(role) = \"before\""))
+      }
+      try disks.restore(volumes: plain + [snapshot("cow_store")])
+      #expect(
+        try disks.refusal("before") == """
+          the logical volume vg/before is of type snapshot, which floe cannot map: its origin \
+          vg/root holds the rest of it
+          """)
+      // The origin itself stays where it is.
+      #expect(try disks.layer("root").size == 4 * 65536)
+      try disks.restore(volumes: plain + [snapshot("merging_store")])
+      #expect(
+        try disks.refusal("root") == """
+          the logical volume vg/root takes back its snapshot vg/before, so floe cannot map it \
+          before that has ended
+          """)
+    }
+
+    @Test func move() throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      let volumes = [
+        VolumeText.volume(
+          "root", status: ["READ", "WRITE", "LOCKED"],
+          VolumeText.segments("striped", ["pvmove0 0"], extents: 4)),
+        VolumeText.volume(
+          "pvmove0", isVisible: false, status: ["READ", "WRITE", "PVMOVE", "LOCKED"],
+          VolumeText.segment(
+            "mirror", extents: 0..<4,
+            "mirror_count = 2\nextents_moved = 1\nregion_size = 128\nmirrors = [\"pv0\", 0, \"pv1\", 0]"
+          )),
+      ]
+      try disks.restore(volumes: volumes)
+      #expect(
+        try disks.refusal("root") == """
+          the logical volume vg/root is being moved by pvmove, so floe cannot map it before \
+          that has ended
+          """)
+      let group = try disks.group()
+      #expect(try group.isMoving(group.choose("root")))
+    }
+
+    @Test func missingVolume() throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      try disks.makeVolume("one", "-l 4 vg \(disks.devices[0])")
+      try disks.makeVolume("both", "-i 2 -l 4 vg")
+      let volumes = try disks.volumes()
+      let left = try #require(FoundVolumeGroup.groups(of: [volumes[0]]).first)
+      #expect(
+        throws: StackError(
+          "segment1 of the logical volume vg/both lies on the physical volume "
+            + "\(volumes[1].id) (last seen as \(disks.devices[1])), which is missing")
+      ) { try left.map(left.choose("both")) }
+      // Its own disk tells enough of the other.
+      let map = try left.map(left.choose("one"))
+      #expect(map.lower.count == 1)
+      // It does not where its metadata are not in use.
+      try disks.lvm("pvchange --metadataignore y \(disks.devices[0])")
+      try disks.lvm("vgextend vg \(try disks.addDisk())")
+      let three = try disks.volumes()
+      let two = try #require(FoundVolumeGroup.groups(of: Array(three[0...1])).first)
+      #expect(
+        throws: StackError(
+          "the physical volume \(three[2].id) (last seen as \(disks.devices[2])) of the volume "
+            + "group vg is missing, and \(three[0].id) (last seen as \(disks.devices[0])) has no "
+            + "metadata in use that would show a change without it")
+      ) { try two.map(two.choose("one")) }
+    }
+
+    @Test func volumeMarkedMissing() throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      try disks.makeVolume("both", "-i 2 -l 4 vg")
+      // A commit while a disk is away marks it.
+      try disks.lvm("lvchange --addtag one vg/both", hiding: 1)
+      let id = try disks.volumes()[1].id
+      #expect(
+        try disks.refusal("both") == """
+          segment1 of the logical volume vg/both lies on the physical volume \(id), which is \
+          marked MISSING
+          """)
+    }
+
+    @Test func clone() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      try disks.makeVolume("root", "-l 4 vg")
+      let copy = try disks.addDisk(copyOf: 0)
+      #expect(copy == disks.devices[1])
+      let id = try disks.volumes()[0].id
+      #expect(
+        try disks.refusal("root") == """
+          the physical volume \(id) of the volume group vg appears 2 times, as \
+          \(disks.images[0]) and \(disks.images[1])
+          """)
+    }
+
+    @Test func exportedGroup() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      try disks.makeVolume("root", "-l 4 vg")
+      try disks.lvm("vgexport vg")
+      #expect(try disks.refusal("root") == "the volume group vg is exported (vgexport)")
+    }
+
+    @Test func diskThatIsCutShort() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      try disks.makeVolume("root", "-l 60 vg")
+      try shell("truncate -s 4M \(disks.images[0])")
+      #expect(
+        try disks.refusal("root") == """
+          segment1 of the logical volume vg/root lies beyond the end of \(disks.images[0]), \
+          which has 4194304 bytes
+          """)
+    }
+  }
+}
