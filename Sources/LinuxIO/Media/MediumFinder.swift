@@ -107,7 +107,7 @@ public struct MediumFinder: Sendable {
   }
 
   /// The paths of this host's block devices, from /sys/class/block.
-  static func blockDevices() -> [String] {
+  public static func blockDevices() -> [String] {
     guard let directory = opendir("/sys/class/block") else { return [] }
     defer { closedir(directory) }
     var names: [String] = []

@@ -72,7 +72,7 @@ private struct LogicalVolumeMapping {
     }
     return try LayerMap(
       title: title(of: volume), size: volume.size, lower: lower, runs: runs, identity: identity,
-      witness: witness)
+      witness: witness, moves: true)
   }
 
   private func title(of volume: LogicalVolume) -> String {

@@ -69,6 +69,9 @@ public struct LayerMap: Sendable {
   public let witness: [ProbeWindow]
   /// Gives the bytes of encoded runs; `nil` when there are none.
   public let decoder: (any RunDecoder)?
+  /// Whether the runs may come to lie elsewhere while the layer is in use. What is known
+  /// of its own bytes then tells nothing of a place below.
+  public let moves: Bool
 
   /// Checks the invariants above.
   ///
@@ -76,7 +79,7 @@ public struct LayerMap: Sendable {
   ///   layer below.
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
-    witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil
+    witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -104,6 +107,7 @@ public struct LayerMap: Sendable {
     self.identity = identity
     self.witness = witness
     self.decoder = decoder
+    self.moves = moves
   }
 
   /// The runs that share bytes with a range, found by binary search.

@@ -30,8 +30,10 @@ public struct Stack: Sendable {
   ) throws(StackError) {
     self.top = top
     layers = try Self.collect(top)
-    self.identity = try Self.windows(\.identity, of: identity, top: top, layers: layers)
-    self.witness = try Self.windows(\.witness, of: witness, top: top, layers: layers)
+    self.identity = try Self.windows(
+      \.identity, of: identity, top: top, layers: layers, stay: true)
+    self.witness = try Self.windows(
+      \.witness, of: witness, top: top, layers: layers, stay: false)
   }
 
   private static func collect(_ top: Layer) throws(StackError) -> [Layer] {
@@ -60,9 +62,11 @@ public struct Stack: Sendable {
 
   /// The windows of every medium that has any, carried down from the layers that know
   /// them.
+  ///
+  /// - Parameter stay: whether only windows count whose place on the medium never changes.
   private static func windows(
     _ known: KeyPath<LayerMap, [ProbeWindow]>, of topWindows: [ProbeWindow], top: Layer,
-    layers: [Layer]
+    layers: [Layer], stay: Bool
   ) throws(StackError) -> [MediumWindows] {
     var all: [(Layer, ProbeWindow)] = []
     for case .mapped(let map) in layers.reversed().map(\.substance) {
@@ -71,7 +75,7 @@ public struct Stack: Sendable {
     for window in topWindows { all.append((top, window)) }
     var found: [MediumWindows] = []
     for (layer, window) in all {
-      for (medium, window) in try layer.mediumWindows(of: window) {
+      for (medium, window) in try layer.mediumWindows(of: window, stay: stay) {
         let index = found.firstIndex { $0.layer === medium }
         if let index {
           found[index].windows.append(window)
@@ -192,7 +196,7 @@ public struct Stack: Sendable {
 extension Layer {
   /// Carries a window of this layer down to the media.
   fileprivate func mediumWindows(
-    of window: ProbeWindow
+    of window: ProbeWindow, stay: Bool
   ) throws(StackError) -> [(Layer, Probe.Window)] {
     switch substance {
     case .medium:
@@ -203,6 +207,7 @@ extension Layer {
       return [(self, found)]
     case .mapped(let map):
       var found: [(Layer, Probe.Window)] = []
+      if stay, map.moves { return found }
       let end = window.offset + UInt64(window.length)
       for run in map.runs(in: window.offset..<end) {
         let range = run.range.clamped(to: window.offset..<end)
@@ -215,7 +220,7 @@ extension Layer {
             of: position - run.range.lowerBound, limit: range.upperBound - position)
           let part = Int(position - window.offset)..<Int(position + length - window.offset)
           if let piece = window.piece(part, at: address) {
-            found += try map.lower[address.layer].mediumWindows(of: piece)
+            found += try map.lower[address.layer].mediumWindows(of: piece, stay: stay)
           }
           position += length
         }

@@ -35,10 +35,14 @@ public struct FoundStack: Sendable {
   public let stack: Stack
   /// `nil` for bytes that nothing here reads as a file system.
   public let content: (any StackContent)?
+  /// What tells the partitions and logical volumes on the way up apart from others that
+  /// may have their numbers and names one day.
+  public let pins: [String]
 
-  public init(_ stack: Stack, content: (any StackContent)?) {
+  public init(_ stack: Stack, content: (any StackContent)?, pins: [String]) {
     self.stack = stack
     self.content = content
+    self.pins = pins
   }
 
   /// Finds a stack as it is in one state: what describes it did not change between two

@@ -2,32 +2,237 @@ import FrozenImage
 import ImageReader
 import LinuxIO
 
-/// Finds the layers of a volume stack, from the medium up.
+/// Finds the layers of a volume stack, from the media up, and what the top of it holds.
 public struct StackFinder {
   private let place: StackPlace
   private var selectors: ArraySlice<String>
+  /// What tells the parts that were taken apart from all others: a partition's or a
+  /// logical volume's UUID.
+  private var pins: [String] = []
 
+  /// - Parameter place: where to begin, and what to take on the way.
   public init(_ place: StackPlace) {
     self.place = place
     selectors = place.selectors[...]
   }
 
-  /// - Throws: `StackError` that says which layer cannot be read, or what has to be named.
+  /// - Throws: `StackError` that says which layer cannot be read, what has to be named,
+  ///   or why what is there is not at rest.
   public func find() throws(StackError) -> FoundStack {
-    let layer = try start()
-    guard place.assumesFrozen else {
-      throw StackError(
-        "nothing shows that \(layer.title) rests; --assume-frozen takes it as a raw volume")
-    }
-    return FoundStack(try Stack(top: layer), content: nil)
+    var finder = self
+    return try finder.climb()
   }
 
-  private func start() throws(StackError) -> Layer {
-    guard case .path(let path) = place.start else { throw StackError("no volume group") }
+  private mutating func climb() throws(StackError) -> FoundStack {
+    var layer = try start()
+    // A stack is no deeper than the backup host resolves it.
+    for _ in 0..<StoreMap.maximumDepth {
+      guard let next = try step(up: layer) else { return try top(layer) }
+      layer = next
+    }
+    throw StackError("the stack below \(layer.title) is too deep")
+  }
+
+  private mutating func start() throws(StackError) -> Layer {
+    switch place.start {
+    case .path(let path):
+      if let device = try BlockDevice.find(path) {
+        return try layer(of: device, depth: 0)
+      }
+      let file = try Self.medium(path)
+      guard let image = try Qcow2.find(on: file) else { return file }
+      return Layer(try image.map())
+    case .volumeGroup(let name):
+      return try logicalVolume(of: name, on: [])
+    }
+  }
+
+  private static func medium(_ path: String) throws(StackError) -> Layer {
     do throws(MediumError) {
       return Layer(try OpenMedium(path: path))
     } catch {
       throw StackError("\(path): \(error.reason)")
     }
   }
+
+  /// The layer that a block device is: what the kernel made it of, where that is known,
+  /// since a backup host may see only that.
+  private mutating func layer(
+    of device: BlockDevice, depth: Int
+  ) throws(StackError) -> Layer {
+    guard depth < 8 else { throw StackError("\(device.path) is made of too many devices") }
+    if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }
+    if let (disk, number) = device.partition {
+      let below = try layer(of: disk, depth: depth + 1)
+      guard let table = try PartitionTable.find(on: below) else {
+        throw StackError("\(disk.path) has no partition table although \(device.path) is its part")
+      }
+      return try partition("\(number)", of: table, on: below)
+    }
+    if let volume = device.logicalVolume {
+      return try logicalVolume(of: nil, id: volume, on: [])
+    }
+    return try Self.medium(device.path)
+  }
+
+  /// The layer that a layer holds; `nil` when it is the top.
+  private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
+    if let volume = try PhysicalVolume.find(on: layer) {
+      return try logicalVolume(of: nil, on: [volume])
+    }
+    // A file system may begin with what looks like a boot record.
+    if selectors.isEmpty, try ContentProbe.find(on: layer) != nil { return nil }
+    guard let table = try PartitionTable.find(on: layer) else { return nil }
+    return try partition(selectors.popFirst(), of: table, on: layer)
+  }
+
+  private mutating func partition(
+    _ selector: String?, of table: PartitionTable, on layer: Layer
+  ) throws(StackError) -> Layer {
+    let parts = table.partitions.filter { !$0.isExtended }
+    let matches = parts.filter { part in
+      selector.map { $0 == "\(part.number)" || $0 == part.name && !part.name.isEmpty } ?? true
+    }
+    guard matches.count == 1, let part = matches.first else {
+      let list = parts.map { part in
+        "\(part.number)\(part.name.isEmpty ? "" : " “\(part.name)”") (\(part.size) bytes)"
+      }.joined(separator: ", ")
+      throw StackError(
+        selector.map { "\(layer.title) has no partition \($0); there are: \(list)" }
+          ?? "which partition of \(layer.title) is meant? There are: \(list)")
+    }
+    pins.append(part.uuid)
+    return Layer(try table.map(part))
+  }
+
+  /// A logical volume: the one that is selected, or the only one.
+  ///
+  /// - Parameters:
+  ///   - group: its group's name; `nil` for the group of `known`, or that of `id`.
+  ///   - id: the volume's identifier, where the kernel tells it.
+  ///   - known: a physical volume that was met on the way up.
+  private mutating func logicalVolume(
+    of group: String?, id: String? = nil, on known: [PhysicalVolume]
+  ) throws(StackError) -> Layer {
+    let volumes = try physicalVolumes(beside: known)
+    let groups = FoundVolumeGroup.groups(of: volumes).filter { found in
+      known.allSatisfy { known in found.group.members.contains { $0.id == known.id } }
+    }
+    if let id {
+      for found in groups {
+        if let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == id }) {
+          return try map(volume, of: found)
+        }
+      }
+      throw StackError("the logical volume \(id) is on no physical volume that was found")
+    }
+    let found = try FoundVolumeGroup.choose(group, among: groups)
+    let name = selectors.popFirst().map { selector in
+      // "vg/root" names the group once more.
+      let prefix = found.group.name + "/"
+      return selector.hasPrefix(prefix) ? String(selector.dropFirst(prefix.count)) : selector
+    }
+    return try map(try found.choose(name), of: found)
+  }
+
+  private mutating func map(
+    _ volume: LogicalVolume, of found: FoundVolumeGroup
+  ) throws(StackError) -> Layer {
+    pins.append("\(volume.id)")
+    return Layer(try found.map(volume))
+  }
+
+  /// Physical volumes: the one that was met, and those at the places that the user
+  /// named, or on any block device of this host. A disk image is looked at alone.
+  private func physicalVolumes(
+    beside known: [PhysicalVolume]
+  ) throws(StackError) -> [PhysicalVolume] {
+    var volumes = known
+    var paths = place.physicalVolumes
+    if paths.isEmpty {
+      let isInFile = known.contains { $0.layer.isInFile }
+      paths = isInFile ? [] : MediumFinder.blockDevices()
+    }
+    for path in paths {
+      let isNamed = !place.physicalVolumes.isEmpty
+      do throws(StackError) {
+        let layer = try Self.medium(path)
+        if let volume = try PhysicalVolume.find(on: layer),
+          !known.contains(where: { $0.layer.base?.isSame(as: layer) ?? false })
+        {
+          volumes.append(volume)
+        }
+      } catch {
+        // Of devices that nobody named, those that cannot be read are not ours.
+        if isNamed { throw error }
+      }
+    }
+    return volumes
+  }
+
+  private func top(_ layer: Layer) throws(StackError) -> FoundStack {
+    if let selector = selectors.first {
+      throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
+    }
+    let found = try ContentProbe.find(on: layer)
+    if let type = found?.type, ["ext2", "ext3", "ext4"].contains(type) {
+      let content = try ExtFileSystem(on: layer)
+      return FoundStack(
+        try Stack(top: layer, identity: content.identity, witness: content.witness),
+        content: content, pins: pins)
+    }
+    guard place.assumesFrozen else {
+      let what = found.map { "holds \($0.type), which floe does not read there" }
+      throw StackError(
+        "\(layer.title) \(what ?? "holds nothing that floe knows"), so nothing shows that it "
+          + "rests; --assume-frozen takes it as a raw volume, and you promise that nobody writes it"
+      )
+    }
+    let windows = Self.beginnings(of: layer)
+    return FoundStack(
+      try Stack(top: layer, identity: windows, witness: windows), content: nil, pins: pins)
+  }
+
+  /// Where the superblocks of most file systems lie: what a volume that nobody reads as
+  /// a file system is known by, and what shows that somebody mounted it.
+  private static func beginnings(of layer: Layer) -> [ProbeWindow] {
+    let length: UInt64 = 4096
+    // 64 KiB: btrfs.
+    return [0, 65536].compactMap { (offset: UInt64) -> ProbeWindow? in
+      guard offset < layer.size else { return nil }
+      return ProbeWindow(
+        layer: 0, offset: offset, length: Int(min(length, layer.size - offset)))
+    }
+  }
+}
+
+extension Layer {
+  /// Whether the layer lies in one piece in a file, rather than on a device.
+  fileprivate var isInFile: Bool {
+    guard let medium = base?.medium as? OpenMedium else {
+      // A qcow2 image: only files are.
+      return true
+    }
+    return medium.deviceNumber == nil
+  }
+}
+
+extension Layer.Base {
+  /// Whether a layer is the very medium that this one lies on.
+  fileprivate func isSame(as layer: Layer) -> Bool {
+    guard offset == 0, let other = layer.base else { return false }
+    if let number = (medium as? OpenMedium)?.deviceNumber,
+      number == (other.medium as? OpenMedium)?.deviceNumber
+    {
+      return true
+    }
+    return other.offset == 0 && medium.path == other.medium.path
+  }
+}
+
+extension ExtFileSystem: StackContent {
+  public var kind: String { "ext" }
+  public var identity: [ProbeWindow] { Self.identity }
+  public var witness: [ProbeWindow] { Self.witness }
+  public var topInode: UInt64 { Self.rootInode }
 }

@@ -7,6 +7,8 @@ public struct StackFreezer: Sendable {
   /// What is needed to find out later whether the image is still what was frozen.
   public struct Image: Codable, Hashable, Sendable {
     public let place: StackPlace
+    /// The partitions and logical volumes on the way up (`FoundStack.pins`).
+    public let pins: [String]
     /// The kind of file system; `nil` for a raw volume.
     public let kind: String?
     /// The file system's witness when it was frozen.
@@ -31,7 +33,7 @@ public struct StackFreezer: Sendable {
   /// What the representation is made of, for the catalogue.
   public func image() throws -> Image {
     Image(
-      place: place, kind: found.content?.kind,
+      place: place, pins: found.pins, kind: found.content?.kind,
       witness: try found.contentWitness(of: found.stack.top))
   }
 

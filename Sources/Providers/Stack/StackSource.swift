@@ -37,6 +37,9 @@ public final class StackSource: MappingSource, Sendable {
       for _ in 0..<10 {
         let known = try refreshed()
         let stack = known.found.stack
+        guard known.found.pins == image.pins else {
+          throw SourceError.thawed("\(stack.top.title) is not what was frozen")
+        }
         if known.found.content?.kind == image.kind,
           try known.found.contentWitness(of: stack.top) == image.witness
         {

@@ -49,6 +49,25 @@ struct Tree {
     try run("btrfs", ["filesystem", "sync", writer.root])
   }
 
+  /// Everything that any file system of Linux keeps, for images that are not btrfs.
+  func buildPortable(files: Int = 1500, fragmented: Int = 32 << 20) throws {
+    try sizes()
+    try sparse(Size(entries: 0, fragmented: 0, sparse: 1 << 30, files: 0), hugeSparse: false)
+    try writer.directory("storage")
+    try writer.fragmented("storage/fragmented", bytes: fragmented, piece: 64 << 10)
+    try preallocated()
+    try manyFiles(files)
+    try namesOfBytes()
+    try links()
+    try devices()
+    try permissions()
+    try attributes(largestValue: 1500)
+    try largeDirectory(2000)
+    try times()
+    try ageDirectories()
+    try run("sync", ["-f", writer.root])
+  }
+
   /// A few files on storage, for the tests that look at motion alone: random
   /// bytes with and without data checksums.
   func buildSmall() throws {
@@ -65,7 +84,8 @@ struct Tree {
     }
   }
 
-  private func sparse(_ size: Size) throws {
+  /// - Parameter hugeSparse: whether the file system can hold the file of 8 TiB.
+  private func sparse(_ size: Size, hugeSparse: Bool = true) throws {
     try writer.directory("sparse")
     let block = 4096
     let megabyte = 1 << 20
@@ -82,6 +102,7 @@ struct Tree {
     try writer.sparse(
       "sparse/large", size: size.sparse,
       data: [megabyte..<2 * megabyte, size.sparse - 5 * megabyte..<size.sparse - 4 * megabyte])
+    guard hugeSparse else { return }
     let terabyte = 1 << 40
     try writer.sparse(
       Self.hugeSparse, size: 8 * terabyte,
@@ -95,12 +116,7 @@ struct Tree {
   private func storage(_ size: Size) throws {
     try writer.directory("storage")
     try writer.fragmented("storage/fragmented", bytes: size.fragmented, piece: 64 << 10)
-    try writer.file("storage/preallocated") { file in
-      try writer.writeRandom(file, at: 0, bytes: 300_000, name: "preallocated")
-      try writer.check(
-        posix_fallocate(file, 1 << 20, 2 << 20) == 0 ? 0 : -1, "fallocate", "preallocated")
-      try writer.writeRandom(file, at: 1_500_000, bytes: 5000, name: "preallocated")
-    }
+    try preallocated()
     // The attribute only takes an empty file.
     try writer.directory("storage/no-checksums")
     try run("chattr", ["+C", writer.path("storage/no-checksums")])
@@ -114,6 +130,15 @@ struct Tree {
     try writer.file("storage/compressed") { file in
       let text = [UInt8](String(repeating: line, count: 20_000).utf8)
       try writer.check(write(file, text, text.count) - text.count, "write", "compressed")
+    }
+  }
+
+  private func preallocated() throws {
+    try writer.file("storage/preallocated") { file in
+      try writer.writeRandom(file, at: 0, bytes: 300_000, name: "preallocated")
+      try writer.check(
+        posix_fallocate(file, 1 << 20, 2 << 20) == 0 ? 0 : -1, "fallocate", "preallocated")
+      try writer.writeRandom(file, at: 1_500_000, bytes: 5000, name: "preallocated")
     }
   }
 
@@ -160,14 +185,18 @@ struct Tree {
   }
 
   private func special() throws {
+    try devices()
+    try run("btrfs", ["subvolume", "create", writer.path("special/subvolume")])
+    try writer.random("special/subvolume/inside", bytes: 10_000)
+  }
+
+  private func devices() throws {
     try writer.directory("special")
     try writer.node("special/null", S_IFCHR | 0o666, major: 1, minor: 3)
     try writer.node("special/large-minor", S_IFCHR | 0o600, major: 240, minor: 70_000)
     try writer.node("special/disk", S_IFBLK | 0o660, major: 259, minor: 1)
     try writer.node("special/fifo", S_IFIFO | 0o622)
     try writer.node("special/socket", S_IFSOCK | 0o777)
-    try run("btrfs", ["subvolume", "create", writer.path("special/subvolume")])
-    try writer.random("special/subvolume/inside", bytes: 10_000)
   }
 
   private func permissions() throws {
@@ -194,7 +223,8 @@ struct Tree {
     try writer.random("permissions/default-acl/inherits", bytes: 10)
   }
 
-  private func attributes() throws {
+  /// - Parameter largestValue: bytes that the file system takes for one value.
+  private func attributes(largestValue: Int = 12_000) throws {
     try writer.directory("attributes")
     try writer.random("attributes/many", bytes: 5000)
     for number in 0..<40 {
@@ -204,7 +234,7 @@ struct Tree {
     try writer.attribute("attributes/many", "user.empty", [])
     try writer.attribute("attributes/many", "user.binary", [0, 1, 0xFF, 0x0A, 0])
     try writer.attribute(
-      "attributes/many", "user.large", [UInt8](repeating: 0x5A, count: 12_000))
+      "attributes/many", "user.large", [UInt8](repeating: 0x5A, count: largestValue))
     try writer.attribute("attributes/many", "trusted.floe-test", Array("trusted".utf8))
     try writer.attribute("attributes", "user.of-a-directory", Array("yes".utf8))
     try writer.random("attributes/capability", bytes: 100)

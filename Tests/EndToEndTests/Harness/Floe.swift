@@ -151,17 +151,22 @@ struct Status: Decodable {
   let bytes: Bytes
 }
 
-/// Keeps a volume's blocks moving (Tests/EndToEndTests/mover/mover).
+/// Keeps a volume's blocks moving (Tests/EndToEndTests/mover).
 final class Mover {
   private let process: ChildProcess
   private let log: String
-  private let scratch: Scratch
 
-  init(_ volume: Volume, work: [String] = []) throws {
-    scratch = volume.scratch
-    log = "\(volume.scratch.path)/mover.log"
-    process = try volume.scratch.start(
-      "\(Floe.repository)/Tests/EndToEndTests/mover/mover", [volume.mountpoint, log] + work)
+  init(_ process: ChildProcess, log: String) {
+    self.process = process
+    self.log = log
+  }
+
+  convenience init(_ volume: Volume, work: [String] = []) throws {
+    let log = "\(volume.scratch.path)/mover.log"
+    self.init(
+      try volume.scratch.start(
+        "\(Floe.repository)/Tests/EndToEndTests/mover/mover", [volume.mountpoint, log] + work),
+      log: log)
   }
 
   /// How many turns of a work were finished so far.

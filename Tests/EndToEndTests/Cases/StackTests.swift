@@ -1,0 +1,159 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// Volumes at rest that are no btrfs: LVM2, partitions, disk images, ext4.
+  @Suite("Volume stacks")
+  struct Stacks {
+    /// True remaps that one copy has to live through.
+    private let leastRemaps: UInt64 = 20
+
+    @Test("rsync and tar of an ext4 show it while its logical volume moves")
+    func logicalVolumeMoves() throws {
+      let scratch = try Scratch()
+      let image = try Ext4Image.make(in: scratch, megabytes: 320) { try $0.buildPortable() }
+      let reference = try Ext4Image.reference(image, in: scratch)
+      let volume = try LogicalVolume(in: scratch, content: image, megabytes: 320)
+      try run("rm", [image])
+      let production = try ProductionHost(in: scratch)
+      let explained = try run(
+        Floe.program, ["freeze", volume.path, "--explain"])
+      #expect(explained.contains("ext"), "\(explained)")
+      #expect(explained.contains(volume.path), "\(explained)")
+      try run(Floe.program, ["freeze", volume.path, "--name", "lv", "--state", production.state])
+      try production.serve()
+      let mover = try volume.mover()
+
+      let backup = try BackupHost(production.source("lv"), media: [], in: scratch)
+      let target = try Volume(.single, in: scratch, megabytes: 2048, name: "second").mountpoint
+      let copy = "\(target)/rsync"
+      try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
+      var status = try backup.status()
+      print("rsync: \(status.remaps) remaps, \(status.discarded_reads) stale reads thrown away")
+      #expect(status.remaps >= leastRemaps, "\(status)")
+      #expect(status.errors == 0, "\(status)")
+      // A witness that fell between two commits is nobody's: for that moment floe reads
+      // through the production host.
+      #expect(status.bytes.production_host < status.bytes.storage / 10, "\(status)")
+      try Manifest(.copy, of: copy).expectSame(
+        as: Manifest(.copy, of: reference), "the copy by rsync")
+      try backup.unmount()
+
+      let second = try BackupHost(production.source("lv"), media: [], in: scratch)
+      let archive = "\(target)/archive.tar"
+      let metadata = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"]
+      try run(
+        "tar",
+        ["-C", second.mountpoint, "--format=posix", "--sparse"] + metadata + ["-cf", archive, "."])
+      status = try second.status()
+      #expect(status.remaps > 0, "\(status)")
+      #expect(status.errors == 0, "\(status)")
+      let unpacked = "\(target)/tar"
+      try run("mkdir", [unpacked])
+      try run("tar", ["-C", unpacked] + metadata + ["-xpf", archive])
+      let skip = ["links/fifo", "links/fifo-again"]
+      try Manifest(.copy, of: unpacked, skip: skip, options: ["--skip-type", "s"]).expectSame(
+        as: Manifest(.copy, of: reference, skip: skip, options: ["--skip-type", "s"]),
+        "the copy by tar")
+      #expect(mover.turns(of: "move") > 100)
+      try mover.stop()
+      // At rest: what no copy keeps.
+      try Self.full(second.mountpoint).expectSame(
+        as: Self.full(reference), "the mount")
+      try second.unmount()
+    }
+
+    /// Everything of a tree. What the kernel calls data of a preallocated range depends
+    /// on which pages are in its cache, so that is emptied.
+    private static func full(_ tree: String) throws -> Manifest {
+      try run("sh", ["-c", "echo 3 >/proc/sys/vm/drop_caches"])
+      return try Manifest(.full, of: tree, options: ["--directory-inodes"])
+    }
+
+    @Test("An ext4 that somebody mounts after the freeze is refused from then on")
+    func mountedAfterTheFreeze() throws {
+      let scratch = try Scratch()
+      let image = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.writer.random("file", bytes: 3_000_000)
+      }
+      let file = "\(scratch.path)/image.floe"
+      try run(Floe.program, ["freeze", image, "-o", file])
+      let backup = try BackupHost(file, media: [], in: scratch)
+      let bytes = try readFile("\(backup.mountpoint)/file")
+      #expect(bytes.count == 3_000_000)
+      let mountpoint = try scratch.directory("writer")
+      try run("mount", ["-o", "loop", image, mountpoint])
+      try run("dd", ["if=/dev/zero", "of=\(mountpoint)/other", "bs=1M", "count=8", "conv=fsync"])
+      try run("sync", ["-f", mountpoint])
+      // What was read already may be in the page cache, and is right.
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let outcome = try attempt("cat", ["\(backup.mountpoint)/file"])
+      #expect(!outcome.succeeded)
+      #expect(outcome.errors.contains("Input/output error"), "\(outcome.errors)")
+      #expect(backup.process.errors.contains("witness"), "\(backup.process.errors)")
+      try run("umount", [mountpoint])
+      try backup.unmount()
+    }
+
+    @Test("A disk image with GPT, LVM2 and ext4 is frozen and mounted from a file, both views")
+    func diskImage() throws {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.buildPortable(files: 200, fragmented: 4 << 20)
+      }
+      let disk = try DiskImage.make(in: scratch, content: content, megabytes: 64)
+      let file = "\(scratch.path)/disk.floe"
+      try run(Floe.program, ["freeze", "\(disk):2", "-o", file])
+      let backup = try BackupHost(file, media: [], in: scratch)
+      let reference = try Ext4Image.reference(content, in: scratch)
+      try Self.full(backup.mountpoint).expectSame(
+        as: Self.full(reference), "the mount")
+      try backup.unmount()
+
+      let volume = try BackupHost(
+        file, media: [], options: ["--view", "volume"], in: scratch, name: "volume")
+      try run("cmp", ["\(volume.mountpoint)/data.img", content])
+      // A block-level backup, and a loop mount of the view itself.
+      let inside = try scratch.directory("inside")
+      try run("mount", ["-o", "loop,ro,noload", "\(volume.mountpoint)/data.img", inside])
+      try Self.full(inside).expectSame(
+        as: Self.full(reference), "the loop mount")
+      try run("umount", [inside])
+      let qcow2 = "\(scratch.path)/copy.qcow2"
+      try run(
+        "qemu-img",
+        ["convert", "-f", "raw", "-O", "qcow2", "\(volume.mountpoint)/data.img", qcow2])
+      try run("qemu-img", ["compare", "-f", "qcow2", "-F", "raw", qcow2, content])
+      try volume.unmount()
+    }
+  }
+}
+
+/// A disk image with a GPT of two partitions; the second is an LVM2 physical volume.
+enum DiskImage {
+  /// Makes the image and returns its path.
+  ///
+  /// - Parameters:
+  ///   - content: the path of what its logical volume is to hold.
+  ///   - megabytes: the logical volume's size.
+  static func make(in scratch: Scratch, content: String, megabytes: Int) throws -> String {
+    let volume = try LogicalVolume(in: scratch, content: content, megabytes: megabytes, volumes: 1)
+    let disk = "\(scratch.path)/disk.img"
+    let physical = "\(scratch.path)/physical-0"
+    // The physical volume goes behind a first partition of 4 MiB, as it is.
+    let size = megabytes * 2 + 16
+    try run("truncate", ["-s", "\(size + 8)M", disk])
+    try run(
+      "sh",
+      [
+        "-c",
+        "printf 'label: gpt\\nstart=1MiB, size=4MiB\\nstart=5MiB, size=\(size)MiB, type=lvm\\n' "
+          + "| sfdisk -q \(disk)",
+      ])
+    try run(
+      "dd", ["if=\(physical)", "of=\(disk)", "bs=1M", "seek=5", "conv=notrunc,sparse"])
+    for device in volume.devices { try run("losetup", ["-d", device]) }
+    try run("rm", [physical])
+    return disk
+  }
+}
