@@ -1,14 +1,24 @@
 extension FoundVolumeGroup {
-  /// The group of a name, or the only one.
+  /// The group of a name or an identifier, or the only one.
   ///
   /// - Throws: `StackError` when there is no such group, or more than one.
   static func choose(
-    _ name: String?, among groups: [FoundVolumeGroup]
+    _ name: String?, of volumes: [PhysicalVolume]
   ) throws(StackError) -> FoundVolumeGroup {
-    let matches = groups.filter { name == nil || $0.group.name == name }
+    let groups = groups(of: volumes)
+    let matches = groups.filter { found in
+      name == nil || found.group.name == name || found.group.id.description == name
+    }
     if matches.count == 1, let match = matches.first { return match }
+    guard !groups.isEmpty else {
+      if let volume = volumes.first(where: { $0.isUsed && !$0.hasAreaInUse }) {
+        throw StackError(
+          "\(volume.layer.title) belongs to a volume group whose metadata lie on another physical "
+            + "volume, which was not found")
+      }
+      throw StackError("no volume group was found")
+    }
     let list = groups.map { "\($0.group.name) (\($0.group.id))" }.joined(separator: ", ")
-    guard !groups.isEmpty else { throw StackError("no volume group was found") }
     guard !matches.isEmpty else {
       throw StackError("there is no volume group \(name ?? ""); there are: \(list)")
     }

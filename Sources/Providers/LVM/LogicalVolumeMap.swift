@@ -9,6 +9,9 @@ extension FoundVolumeGroup {
   /// shows in the others alone. An area that is ignored is left out: taking one into use
   /// is a commit to those that were in use.
   ///
+  /// One limit: with `issue_discards = 1` (lvm.conf(5); not the default) lvm2 discards the
+  /// extents of a volume that is removed or reduced *before* it commits that.
+  ///
   /// - Throws: `StackError` when the metadata are at odds with each other, a physical
   ///   volume is missing or there twice, or a segment is of a type that floe does not map.
   func map(_ volume: LogicalVolume) throws(StackError) -> LayerMap {

@@ -43,7 +43,7 @@ import Testing
   private func map(_ text: String) throws -> LayerMap {
     let layer = Layer(ArrayMedium(physicalVolume: Self.pv0, text: Array(text.utf8)))
     let volume = try #require(try PhysicalVolume.find(on: layer))
-    let group = try FoundVolumeGroup.choose(nil, among: FoundVolumeGroup.groups(of: [volume]))
+    let group = try FoundVolumeGroup.choose(nil, of: [volume])
     return try group.map(group.choose("root"))
   }
 

@@ -154,7 +154,7 @@ final class LVMDisks {
     for layer in layers {
       if let volume = try PhysicalVolume.find(on: layer) { volumes.append(volume) }
     }
-    return try FoundVolumeGroup.choose(nil, among: FoundVolumeGroup.groups(of: volumes))
+    return try FoundVolumeGroup.choose(nil, of: volumes)
   }
 
   func group() throws -> FoundVolumeGroup { try Self.group(on: layers()) }

@@ -121,9 +121,13 @@ extension LVMTests {
           == reported.split(separator: "\n").map {
             $0.split(separator: " ").joined(separator: " ")
           })
-      #expect(throws: StackError.self) {
-        try FoundVolumeGroup.choose("other", among: [group])
+      let volumes = try disks.volumes()
+      for name in [nil, "vg", group.group.id.description] {
+        #expect(try FoundVolumeGroup.choose(name, of: volumes).group == group.group)
       }
+      #expect(
+        throws: StackError("there is no volume group other; there are: vg (\(group.group.id))")
+      ) { try FoundVolumeGroup.choose("other", of: volumes) }
       #expect(try disks.layer("root").title == "logical volume vg/root")
     }
   }

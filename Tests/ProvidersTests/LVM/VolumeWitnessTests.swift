@@ -48,18 +48,24 @@ extension LVMTests {
       #expect(try disks.witness("root") == before)
     }
 
-    /// A disk that was wiped, or became another volume, shows.
+    /// A disk that leaves the group shows, and stays the same disk; one that is wiped is
+    /// no longer it.
     @Test func label() throws {
       let disks = try LVMDisks(2)
       try disks.makeGroup()
       try disks.makeVolume("root", "-l 8 vg \(disks.devices[0])")
-      let stack = try Stack(top: disks.layer("root"))
-      let before = try stack.configurationID()
-      let media = try stack.media()
+      let media = try Stack(top: disks.layer("root")).media()
+      let other = try #require(media.first { $0.path == disks.images[1] })
+      let witness = try disks.bytes(of: other.witness)
+      #expect(try disks.bytes(of: other.identity) == other.identityBytes)
+      let label = try disks.metadataBytes(of: 1)[512..<1024]
       try disks.lvm("vgreduce vg \(disks.devices[1])")
-      let after = try stack.state(of: media)
-      #expect(before.entries.count == 2)
-      for entry in before.entries { #expect(after[entry.medium] != entry.bytes) }
+      #expect(try disks.bytes(of: other.witness) != witness)
+      #expect(try disks.bytes(of: other.identity) == other.identityBytes)
+      // The label itself has another flag now.
+      #expect(try disks.metadataBytes(of: 1)[512..<1024] != label)
+      try disks.lvm("pvremove \(disks.devices[1])")
+      #expect(try disks.bytes(of: other.identity) != other.identityBytes)
     }
 
     /// Two windows tell a volume: where its label lies and who it is.
@@ -83,27 +89,21 @@ extension LVMDisks {
     return images.map { image in media.first { $0.path == image }?.identityBytes ?? [] }
   }
 
+  /// What a probe shows on the second disk.
+  func bytes(of probe: Probe?) throws -> [UInt8] {
+    let disk = try layers()[1]
+    var bytes: [UInt8] = []
+    for window in probe?.windows ?? [] {
+      let read = try disk.bytes(at: window.offset, count: window.length)
+      bytes += read.withUnsafeBytes { window.extract(from: $0) ?? [] }
+    }
+    return bytes
+  }
+
   /// Writes a metadata area's header to the first disk, with its checksum made right.
   func writeHeader(_ header: [UInt8]) throws {
     let checksum = MetadataChecksum.checksum(header[4...])
     let bytes = (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * UInt32($0))) }
     try write(bytes + header[4...], to: images[0], at: 4096)
-  }
-}
-
-extension Stack {
-  /// What the witness that was known shows now.
-  fileprivate func state(of media: [MediumDescription]) throws -> ConfigurationID {
-    var entries: [ConfigurationID.Entry] = []
-    for description in media {
-      guard let layer = layers.first(where: { $0.title == description.path }) else { continue }
-      var bytes: [UInt8] = []
-      for window in description.witness?.windows ?? [] {
-        let read = try layer.bytes(at: window.offset, count: window.length)
-        bytes += read.withUnsafeBytes { window.extract(from: $0) ?? [] }
-      }
-      entries.append(ConfigurationID.Entry(medium: description.id, bytes: bytes))
-    }
-    return ConfigurationID(entries: entries)
   }
 }
