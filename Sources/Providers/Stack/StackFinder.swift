@@ -126,7 +126,8 @@ public struct StackFinder {
       }
       throw StackError("the logical volume \(id) is on no physical volume that was found")
     }
-    let found = try FoundVolumeGroup.choose(group, among: groups)
+    let met = known.isEmpty ? nil : groups.first.map { "\($0.group.id)" }
+    let found = try FoundVolumeGroup.choose(group ?? met, of: volumes)
     let name = selectors.popFirst().map { selector in
       // "vg/root" names the group once more.
       let prefix = found.group.name + "/"

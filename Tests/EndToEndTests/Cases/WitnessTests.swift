@@ -49,5 +49,44 @@ extension EndToEnd {
       #expect(result.wrong > 0)
       #expect(result.remaps == 0)
     }
+
+    /// The same of a logical volume: reads a file until wrong bytes came or the mover has
+    /// turned often.
+    private func wrongPiecesOfVolume(checksWitness: Bool) throws -> (wrong: Int, remaps: UInt64) {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.writer.random("file", bytes: 40 << 20)
+      }
+      let reference = try Ext4Image.reference(content, in: scratch)
+      let volume = try LogicalVolume(in: scratch, content: content, megabytes: 64)
+      let image = try InProcessImage(volume, checksWitness: checksWitness)
+      let node = try image.node("file")
+      let bytes = try readFile("\(reference)/file")
+      let mover = try volume.mover()
+      let piece = 64 << 10
+      var wrong = 0
+      while wrong == 0, mover.turns(of: "move") < 100 {
+        for start in stride(from: 0, to: bytes.count, by: piece) {
+          let expected = bytes[start..<min(start + piece, bytes.count)]
+          if try image.read(node, at: start, count: expected.count)[...] != expected { wrong += 1 }
+        }
+      }
+      try mover.stop()
+      return (wrong, image.remaps)
+    }
+
+    @Test("With the witness check, the reader of a logical volume returns no wrong byte")
+    func checkedVolume() throws {
+      let result = try wrongPiecesOfVolume(checksWitness: true)
+      #expect(result.wrong == 0)
+      #expect(result.remaps > 0)
+    }
+
+    @Test("With it switched off, the same reader of a logical volume returns wrong bytes")
+    func uncheckedVolume() throws {
+      let result = try wrongPiecesOfVolume(checksWitness: false)
+      #expect(result.wrong > 0)
+      #expect(result.remaps == 0)
+    }
   }
 }

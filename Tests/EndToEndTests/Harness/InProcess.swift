@@ -3,32 +3,33 @@ import ImageReader
 import LinuxIO
 import Logging
 import Providers
-import Synchronization
 import SystemPackage
 
 /// A medium whose witness always reads as it did at first: a reader of it believes
 /// that nothing ever moves. With it a reader's witness check is switched off.
 final class BlindMedium: Medium {
   private let medium: any Medium
-  private let witness: Range<UInt64>
-  private let first: Mutex<[UInt8]>
+  private let witness: [Probe.Window]
+  /// What each window showed at first.
+  private let first: [[UInt8]]
 
   var path: String { medium.path }
   var size: UInt64 { medium.size }
 
-  init(_ medium: any Medium, witness probe: Probe.Window) throws {
+  init(_ medium: any Medium, witness probe: Probe) throws {
     self.medium = medium
-    witness = probe.offset..<probe.offset + UInt64(probe.length)
-    var window = [UInt8](repeating: 0, count: probe.length)
-    try window.withUnsafeMutableBytes { try medium.read(into: $0, at: probe.offset) }
-    first = Mutex(window)
+    witness = probe.windows
+    first = try witness.map { window in
+      var bytes = [UInt8](repeating: 0, count: window.length)
+      try bytes.withUnsafeMutableBytes { try medium.read(into: $0, at: window.offset) }
+      return bytes
+    }
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(MediumError) {
-    guard offset == witness.lowerBound, buffer.count == witness.count else {
-      return try medium.read(into: buffer, at: offset)
-    }
-    first.withLock { buffer.copyBytes(from: $0) }
+    let index = witness.firstIndex { $0.offset == offset && $0.length == buffer.count }
+    guard let index else { return try medium.read(into: buffer, at: offset) }
+    buffer.copyBytes(from: first[index])
   }
 }
 
@@ -47,24 +48,54 @@ struct InProcessImage {
     try BtrfsFreezer.describe(
       frozen, as: id, name: "image", host: "here", source: subvolume,
       scratch: FileScratch(writing: file), progress: { _ in })
+    let representation = try Self.open(file)
+    let paths = Dictionary(uniqueKeysWithValues: volume.devices.map { ($0.medium, $0.loop) })
+    reader = try Self.reader(
+      of: representation, source: BtrfsSource(frozen, representation: { representation }),
+      checksWitness: checksWitness
+    ) { paths[$0.id.description] ?? "" }
+  }
+
+  /// An image of a logical volume.
+  init(_ volume: LogicalVolume, checksWitness: Bool) throws {
+    let freezer = try StackFreezer(
+      StackPlace(
+        start: .volumeGroup(volume.group), selectors: [volume.name], physicalVolumes: [],
+        assumesFrozen: false))
+    let file = FilePath("\(volume.scratch.path)/image.floe")
+    try freezer.describe(
+      FrozenImageLabel(
+        id: .random(), name: "image", created: Timestamp(seconds: 0, nanoseconds: 0),
+        host: "here", source: volume.path, service: ""),
+      scratch: FileScratch(writing: file), progress: { _ in })
+    snapshot = ""
+    reader = try Self.reader(
+      of: Self.open(file), source: StackSource(freezer.image()), checksWitness: checksWitness
+    ) { $0.path }
+  }
+
+  private static func open(_ file: FilePath) throws -> Representation {
     let descriptor = try FileDescriptor.open(file, .readOnly)
     // Only a file without a name is mapped: nobody else can change it then.
     try run("rm", [file.string])
-    let representation = try Representation(MappedFile(descriptor: descriptor))
+    return try Representation(MappedFile(descriptor: descriptor))
+  }
+
+  private static func reader(
+    of representation: Representation, source: any MappingSource, checksWitness: Bool,
+    path: @escaping @Sendable (MediumDescription) -> String
+  ) throws -> BlockingReader {
     var options = BlockingReader.Options()
     // Checksums would find most stale reads by themselves.
     options.verifiesChecksums = false
-    let paths = Dictionary(uniqueKeysWithValues: volume.devices.map { ($0.medium, $0.loop) })
-    reader = try BlockingReader(
+    return try BlockingReader(
       representation: representation, volume: representation.volumes[0],
       media: MediaTable { description, _ in
-        let medium = try OpenMedium(path: paths[description.id.description] ?? "")
-        guard let witness = description.witness?.windows.first, !checksWitness else {
-          return medium
-        }
+        let medium = try OpenMedium(path: path(description))
+        guard let witness = description.witness, !checksWitness else { return medium }
         return try BlindMedium(medium, witness: witness)
       },
-      source: BtrfsSource(frozen, representation: { representation }), options: options,
+      source: source, options: options,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
