@@ -47,7 +47,7 @@ public struct MappingAnswer: Hashable, Sendable {
   public enum Changes: Hashable, Sendable {
     /// The file ranges whose extents may differ: disjoint, ascending; empty when
     /// none does. On a volume that only questions validate, only the portions that
-    /// the question validates are spoken of.
+    /// the question validates are spoken of, as compared with the freeze.
     case ranges([Range<FileKey>])
     /// Any file's extents may differ.
     case everything

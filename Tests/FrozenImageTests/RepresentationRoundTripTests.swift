@@ -123,6 +123,57 @@ import Testing
     #expect(try representation.nextData(of: file, from: 3) == nil)
   }
 
+  /// Two trees in one representation, as an image and its volume are.
+  @Test func severalRootsHaveTreesOfTheirOwn() throws {
+    let scratch = ArrayScratch()
+    var writer = try RepresentationWriter(
+      image: Sample.image(), volumes: [Sample.volume()], scratch: scratch)
+    for (top, name) in [(UInt64(2), "file"), (1 << 62, "data.img")] {
+      try writer.beginNode(Sample.attributes(.directory, inode: top))
+      try Array(name.utf8).lend { try writer.addEntry(name: $0, inode: top + 1, type: .regular) }
+      try writer.endNode()
+      try writer.beginNode(Sample.attributes(.regular, inode: top + 1, size: 10))
+      try writer.endNode()
+    }
+    try writer.finish([
+      WrittenRoot(name: "files", view: .tree, top: 2, first: 0),
+      WrittenRoot(name: "volume", view: .volume, top: 1 << 62, first: 1 << 62),
+    ])
+    let representation = try Representation(ArrayRegion(scratch.result))
+    try representation.check()
+    #expect(representation.roots.map(\.view) == [.tree, .volume])
+    for (root, name) in zip(representation.roots, ["file", "data.img"]) {
+      let found = try Array(name.utf8).lend { try representation.lookup($0, in: root.node) }
+      let node = try #require(found)
+      let top = try representation.attributes(of: root.node).inode
+      #expect(try representation.attributes(of: node).inode == top + 1)
+      #expect(try representation.parent(of: root.node) == root.node)
+      // Nothing of the other tree is there.
+      let other = name == "file" ? "data.img" : "file"
+      #expect(try Array(other.utf8).lend { try representation.lookup($0, in: root.node) } == nil)
+    }
+  }
+
+  /// An entry that leads into another tree.
+  @Test func aRootThatReachesIntoAnotherIsRefused() throws {
+    let scratch = ArrayScratch()
+    var writer = try RepresentationWriter(
+      image: Sample.image(), volumes: [Sample.volume()], scratch: scratch)
+    try writer.beginNode(Sample.attributes(.directory, inode: 2))
+    try Array("stray".utf8).lend { try writer.addEntry(name: $0, inode: 101, type: .regular) }
+    try writer.endNode()
+    try writer.beginNode(Sample.attributes(.directory, inode: 100))
+    try writer.endNode()
+    try writer.beginNode(Sample.attributes(.regular, inode: 101, size: 10))
+    try writer.endNode()
+    try writer.finish([
+      WrittenRoot(name: "files", view: .tree, top: 2, first: 0),
+      WrittenRoot(name: "volume", view: .volume, top: 100, first: 100),
+    ])
+    let representation = try Representation(ArrayRegion(scratch.result))
+    #expect(throws: RepresentationError.self) { try representation.check() }
+  }
+
   @Test func aDeepTreeIsWrittenAndChecked() throws {
     let depth: UInt64 = 20_000
     var nodes: [TreeNode] = []

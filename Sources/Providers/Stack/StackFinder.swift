@@ -23,6 +23,16 @@ public struct StackFinder {
     return try finder.climb()
   }
 
+  /// The layer that a block device is, down to its media.
+  ///
+  /// - Parameter path: the device's path.
+  /// - Throws: `StackError`.
+  public static func layer(ofDevice path: String) throws(StackError) -> Layer {
+    var finder = StackFinder(
+      StackPlace(start: .path(path), selectors: [], physicalVolumes: [], assumesFrozen: false))
+    return try finder.start()
+  }
+
   private mutating func climb() throws(StackError) -> FoundStack {
     var layer = try start()
     // A stack is no deeper than the backup host resolves it.

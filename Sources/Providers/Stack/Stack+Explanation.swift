@@ -1,17 +1,20 @@
 extension FoundStack {
+  /// What is on top, then the chain from there down.
+  var explanation: [String] {
+    guard let content else { return ["raw volume"] + stack.explanation }
+    let label = content.label.isEmpty ? "" : " “\(content.label)”"
+    return ["\(content.kind) file system\(label) \(content.id)"] + stack.explanation
+  }
+}
+
+extension Stack {
   /// Most runs of a layer that are told one by one.
   private static let runLimit = 6
 
   /// The chain from the top down: a line for each layer, and one for each of its runs.
-  var explanation: [String] {
+  public var explanation: [String] {
     var lines: [String] = []
-    if let content {
-      let label = content.label.isEmpty ? "" : " “\(content.label)”"
-      lines.append("\(content.kind) file system\(label) \(content.id)")
-    } else {
-      lines.append("raw volume")
-    }
-    for layer in stack.layers {
+    for layer in layers {
       switch layer.substance {
       case .medium: lines.append("medium \(layer.title), \(layer.size) bytes")
       case .mapped(let map):
