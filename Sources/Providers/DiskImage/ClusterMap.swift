@@ -135,22 +135,19 @@ struct ClusterMap {
     if zerosStart < range.upperBound { try runs.append(zerosStart..<range.upperBound, .zeros) }
   }
 
-  /// Bytes of a standard cluster. QEMU does not write the end of the last one when there
-  /// is nothing in it: the part behind the file's end reads as zeros.
+  /// Bytes of a standard cluster, or of one of its subclusters. QEMU writes them whole:
+  /// where the file ends before, it was cut short.
   private mutating func addData(
     _ range: Range<UInt64>, at cluster: UInt64, skipping: UInt64 = 0
   ) throws(StackError) {
-    let size = lower[dataFile].size
-    guard cluster % header.clusterSize == 0, cluster < size else {
+    let file = lower[dataFile]
+    let end = cluster + skipping + (range.upperBound - range.lowerBound)
+    guard cluster % header.clusterSize == 0, end <= file.size else {
       throw StackError(
-        "\(title): the cluster for byte \(range.lowerBound) lies at byte \(cluster), but \(lower[dataFile].title) has \(size) bytes"
+        "\(title): the cluster for byte \(range.lowerBound) lies at byte \(cluster), but \(file.title) has \(file.size) bytes"
       )
     }
-    let host = cluster + skipping
-    let kept = min(range.upperBound - range.lowerBound, size > host ? size - host : 0)
-    let end = range.lowerBound + kept
-    if kept > 0 { try runs.append(range.lowerBound..<end, .below(layer: dataFile, offset: host)) }
-    if end < range.upperBound { try runs.append(end..<range.upperBound, .zeros) }
+    try runs.append(range, .below(layer: dataFile, offset: cluster + skipping))
   }
 
   private mutating func addCompressed(

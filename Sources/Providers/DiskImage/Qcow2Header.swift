@@ -25,7 +25,7 @@ struct Qcow2Header {
   let features: Features
   /// Bytes of a cluster: 512 through 2 MiB, as QEMU allows.
   let clusterBits: UInt64
-  /// Bytes of the guest's disk.
+  /// Bytes of the guest's disk: whole sectors, as QEMU has it.
   let size: UInt64
   /// Bytes from the start of the image.
   let tableOffset: UInt64
@@ -59,10 +59,11 @@ struct Qcow2Header {
     guard (9...21).contains(clusterBits) else {
       throw StackError("\(title) has a damaged qcow2 header: clusters of 2^\(clusterBits) bytes")
     }
-    size = try fields.number(at: 24)
-    guard size <= UInt64(Int64.max) else {
-      throw StackError("\(title) has a damaged qcow2 header: a disk of \(size) bytes")
+    let bytesOfDisk: UInt64 = try fields.number(at: 24)
+    guard bytesOfDisk <= UInt64(Int64.max) else {
+      throw StackError("\(title) has a damaged qcow2 header: a disk of \(bytesOfDisk) bytes")
     }
+    size = bytesOfDisk & ~511
     try Self.refuseEncryption(method: fields.number(at: 32), title)
     tableCount = try fields.number(at: 36)
     tableOffset = try fields.number(at: 40)

@@ -239,7 +239,7 @@ struct PartitionTableTests {
       let records = try BootRecords(on: layer, sectorSize: 512).offsets.map(Int.init)
       let areas = script == Self.gpt ? [446..<2048] : records.map { $0 + 446..<$0 + 510 }
       let whole = try areas.map { try layer.bytes(at: UInt64($0.lowerBound), count: $0.count) }
-      for _ in 0..<300 {
+      for _ in 0..<150 {
         for (area, bytes) in zip(areas, whole) {
           var damaged = bytes
           for _ in 0..<Int.random(in: 0...3) {

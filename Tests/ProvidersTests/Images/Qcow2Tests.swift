@@ -24,10 +24,10 @@ struct Qcow2Tests {
 
   @Test(arguments: [
     "-o compat=0.10", "-o compat=1.1", "-o cluster_size=512", "-o cluster_size=2M",
-    "-o extended_l2=on,cluster_size=128k", "-o preallocation=metadata", "-o preallocation=full",
+    "-o extended_l2=on,cluster_size=128k", "-o preallocation=metadata",
     "-c", "-c -o compat=0.10", "-c -o compression_type=zstd", "-c -o cluster_size=512",
     "-c -o cluster_size=2M,compression_type=zstd", "-c -o extended_l2=on",
-    "-o lazy_refcounts=on", "-o refcount_bits=1", "-S 0",
+    "-o lazy_refcounts=on,refcount_bits=1", "-S 0",
   ])
   func asQemuReads(_ options: String) throws {
     try makeSource()
