@@ -138,13 +138,26 @@ struct ExtDamageTests {
       }
       let layer = Layer(MemoryMedium(path: "damaged", bytes: damaged))
       do {
-        _ = try DescribedExt(ExtFileSystem(on: layer))
+        let fileSystem = try ExtFileSystem(on: layer)
+        readSomething(of: fileSystem)
+        _ = try DescribedExt(fileSystem)
       } catch {
         refused += 1
         #expect(error is StackError || error is RepresentationWriterError, "seed \(seed): \(error)")
       }
     }
     #expect(refused > 10, "seed \(seed)")
+  }
+
+  /// Whatever is read, nothing must trap.
+  private func readSomething(of fileSystem: ExtFileSystem) {
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 1)
+    defer { room.deallocate() }
+    for inode in [0, 2, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 599, UInt64.max] {
+      for offset in [0, 100_000, UInt64.max] {
+        _ = try? fileSystem.read(inode: inode, offset: offset, into: room)
+      }
+    }
   }
 }
 
