@@ -13,7 +13,9 @@ import Synchronization
 /// the older driver does so by `ext2_setup_super` and `ext2_write_super`
 /// (fs/ext2/super.c). Only a journal's replay comes earlier, and a file system that
 /// needs one is refused here. While it rests, or is mounted read-only, nobody writes the
-/// superblock, so no field has to be left out.
+/// superblock, so no field has to be left out. (A read-only mount frees the inodes on
+/// the orphan list, if there are any; nothing that is shown changes, but the witness
+/// does.)
 ///
 /// Known limit: programs that write without mounting (e2fsck, debugfs, resize2fs,
 /// tune2fs) write the superblock too, but last.
@@ -95,7 +97,9 @@ public final class ExtFileSystem: Sendable {
     }
   }
 
-  /// Reads a regular file's bytes, through everything below.
+  /// Reads a regular file's bytes, through everything below. What was read counts only
+  /// when `isUnchanged` says so afterwards: structures of the file system are kept in
+  /// memory for a while.
   ///
   /// - Returns: the count of bytes read; fewer than asked only at the file's end.
   /// - Throws: `StackError` when the inode is no regular file or cannot be read.

@@ -9,6 +9,9 @@ struct ExtSuperblock {
   static let magicOffset = 0x38
   static let identifierOffset = 0x68
 
+  /// Most block groups: those of 2 PiB, as mkfs makes them with blocks of 4 KiB.
+  private static let maximumGroups: UInt64 = 1 << 24
+
   let bytes: [UInt8]
   let features: ExtFeatures
   let id: UniqueIdentifier
@@ -56,9 +59,11 @@ struct ExtSuperblock {
     state = number(0x3A)
     let shift: UInt32 = number(0x18)
     blockSize = shift <= 6 ? 1024 << shift : 0
-    // Everything else that must hold, `ext2fs_open2` checks.
+    // What else must hold, `ext2fs_open2` checks. It reads all group descriptors at once.
     guard blockSize > 0, inodeSize >= 128, inodeSize <= blockSize, blocksPerGroup > 0,
-      inodesPerGroup > 0, UInt64(firstDataBlock) < blocks, blocks <= UInt64(Int64.max) >> 16
+      inodesPerGroup > 0, inodesPerGroup <= blockSize * 8, UInt64(firstDataBlock) < blocks,
+      blocks <= UInt64(Int64.max) >> 16,
+      blocks / UInt64(blocksPerGroup) < Self.maximumGroups
     else { throw StackError("the superblock of \(title) makes no sense") }
   }
 

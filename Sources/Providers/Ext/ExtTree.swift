@@ -30,7 +30,7 @@ struct ExtTree {
     var allowance = ExtBlockAllowance(volume)
     for group in reached.groups.sorted() {
       for number in reached.members(of: group) {
-        try write(volume.inode(number), into: &writer, &allowance)
+        try located(number) { try write(volume.inode(number), into: &writer, &allowance) }
         if progress.files.isMultiple(of: 1024) { report(progress) }
       }
     }
@@ -45,26 +45,42 @@ struct ExtTree {
     while !level.isEmpty {
       var next: [UInt32] = []
       for number in level {
-        let directory = try volume.inode(number)
-        guard directory.attributes.type == .directory, !directory.isFree else {
-          throw StackError("inode \(number) of \(volume.title) is not a directory: run e2fsck")
-        }
-        try requirePlain(directory)
-        try volume.forEachEntry(of: directory, &allowance) { block in
-          guard directoryBlocks.insert(block).inserted else {
-            throw StackError(
-              "block \(block) of \(volume.title) belongs to two directories: run e2fsck")
-          }
-        } _: { entry in
-          try requireMember(entry, of: number)
-          guard reached.insert(entry.inode) else { return }
-          if try type(of: entry) == .directory { next.append(entry.inode) }
-        }
+        try located(number) { try mark(number, &next, &allowance) }
       }
       // Ascending, as inode tables and directories mostly lie.
       level = next.sorted()
     }
     directoryBlocks = []
+  }
+
+  /// Marks what one directory leads to, and collects the directories among it.
+  private mutating func mark(
+    _ number: UInt32, _ next: inout [UInt32], _ allowance: inout ExtBlockAllowance
+  ) throws {
+    let directory = try volume.inode(number)
+    guard directory.attributes.type == .directory, !directory.isFree else {
+      throw StackError("inode \(number) of \(volume.title) is not a directory: run e2fsck")
+    }
+    try requirePlain(directory)
+    try volume.forEachEntry(of: directory, &allowance) { block in
+      guard directoryBlocks.insert(block).inserted else {
+        throw StackError("block \(block) of \(volume.title) belongs to two directories: run e2fsck")
+      }
+    } _: { entry in
+      try requireMember(entry, of: number)
+      guard reached.insert(entry.inode) else { return }
+      if try type(of: entry) == .directory { next.append(entry.inode) }
+    }
+  }
+
+  /// Adds to what went wrong with an inode how the file is called.
+  private func located(_ inode: UInt32, _ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch let error as StackError {
+      guard let path = try? volume.path(of: inode) else { throw error }
+      throw StackError("\(error) (\(path))")
+    }
   }
 
   private func requireMember(_ entry: ExtEntry, of directory: UInt32) throws {
@@ -85,9 +101,9 @@ struct ExtTree {
   /// Refuses what only somebody with the key can read.
   private func requirePlain(_ inode: ExtInode) throws {
     guard inode.flags & ExtInode.Flag.encrypted != 0 else { return }
-    let path = (try? volume.path(of: inode.number)) ?? "inode \(inode.number)"
     throw StackError(
-      "\(path) of \(volume.title) is encrypted (fscrypt); its names and content cannot be read")
+      "inode \(inode.number) of \(volume.title) is encrypted (fscrypt): its names and content "
+        + "cannot be read")
   }
 }
 
@@ -100,8 +116,8 @@ extension ExtTree {
   ) throws {
     let attributes = inode.attributes
     guard !inode.isFree else {
-      let path = (try? volume.path(of: inode.number)) ?? "inode \(inode.number)"
-      throw StackError("\(path) of \(volume.title) leads to a deleted inode: run e2fsck")
+      throw StackError(
+        "a directory of \(volume.title) leads to the deleted inode \(inode.number): run e2fsck")
     }
     try requirePlain(inode)
     try writer.beginNode(attributes)
