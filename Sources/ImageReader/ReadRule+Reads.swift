@@ -244,6 +244,9 @@ extension ReadRule {
       let count = piece.range.upperBound - piece.range.lowerBound
       switch piece.source {
       case .media: statistics.storageBytes += count
+      case .compressed:
+        statistics.storageBytes += count
+        statistics.decodedBytes += count
       case .productionHost: statistics.productionHostBytes += count
       case .inline: statistics.representationBytes += count
       case .zeros: break

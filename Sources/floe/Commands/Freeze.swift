@@ -28,7 +28,6 @@ struct Freeze: ParsableCommand {
   func run() throws {
     let freezer = try BtrfsFreezer(path: path)
     let path = MountTable.resolved(path) ?? path
-    for note in freezer.notes { printError("floe: note: \(note)") }
     let id = UniqueIdentifier.random()
     var note = BtrfsNote(
       fileSystemID: freezer.fileSystemID, plannedSnapshot: freezer.plannedSnapshotPath(for: id),
