@@ -113,7 +113,7 @@ let package = Package(
     .testTarget(
       name: "LinuxIOTests",
       dependencies: [
-        "CCompression", "CHash", "FrozenImage", "ImageReader", "LinuxIO",
+        "CCompression", "FrozenImage", "ImageReader", "LinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
