@@ -1,5 +1,20 @@
-import FrozenImage
+public import FrozenImage
 import ImageReader
+
+/// Bytes on a medium that cannot be read, do not match their data checksum, or cannot be
+/// decoded, found by a read whose mapping held.
+public struct BadCopy: Hashable, Sendable {
+  /// The source's inode number.
+  public let inode: UInt64
+  /// Bytes from the start of the file; of compressed bytes, the first one wanted of what
+  /// they decode to.
+  public let offset: UInt64
+  public let place: MediumAddress
+  /// Whether a data checksum told.
+  public let isMismatch: Bool
+  /// Medium, place and what is wrong, in one sentence.
+  public let reason: String
+}
 
 /// Fetches the bytes of one portion as a plan says, and verifies data checksums.
 struct PortionFetch {
@@ -17,6 +32,8 @@ struct PortionFetch {
   private let size: UInt64
   /// The media that the last run read from.
   private(set) var readFrom: [MediumID: UInt64] = [:]
+  /// What the last run found wrong; it counts only if the mapping held.
+  private(set) var badCopies: [BadCopy] = []
 
   /// - Parameter buffer: takes the portion's bytes; its count is the portion's.
   init(
@@ -42,6 +59,7 @@ struct PortionFetch {
   /// Fetches every piece of the plan.
   mutating func run(_ plan: ReadPlan) -> FetchOutcome {
     readFrom = [:]
+    badCopies = []
     runs.forget()
     for piece in plan.pieces {
       let target = bytes(of: piece.range)
@@ -56,7 +74,7 @@ struct PortionFetch {
       case .productionHost:
         if let error = readThrough(piece.range) { return .sourceFailed(error) }
       case .media(let copies):
-        let damage = read(copies, into: target) { [self] in
+        let damage = read(copies, into: target, for: piece.range.lowerBound) { [self] in
           firstMismatch(in: piece.range)
         }
         if let damage { return .damaged(damage) }
@@ -107,10 +125,11 @@ struct PortionFetch {
   /// Reads one run of bytes from the first copy that can be read and whose
   /// checksums match.
   ///
-  /// - Parameter firstMismatch: the first block in the target that does not match its
-  ///   checksum.
+  /// - Parameters:
+  ///   - offset: of the file, that the bytes are read for.
+  ///   - firstMismatch: the first block in the target that does not match its checksum.
   private mutating func read(
-    _ copies: [MediumAddress], into target: UnsafeMutableRawBufferPointer,
+    _ copies: [MediumAddress], into target: UnsafeMutableRawBufferPointer, for offset: UInt64,
     firstMismatch: () -> Mismatch?
   ) -> FetchOutcome.Damage? {
     var damage = FetchOutcome.Damage(reason: "there is no copy to read", isMismatch: false)
@@ -124,17 +143,28 @@ struct PortionFetch {
       do throws(MediumError) {
         try medium.read(into: target, at: copy.offset)
       } catch {
-        damage = FetchOutcome.Damage(reason: error.description, isMismatch: false)
+        damage = note(error.description, isMismatch: false, at: copy, offset: offset)
         continue
       }
       guard let mismatch = firstMismatch() else { return nil }
-      damage = FetchOutcome.Damage(
-        reason: "\(medium.path): the data checksum does not match at byte "
-          + "\(copy.offset + UInt64(mismatch.position)) "
+      let place = copy.offset + UInt64(mismatch.position)
+      damage = note(
+        "\(medium.path): the data checksum does not match at byte \(place) "
           + "(inode \(portion.inode), offset \(mismatch.offset))",
-        isMismatch: true)
+        isMismatch: true, at: MediumAddress(medium: copy.medium, offset: place),
+        offset: mismatch.offset)
     }
     return damage
+  }
+
+  /// Notes that what lies at a place is not what was written there.
+  private mutating func note(
+    _ reason: String, isMismatch: Bool, at place: MediumAddress, offset: UInt64
+  ) -> FetchOutcome.Damage {
+    badCopies.append(
+      BadCopy(
+        inode: portion.inode, offset: offset, place: place, isMismatch: isMismatch, reason: reason))
+    return FetchOutcome.Damage(reason: reason, isMismatch: isMismatch)
   }
 
   /// A block that does not match its checksum.
@@ -194,12 +224,14 @@ extension PortionFetch {
       try runs.take(bytes(of: range), of: run, decodingTo: end)
       return nil
     } catch {
-      let place = source.places.first?.copies.first
-      let path = place.flatMap { media[$0.medium]?.path } ?? "the medium"
-      return FetchOutcome.Damage(
-        reason: "\(path): the compressed bytes at byte \(place?.offset ?? 0) cannot be decoded: "
-          + "\(error) (inode \(portion.inode), offset \(range.lowerBound))",
-        isMismatch: false)
+      let problem = "cannot be decoded: \(error)"
+      guard let place = source.places.first?.copies.first else {
+        return FetchOutcome.Damage(reason: "a compressed run \(problem)", isMismatch: false)
+      }
+      return note(
+        "\(media[place.medium]?.path ?? "a medium"): the compressed bytes at byte \(place.offset) "
+          + "\(problem) (inode \(portion.inode), offset \(range.lowerBound))",
+        isMismatch: false, at: place, offset: range.lowerBound)
     }
   }
 
@@ -215,7 +247,7 @@ extension PortionFetch {
     let room = runs.room(for: source.run)
     for place in source.places {
       let target = UnsafeMutableRawBufferPointer(rebasing: room[place.range])
-      let damage = read(place.copies, into: target) {
+      let damage = read(place.copies, into: target, for: range.lowerBound) {
         checksums?.firstMismatch(in: UnsafeRawBufferPointer(target), at: place.range)
           .map { Mismatch(position: $0, offset: range.lowerBound) }
       }

@@ -4,9 +4,8 @@ import FrozenImage
 /// Decodes compressed runs with Debian's libraries.
 ///
 /// It decodes no farther than it is asked for, and a run that ends properly before that
-/// is no error: the rest of what it stands for are zeros, as in btrfs
-/// (`zero_fill_bio` after `zlib_decompress_bio` and its like, fs/btrfs). Any bytes may
-/// come in: what makes no sense throws.
+/// is no error: the rest of what it stands for are zeros (docs/ASSUMPTIONS.md). Any bytes
+/// may come in: what makes no sense throws.
 ///
 /// Holds the state of one decoder and is used by one thread at a time.
 struct RunDecoder: ~Copyable {
@@ -112,7 +111,7 @@ extension RunDecoder {
 extension RunDecoder {
   private static let isLZOReady = ccompression_lzo_init() == LZO_E_OK
 
-  /// btrfs' framing of LZO (fs/btrfs/lzo.c): the length of everything, itself
+  /// The framing of LZO (docs/REPRESENTATION.md): the length of everything, itself
   /// included, in 4 bytes, then segments of a length in 4 bytes and as many bytes of
   /// LZO1X, each of which decodes to at most a sector. A length never crosses the end of
   /// a sector: where less than 4 bytes are left, they are skipped.
