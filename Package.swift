@@ -36,10 +36,14 @@ let package = Package(
 
     // Linux: media, files, the blocking driver of the read rule.
     .target(name: "CLinuxIO"),
+    .systemLibrary(
+      name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev", "liblzo2-dev"])]),
+    .systemLibrary(
+      name: "CHash", providers: [.apt(["libxxhash-dev", "libb2-dev", "nettle-dev"])]),
     .target(
       name: "LinuxIO",
       dependencies: [
-        "FrozenImage", "ImageReader", "CLinuxIO",
+        "FrozenImage", "ImageReader", "CCompression", "CHash", "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -115,13 +119,17 @@ let package = Package(
     .testTarget(
       name: "LinuxIOTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO",
+        "CCompression", "FrozenImage", "ImageReader", "LinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ProvidersTests",
-      dependencies: ["FrozenImage", "ImageReader", "LinuxIO", "Providers"], swiftSettings: rules),
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
     .testTarget(
       name: "ImageServiceTests",
       dependencies: [

@@ -8,8 +8,11 @@ public struct FileExtent: Hashable, Sendable {
     case unwritten
     /// The bytes travel inside the representation, at this offset of its heap.
     case inline(heapOffset: UInt64)
-    /// The bytes lie in a store in an encoding that is not decoded here
-    /// (compressed, encrypted): they are read through the production host.
+    /// The bytes are what a compressed run of a store decodes to, from its `offset`
+    /// on. The run decodes to all of them (`CompressedRun.holds`).
+    case compressed(CompressedRun)
+    /// The bytes lie in a store in an encoding that only the production host can
+    /// read (one that is not known, or encrypted).
     case encoded
   }
 
@@ -43,6 +46,7 @@ public struct FileExtent: Hashable, Sendable {
       case .stored(let address):
         .stored(StoreAddress(store: address.store, offset: address.offset &+ moved))
       case .inline(let heapOffset): .inline(heapOffset: heapOffset &+ moved)
+      case .compressed(let run): .compressed(run.moved(by: moved))
       case .unwritten, .encoded: source
       }
     return FileExtent(offset: start, length: end - start, source: source)

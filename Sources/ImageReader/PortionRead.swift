@@ -12,6 +12,8 @@ public struct PortionRead: Sendable {
   /// Where its first bytes on a medium were last thought to be, for messages.
   public private(set) var lastPlace: MediumAddress?
   var outcome = FetchOutcome.complete
+  /// What was wrong with the bytes of the last fetch although their mapping held.
+  public internal(set) var damage: FetchOutcome.Damage?
   /// Times that bytes were thrown away, or that the place stayed unknown.
   var vainAttempts = 0
   /// Whether the place was asked for since the last plan.

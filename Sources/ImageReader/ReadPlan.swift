@@ -9,9 +9,30 @@ public struct ReadPlan: Sendable, Equatable {
     case inline(heapOffset: UInt64)
     /// A medium; the copies are equal, and the first is to be tried first.
     case media([MediumAddress])
+    /// A compressed run on the media, from its offset on.
+    case compressed(CompressedSource)
     /// The production host: an encoding that is not decoded here, a mirror that
     /// nothing can judge, or a medium that cannot be reached.
     case productionHost
+  }
+
+  /// A compressed run, and where its stored bytes lie: they are read as a whole,
+  /// verified and decoded.
+  public struct CompressedSource: Sendable, Hashable {
+    public let run: CompressedRun
+    /// In ascending order, without gap or overlap, from the run's first stored byte to
+    /// its last.
+    public let places: [Place]
+    /// Whether the representation has checksums of the stored bytes.
+    public let isChecksummed: Bool
+  }
+
+  /// Where some stored bytes of a compressed run lie.
+  public struct Place: Sendable, Hashable {
+    /// Bytes from the start of the stored bytes.
+    public let range: Range<Int>
+    /// The copies are equal, and the first is to be tried first; at least one.
+    public let copies: [MediumAddress]
   }
 
   public struct Piece: Sendable, Hashable {
@@ -36,7 +57,13 @@ public struct ReadPlan: Sendable, Equatable {
 
   /// The first place on a medium that the plan reads.
   var firstPlace: MediumAddress? {
-    for case .media(let copies) in pieces.lazy.map(\.source) { return copies.first }
+    for source in pieces.lazy.map(\.source) {
+      switch source {
+      case .media(let copies): return copies.first
+      case .compressed(let compressed): return compressed.places.first?.copies.first
+      case .zeros, .inline, .productionHost: continue
+      }
+    }
     return nil
   }
 
@@ -48,12 +75,35 @@ public struct ReadPlan: Sendable, Equatable {
 public struct PortionContent: Sendable {
   /// In ascending order, inside the portion; gaps are holes.
   public let extents: [FileExtent]
-  /// The parts of the portion that have data checksums: ascending, disjoint.
+  /// The parts of the portion that are stored one to one and have data checksums:
+  /// ascending, disjoint.
   public let checksummed: [Range<UInt64>]
+  /// The compressed extents whose stored bytes have checksums, in ascending order,
+  /// inside the portion.
+  public let checksummedRuns: [FileExtent]
 
-  public init(extents: [FileExtent], checksummed: [Range<UInt64>]) {
+  public init(
+    extents: [FileExtent], checksummed: [Range<UInt64>], checksummedRuns: [FileExtent] = []
+  ) {
     self.extents = extents
     self.checksummed = checksummed
+    self.checksummedRuns = checksummedRuns
+  }
+
+  /// The place in `checksummedRuns` of the extent that tells the checksums of an
+  /// extent's compressed run; `nil` when none does.
+  ///
+  /// The run may lie elsewhere by now. Where another run holds the bytes by now (after
+  /// dedupe), its checksums are not those that were described.
+  public func checksummedRun(of extent: FileExtent) -> Int? {
+    guard case .compressed(let run) = extent.source else { return nil }
+    return checksummedRuns.firstIndex { described in
+      guard let part = described.clipped(to: extent.offset..<extent.end),
+        part.offset == extent.offset, part.length == extent.length,
+        case .compressed(let then) = part.source
+      else { return false }
+      return then.isEncoded(as: run)
+    }
   }
 }
 
@@ -82,7 +132,7 @@ struct Planner {
   mutating func plan(with overlay: Overlay) -> ReadPlan? {
     for extent in content.extents {
       guard let extent = extent.clipped(to: portion.range) else { continue }
-      guard case .stored = extent.source else {
+      guard extent.isOnMedia else {
         guard add(extent) else { return nil }
         continue
       }
@@ -120,6 +170,7 @@ struct Planner {
     case .encoded: fill(.productionHost, upTo: extent.end)
     case .unwritten: fill(.zeros, upTo: extent.end)
     case .stored: return addStored(extent)
+    case .compressed(let run): return addCompressed(extent, run)
     }
     return true
   }
@@ -146,13 +197,56 @@ struct Planner {
       ReadPlan.StoreRun(
         store: address.store, range: address.offset..<address.offset + part.length))
     for run in runs {
-      let usable = run.copies.filter { !lost.contains($0.medium) }
-      // Without checksums nobody can tell which copy of a mirror is stale.
-      let judged = checksummed || run.copies.count == 1
-      let source: ReadPlan.Source = judged && !usable.isEmpty ? .media(usable) : .productionHost
-      if case .media(let copies) = source { media.formUnion(copies.map(\.medium)) }
-      fill(source, upTo: part.offset + run.position + run.length)
+      let usable = usable(run.copies, checksummed: checksummed)
+      media.formUnion(usable.map(\.medium))
+      fill(
+        usable.isEmpty ? .productionHost : .media(usable),
+        upTo: part.offset + run.position + run.length)
     }
     return true
+  }
+
+  /// Adds an extent of a compressed run: from the media when all of the run can be read
+  /// there.
+  private mutating func addCompressed(_ extent: FileExtent, _ run: CompressedRun) -> Bool {
+    let length = UInt64(run.storedLength)
+    guard let found = try? map.resolve(run.address, length: length) else { return false }
+    let isChecksummed = content.checksummedRun(of: extent) != nil
+    stored.append(
+      ReadPlan.StoreRun(
+        store: run.address.store, range: run.address.offset..<run.address.offset + length))
+    // The run has at most 1 MiB.
+    let places = found.map { place in
+      ReadPlan.Place(
+        range: Int(place.position)..<Int(place.position + place.length),
+        copies: usable(place.copies, checksummed: isChecksummed))
+    }
+    guard !places.contains(where: \.copies.isEmpty) else {
+      fill(.productionHost, upTo: extent.end)
+      return true
+    }
+    for place in places { media.formUnion(place.copies.map(\.medium)) }
+    fill(
+      .compressed(
+        ReadPlan.CompressedSource(run: run, places: places, isChecksummed: isChecksummed)),
+      upTo: extent.end)
+    return true
+  }
+
+  /// The copies that may be read.
+  private func usable(_ copies: [MediumAddress], checksummed: Bool) -> [MediumAddress] {
+    // Without checksums nobody can tell which copy of a mirror is stale.
+    guard checksummed || copies.count == 1 else { return [] }
+    return copies.filter { !lost.contains($0.medium) }
+  }
+}
+
+extension FileExtent {
+  /// Whether the bytes come from a store, so that they may come to lie elsewhere.
+  fileprivate var isOnMedia: Bool {
+    switch source {
+    case .stored, .compressed: true
+    case .unwritten, .inline, .encoded: false
+    }
   }
 }

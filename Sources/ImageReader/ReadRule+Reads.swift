@@ -42,6 +42,7 @@ extension ReadRule {
     read.id = lastReadID
     read.plan = plan
     read.phase = .fetching
+    read.damage = nil
     underWay[read.id] = Registration(keys: read.portion.keys, plan: plan)
     return .fetch(plan)
   }
@@ -176,6 +177,7 @@ extension ReadRule {
   private mutating func accept(_ read: inout PortionRead) -> Step {
     guard case .damaged(let damage) = read.outcome else { return finish(&read) }
     if damage.isMismatch { statistics.checksumMismatches += 1 }
+    read.damage = damage
     retreat(&read)
     return readThrough(&read, damage.reason)
   }
@@ -244,6 +246,9 @@ extension ReadRule {
       let count = piece.range.upperBound - piece.range.lowerBound
       switch piece.source {
       case .media: statistics.storageBytes += count
+      case .compressed:
+        statistics.storageBytes += count
+        statistics.decodedBytes += count
       case .productionHost: statistics.productionHostBytes += count
       case .inline: statistics.representationBytes += count
       case .zeros: break

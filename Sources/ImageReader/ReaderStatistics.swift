@@ -17,6 +17,8 @@ public struct ReaderStatistics: Sendable, Equatable {
   public var checksumMismatches: UInt64 = 0
   /// Bytes answered from the storage media.
   public var storageBytes: UInt64 = 0
+  /// Those of `storageBytes` that were decoded from compressed runs.
+  public var decodedBytes: UInt64 = 0
   /// Bytes answered through the production host.
   public var productionHostBytes: UInt64 = 0
   /// Bytes answered from the representation (inline data).

@@ -4,7 +4,9 @@ enum WireProtocol {
   static let versions: ClosedRange<UInt32> = 1...1
 
   /// Abilities that a server has and a client of this version cannot do without.
-  static let capabilities: Set<String> = ["live-check", "read-portion", "sessions"]
+  static let capabilities: Set<String> = [
+    "compressed-runs", "live-check", "read-portion", "sessions",
+  ]
 
   /// The trailer of a status that the service itself chose.
   static let failureTrailer = "floe-failure"

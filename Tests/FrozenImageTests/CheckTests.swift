@@ -33,7 +33,7 @@ import Testing
 
   /// ```
   /// 256/ ── a/ (257) ── deep/ (261) ── nested/ (placeholder)
-  ///      ├─ b     (258, three extents, two xattrs)
+  ///      ├─ b     (258, four extents, two xattrs)
   ///      ├─ c     (258 again)
   ///      ├─ l     (259, symbolic link)
   ///      └─ p     (260, FIFO)
@@ -50,13 +50,19 @@ import Testing
     ]
     var sub = TreeNode(attributes: Sample.attributes(.directory, inode: 257), parent: 256)
     sub.children = [child("deep", .directory, 261)]
-    var file = TreeNode(attributes: Sample.attributes(.regular, inode: 258, size: 20_000, links: 2))
+    var file = TreeNode(attributes: Sample.attributes(.regular, inode: 258, size: 30_000, links: 2))
     let place = StoreAddress(store: StoreID(rawValue: 0), offset: 8192)
     file.add(FileExtent(offset: 0, length: 4096, source: .inline(heapOffset: 0)))
     file.inline = [Array(repeating: 7, count: 4096)]
     file.add(FileExtent(offset: 4096, length: 8192, source: .stored(place)))
     file.checksums = [4096: [1, 2, 3, 4], 8192: [5, 6, 7, 8]]
     file.add(FileExtent(offset: 16384, length: 4096, source: .unwritten))
+    let run = try #require(
+      CompressedRun(
+        algorithm: .zstd, address: StoreAddress(store: StoreID(rawValue: 0), offset: 16384),
+        storedLength: 8192, decodedLength: 131_072, offset: 4096))
+    file.add(FileExtent(offset: 20480, length: 12288, source: .compressed(run)))
+    file.checksums[20480] = [1, 1, 1, 1, 2, 2, 2, 2]
     file.extendedAttributes = [Array("user.a".utf8): [1], Array("user.b".utf8): []]
     var link = TreeNode(attributes: Sample.attributes(.symbolicLink, inode: 259, size: 1))
     link.target = Array("b".utf8)
@@ -206,13 +212,13 @@ import Testing
     try expect("extent 1 of node 2: it overlaps the one before it") {
       $0.put(UInt64(4095), in: .extents, record: 1, at: 0)
     }
-    try expect("extent 1: it is empty, too long, or of an unknown kind") {
+    try expect("extent 1: it is empty, too long, of an unknown kind") {
       $0.put(UInt64(0), in: .extents, record: 1, at: 8)
     }
-    try expect("extent 1: it is empty, too long, or of an unknown kind") {
+    try expect("extent 1: it is empty, too long, of an unknown kind") {
       $0.put(UInt64.max - 4000, in: .extents, record: 1, at: 8)
     }
-    try expect("extent 2: it is empty, too long, or of an unknown kind") {
+    try expect("extent 2: it is empty, too long, of an unknown kind") {
       $0.put(UInt8(9), in: .extents, record: 2, at: 36)
     }
     try expect("extent 2 of node 2: it ends too far out") {
@@ -233,14 +239,55 @@ import Testing
     try expect("extent 1 of node 2: it has checksums and is not made of whole blocks") {
       $0.put(UInt64(8191), in: .extents, record: 1, at: 8)
     }
-    try expect("section checksums: 3 checksums at 0 are not inside it") {
-      $0.put(UInt64(12288), in: .extents, record: 1, at: 8)
+    try expect("section checksums: 5 checksums at 0 are not inside it") {
+      $0.put(UInt64(20480), in: .extents, record: 1, at: 8)
     }
     try expect("extent 1 of node 2: it has checksums and its volume has none") {
       $0.put(UInt16(0), in: .volumes, record: 0, at: 36)
     }
     try expect("section nodes: there are records that no node has") {
-      $0.put(Format.none, in: .extents, record: 1, at: 24)
+      $0.put(Format.none, in: .extents, record: 3, at: 24)
+    }
+  }
+
+  @Test func rulesOfCompressedRuns() throws {
+    try expect("extent 3: it is empty, too long, of an unknown kind, or its compressed run") {
+      $0.put(UInt64(1), in: .extents, record: 3, at: 16)
+    }
+    // Its address, lengths, offset and algorithm; what it decodes to is too short.
+    for (field, value) in [
+      (0, UInt64.max - 8000), (8, 0), (8, 1 << 20 + 1), (12, 0), (12, 1 << 20 + 1), (16, 131_072),
+      (24, 0), (24, 8), (12, 16383),
+    ] {
+      try expect("extent 3: it is empty, too long, of an unknown kind, or its compressed run") {
+        switch field {
+        case 0: $0.put(value, in: .compressedRuns, record: 0, at: field)
+        case 24: $0.put(UInt8(value), in: .compressedRuns, record: 0, at: field)
+        default: $0.put(UInt32(value), in: .compressedRuns, record: 0, at: field)
+        }
+      }
+    }
+    try expect("extent 3 of node 2: store 0 does not map its compressed run") {
+      $0.put(Sample.storeSize - 8191, in: .compressedRuns, record: 0, at: 0)
+    }
+    try expect("extent 3 of node 2: store 5 does not map its compressed run") {
+      $0.put(UInt32(5), in: .compressedRuns, record: 0, at: 20)
+    }
+    try expect("extent 3 of node 2: it has checksums and is not made of whole blocks") {
+      $0.put(UInt32(8191), in: .compressedRuns, record: 0, at: 8)
+    }
+    try expect("section checksums: 3 checksums at 8 are not inside it") {
+      $0.put(UInt32(12288), in: .compressedRuns, record: 0, at: 8)
+    }
+    // Nobody owns the run.
+    try expect("section nodes: there are records that no node has") {
+      $0.put(UInt8(3), in: .extents, record: 3, at: 36)
+      $0.put(Format.none, in: .extents, record: 3, at: 24)
+    }
+    // Two own it.
+    try expect("extent 3 of node 2: its compressed run does not follow those before") {
+      $0.put(UInt64(0), in: .extents, record: 2, at: 16)
+      $0.put(UInt8(4), in: .extents, record: 2, at: 36)
     }
   }
 
@@ -302,7 +349,7 @@ import Testing
       $0.put(UInt32(7), in: .fragments, record: 1, at: 4)
     }
     try expect("volume 0: its checksum algorithm is not known") {
-      $0.put(UInt16(2), in: .volumes, record: 0, at: 36)
+      $0.put(UInt16(5), in: .volumes, record: 0, at: 36)
     }
     try expect("volume 0: its checksums cover blocks of 0 bytes") {
       $0.put(UInt32(0), in: .volumes, record: 0, at: 32)
@@ -341,7 +388,7 @@ import Testing
       $0.put(UInt64(2), at: table + SectionRecord.size + 24)
     }
     try expect("section heap: it is missing") {
-      $0.put(UInt32(77), at: table + 14 * SectionRecord.size)
+      $0.put(UInt32(77), at: table + 15 * SectionRecord.size)
     }
     try expect("section image: there are two of it") {
       $0.put(UInt32(1), at: table + SectionRecord.size)

@@ -32,6 +32,7 @@ import Testing
     expectRoundTrip(NodeRecord.self)
     expectRoundTrip(EntryRecord.self)
     expectRoundTrip(ExtentRecord.self)
+    expectRoundTrip(CompressedRunRecord.self)
     expectRoundTrip(ExtendedAttributeRecord.self)
     expectRoundTrip(HeaderRecord.self)
     expectRoundTrip(SectionRecord.self)

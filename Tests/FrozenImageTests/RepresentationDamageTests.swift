@@ -13,6 +13,7 @@ import Testing
       guard types.isSuperset(of: [.directory, .regular, .symbolicLink]),
         tree.nodes.contains(where: { !$0.checksums.isEmpty }),
         tree.nodes.contains(where: { !$0.inline.isEmpty }),
+        tree.nodes.contains(where: { !$0.runChecksums.isEmpty }),
         tree.nodes.contains(where: { !$0.extendedAttributes.isEmpty }),
         tree.nodes.contains(where: { $0.children.contains { $0.placeholder != nil } })
       else { continue }

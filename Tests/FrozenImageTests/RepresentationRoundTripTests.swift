@@ -76,6 +76,14 @@ import Testing
           $0 < range.upperBound && $0 + Sample.block > range.lowerBound && !range.isEmpty
         }
         #expect(blocks == Set(touched))
+        // The checksums of a compressed run come whole, with the part of it that is asked for.
+        let runs = try representation.compressedChecksums(of: index, in: range)
+        let judged = node.extents.filter { node.runChecksums[$0.offset] != nil }
+        #expect(runs.map(\.extent) == judged.compactMap { $0.clipped(to: range) })
+        for run in runs {
+          let whole = judged.first { $0.clipped(to: range) == run.extent }
+          #expect(Array(run.bytes) == whole.flatMap { node.runChecksums[$0.offset] })
+        }
         try expectSeek(representation, index, node, from: start)
       }
     }

@@ -123,6 +123,21 @@ import Testing
           FileExtent(offset: 0, length: 4096, source: place), checksums: $0)
       }
     }
+    let run = CompressedRun(
+      algorithm: .zlib, address: StoreAddress(store: StoreID(rawValue: 0), offset: 0),
+      storedLength: 4096, decodedLength: 8192, offset: 4096)
+    expect("the compressed run of the extent at 0 decodes to too few bytes") {
+      try $0.file(
+        FileExtent(offset: 0, length: 4097, source: run.map { .compressed($0) } ?? .encoded))
+    }
+    let outside = CompressedRun(
+      algorithm: .zlib,
+      address: StoreAddress(store: StoreID(rawValue: 0), offset: Sample.storeSize - 4095),
+      storedLength: 4096, decodedLength: 8192, offset: 0)
+    expect("store 0 does not map the 4096 compressed bytes at") {
+      try $0.file(
+        FileExtent(offset: 0, length: 4096, source: outside.map { .compressed($0) } ?? .encoded))
+    }
     expect("it has an extent and is not a regular file") { writer in
       try writer.beginNode(Sample.attributes(.fifo, inode: 256))
       try writer.addExtent(

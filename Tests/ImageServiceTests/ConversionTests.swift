@@ -93,7 +93,7 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
   }
 
   @Test func hostileAnswersAreRefused() async throws {
-    let good = try await pages(of: .sample(ranges: 3, extents: 3))
+    let good = try await pages(of: .sample(ranges: 3, extents: 5))
     #expect(throws: Never.self) { try assemble(good) }
     #expect(throws: WireError.self) { try assemble([]) }
     #expect(throws: WireError.self) { try assemble(Array(good.dropFirst())) }
@@ -141,6 +141,18 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
       (5, { $0.located.extents[0].inode = 5 }),
       (5, { $0.located.extents[1].offset = 0 }),
       (5, { $0.located.extents[2].inode = 302 }),
+      (5, { $0.located.extents[4].clearRun() }),
+      (5, { $0.located.extents[4].run.algorithm = 0 }),
+      (5, { $0.located.extents[4].run.algorithm = 8 }),
+      (5, { $0.located.extents[4].run.algorithm = 257 }),
+      (5, { $0.located.extents[4].run.storedLength = 0 }),
+      (5, { $0.located.extents[4].run.storedLength += 1 }),
+      (5, { $0.located.extents[4].run.decodedLength += 1 }),
+      (5, { $0.located.extents[4].run.decodedLength -= 1 }),
+      (5, { $0.located.extents[4].run.offset += 1 }),
+      (5, { $0.located.extents[4].run.offset = .max }),
+      (5, { $0.located.extents[4].length += 1 }),
+      (5, { $0.located.extents[4].sourceOffset = .max - 5000 }),
     ]
     for (number, (page, change)) in bad.enumerated() {
       var altered = good

@@ -128,6 +128,7 @@ enum {
   CBTRFS_EXTENT_TYPE = offsetof(struct btrfs_file_extent_item, type),
   CBTRFS_EXTENT_INLINE_DATA = offsetof(struct btrfs_file_extent_item, disk_bytenr),
   CBTRFS_EXTENT_DISK_BYTENR = offsetof(struct btrfs_file_extent_item, disk_bytenr),
+  CBTRFS_EXTENT_DISK_NUM_BYTES = offsetof(struct btrfs_file_extent_item, disk_num_bytes),
   CBTRFS_EXTENT_OFFSET = offsetof(struct btrfs_file_extent_item, offset),
   CBTRFS_EXTENT_NUM_BYTES = offsetof(struct btrfs_file_extent_item, num_bytes),
 

@@ -708,11 +708,22 @@ public nonisolated struct Floe_V1_FileExtent: Sendable {
 
   public var kind: Floe_V1_FileExtent.Kind = .unspecified
 
-  /// KIND_STORED: the store.
+  /// KIND_STORED, KIND_COMPRESSED: the store.
   public var store: UInt32 = 0
 
-  /// KIND_STORED: bytes from the store's start. KIND_INLINE: bytes from the heap's start.
+  /// KIND_STORED: bytes from the store's start. KIND_COMPRESSED: the same, of the run's
+  /// first stored byte. KIND_INLINE: bytes from the heap's start.
   public var sourceOffset: UInt64 = 0
+
+  /// KIND_COMPRESSED: the rest of the run.
+  public var run: Floe_V1_CompressedRun {
+    get {_run ?? Floe_V1_CompressedRun()}
+    set {_run = newValue}
+  }
+  /// Returns true if `run` has been explicitly set.
+  public var hasRun: Bool {self._run != nil}
+  /// Clears the value of `run`. Subsequent reads from it will return its default value.
+  public mutating func clearRun() {self._run = nil}
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -734,6 +745,9 @@ public nonisolated struct Floe_V1_FileExtent: Sendable {
 
     /// In an encoding that only the production host decodes.
     case encoded // = 4
+
+    /// In what a compressed run of a store decodes to.
+    case compressed // = 5
     case UNRECOGNIZED(Int)
 
     public init() {
@@ -747,6 +761,7 @@ public nonisolated struct Floe_V1_FileExtent: Sendable {
       case 2: self = .unwritten
       case 3: self = .inline
       case 4: self = .encoded
+      case 5: self = .compressed
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -758,6 +773,7 @@ public nonisolated struct Floe_V1_FileExtent: Sendable {
       case .unwritten: return 2
       case .inline: return 3
       case .encoded: return 4
+      case .compressed: return 5
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -769,9 +785,36 @@ public nonisolated struct Floe_V1_FileExtent: Sendable {
       .unwritten,
       .inline,
       .encoded,
+      .compressed,
     ]
 
   }
+
+  public init() {}
+
+  fileprivate var _run: Floe_V1_CompressedRun? = nil
+}
+
+/// Bytes of a store that decode to more.
+public nonisolated struct Floe_V1_CompressedRun: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 1 zlib, 2 zstd, 3 through 7 btrfs' LZO with sectors of 4, 8, 16, 32, 64 KiB.
+  public var algorithm: UInt32 = 0
+
+  /// Bytes in the store, 1 through 1,048,576.
+  public var storedLength: UInt32 = 0
+
+  /// Bytes that they decode to, 1 through 1,048,576.
+  public var decodedLength: UInt32 = 0
+
+  /// Where the extent's first byte is in what the run decodes to: offset + length of the
+  /// extent is at most decoded_length.
+  public var offset: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 }
@@ -2087,7 +2130,7 @@ nonisolated extension Floe_V1_Located: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Floe_V1_FileExtent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".FileExtent"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inode\0\u{1}offset\0\u{1}length\0\u{1}kind\0\u{1}store\0\u{3}source_offset\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inode\0\u{1}offset\0\u{1}length\0\u{1}kind\0\u{1}store\0\u{3}source_offset\0\u{1}run\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2101,12 +2144,17 @@ nonisolated extension Floe_V1_FileExtent: SwiftProtobuf.Message, SwiftProtobuf._
       case 4: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.store) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.sourceOffset) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._run) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.inode != 0 {
       try visitor.visitSingularUInt64Field(value: self.inode, fieldNumber: 1)
     }
@@ -2125,6 +2173,9 @@ nonisolated extension Floe_V1_FileExtent: SwiftProtobuf.Message, SwiftProtobuf._
     if self.sourceOffset != 0 {
       try visitor.visitSingularUInt64Field(value: self.sourceOffset, fieldNumber: 6)
     }
+    try { if let v = self._run {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2135,13 +2186,59 @@ nonisolated extension Floe_V1_FileExtent: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.kind != rhs.kind {return false}
     if lhs.store != rhs.store {return false}
     if lhs.sourceOffset != rhs.sourceOffset {return false}
+    if lhs._run != rhs._run {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
 nonisolated extension Floe_V1_FileExtent.Kind: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KIND_UNSPECIFIED\0\u{1}KIND_STORED\0\u{1}KIND_UNWRITTEN\0\u{1}KIND_INLINE\0\u{1}KIND_ENCODED\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KIND_UNSPECIFIED\0\u{1}KIND_STORED\0\u{1}KIND_UNWRITTEN\0\u{1}KIND_INLINE\0\u{1}KIND_ENCODED\0\u{1}KIND_COMPRESSED\0")
+}
+
+nonisolated extension Floe_V1_CompressedRun: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CompressedRun"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}algorithm\0\u{3}stored_length\0\u{3}decoded_length\0\u{1}offset\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.algorithm) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.storedLength) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.decodedLength) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.offset) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.algorithm != 0 {
+      try visitor.visitSingularUInt32Field(value: self.algorithm, fieldNumber: 1)
+    }
+    if self.storedLength != 0 {
+      try visitor.visitSingularUInt32Field(value: self.storedLength, fieldNumber: 2)
+    }
+    if self.decodedLength != 0 {
+      try visitor.visitSingularUInt32Field(value: self.decodedLength, fieldNumber: 3)
+    }
+    if self.offset != 0 {
+      try visitor.visitSingularUInt32Field(value: self.offset, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_CompressedRun, rhs: Floe_V1_CompressedRun) -> Bool {
+    if lhs.algorithm != rhs.algorithm {return false}
+    if lhs.storedLength != rhs.storedLength {return false}
+    if lhs.decodedLength != rhs.decodedLength {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
 }
 
 nonisolated extension Floe_V1_LiveCheckRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

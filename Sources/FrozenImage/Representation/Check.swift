@@ -24,6 +24,7 @@ extension Representation {
     }
     try checkReached(reached)
     guard cursor.entry == entries.count, cursor.extent == extents.count,
+      cursor.compressedRun == compressedRuns.count,
       cursor.checksum == UInt64(checksumBytes.count),
       cursor.attribute == extendedAttributes.count
     else { throw .damaged(place: "section nodes", problem: "there are records that no node has") }
@@ -68,6 +69,7 @@ extension Representation {
 struct CheckCursor {
   var entry: UInt64 = 0
   var extent: UInt64 = 0
+  var compressedRun: UInt64 = 0
   var attribute: UInt64 = 0
   /// Bytes.
   var checksum: UInt64 = 0

@@ -25,6 +25,14 @@ extension Representation {
       case .inline(let heapOffset):
         guard let length = Int(exactly: found.extent.length) else { throw wrong("it is too long") }
         _ = try heapBytes(at: heapOffset, count: length)
+      case .compressed(let run):
+        guard try extents.record(at: position).source == cursor.compressedRun else {
+          throw wrong("its compressed run does not follow those before")
+        }
+        cursor.compressedRun += 1
+        guard coverage.covers(run.address, length: UInt64(run.storedLength)) else {
+          throw wrong("store \(run.address.store.rawValue) does not map its compressed run")
+        }
       case .unwritten, .encoded:
         break
       }
@@ -48,11 +56,23 @@ extension Representation {
       throw wrong("it has checksums and its volume has none")
     }
     let block = UInt64(volume.checksumBlockSize)
-    guard extent.offset.isMultiple(of: block), extent.length.isMultiple(of: block) else {
+    guard let blocks = extent.checksummedBlocks(of: block) else {
       throw wrong("it has checksums and is not made of whole blocks")
     }
     let bytes = try checksumBytes(
-      at: start, skipping: 0, count: extent.length / block, width: algorithm.width)
+      at: start, skipping: 0, count: blocks, width: algorithm.width)
     return start + UInt64(bytes.count)
+  }
+}
+
+extension FileExtent {
+  /// How many blocks the extent's checksums cover: its own, or those of the stored bytes
+  /// of its compressed run; `nil` when these are not whole blocks.
+  func checksummedBlocks(of size: UInt64) -> UInt64? {
+    if case .compressed(let run) = source {
+      let length = UInt64(run.storedLength)
+      return length.isMultiple(of: size) ? length / size : nil
+    }
+    return offset.isMultiple(of: size) && length.isMultiple(of: size) ? length / size : nil
   }
 }

@@ -29,9 +29,10 @@ enum Section: UInt32, CaseIterable, Sendable {
   case nodes = 10
   case entries = 11
   case extents = 12
-  case checksums = 13
-  case extendedAttributes = 14
-  case heap = 15
+  case compressedRuns = 13
+  case checksums = 14
+  case extendedAttributes = 15
+  case heap = 16
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -49,6 +50,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .entries: EntryRecord.size
     case .extents: ExtentRecord.size
     case .extendedAttributes: ExtendedAttributeRecord.size
+    case .compressedRuns: CompressedRunRecord.size
     case .checksums, .heap: 1
     }
   }

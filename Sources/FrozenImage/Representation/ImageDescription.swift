@@ -63,11 +63,19 @@ public struct FileSystemStatistics: Hashable, Sendable {
 public enum ChecksumAlgorithm: UInt16, Hashable, Sendable {
   /// CRC-32C as `CRC32C.checksum` gives it, stored little-endian.
   case crc32c = 1
+  /// XXH64 with seed 0 of xxHash, stored little-endian.
+  case xxhash64 = 2
+  /// SHA-256 (FIPS 180-4).
+  case sha256 = 3
+  /// BLAKE2b with a digest of 32 bytes and no key (RFC 7693).
+  case blake2b = 4
 
   /// Bytes of one checksum.
   public var width: Int {
     switch self {
     case .crc32c: 4
+    case .xxhash64: 8
+    case .sha256, .blake2b: 32
     }
   }
 }

@@ -149,22 +149,26 @@ struct ExtentRecord: Record {
     case unwritten = 1
     case inline = 2
     case encoded = 3
+    case compressed = 4
   }
 
   /// Bytes from the start of the file.
   var offset: UInt64
   /// Bytes.
   var length: UInt64
-  /// Bytes from the start of the store (stored) or of the heap (inline); else 0.
+  /// Bytes from the start of the store (stored) or of the heap (inline); the index of
+  /// its compressed run (compressed); else 0.
   var source: UInt64
-  /// Where the checksums of its blocks begin, in bytes from the start of the section
-  /// of checksums; `Format.none` when it has none.
+  /// Where the checksums of its blocks (compressed: of the stored blocks of its run)
+  /// begin, in bytes from the start of the section of checksums; `Format.none` when it
+  /// has none.
   var checksums: UInt64
   /// The store (stored); else 0.
   var store: UInt32
   var kind: UInt8
 
-  init(_ extent: FileExtent, checksums: UInt64) {
+  /// - Parameter run: the index of the extent's compressed run, if it has one.
+  init(_ extent: FileExtent, run: UInt64 = 0, checksums: UInt64) {
     offset = extent.offset
     length = extent.length
     self.checksums = checksums
@@ -179,6 +183,9 @@ struct ExtentRecord: Record {
     case .inline(let heapOffset):
       kind = Kind.inline.rawValue
       source = heapOffset
+    case .compressed:
+      kind = Kind.compressed.rawValue
+      source = run
     case .encoded: kind = Kind.encoded.rawValue
     }
   }
@@ -205,20 +212,85 @@ struct ExtentRecord: Record {
   }
 
   /// The extent; `nil` when it is empty, when its end or the end of its source does
-  /// not fit 64 bits, or when its kind is not known.
+  /// not fit 64 bits, when its kind is not known, or when its compressed run does not
+  /// hold it.
+  ///
+  /// - Parameter runs: the section of compressed runs.
   @inline(__always)
-  var extent: FileExtent? {
+  func extent(_ runs: RecordTable<CompressedRunRecord>) -> FileExtent? {
     guard length > 0, !offset.addingReportingOverflow(length).overflow,
       !source.addingReportingOverflow(length).overflow, let kind = Kind(rawValue: kind)
     else { return nil }
-    let source: FileExtent.Source =
-      switch kind {
-      case .stored: .stored(StoreAddress(store: StoreID(rawValue: store), offset: source))
-      case .unwritten: .unwritten
-      case .inline: .inline(heapOffset: source)
-      case .encoded: .encoded
-      }
+    let source: FileExtent.Source
+    switch kind {
+    case .stored:
+      source = .stored(StoreAddress(store: StoreID(rawValue: store), offset: self.source))
+    case .unwritten: source = .unwritten
+    case .inline: source = .inline(heapOffset: self.source)
+    case .compressed:
+      guard let run = try? runs.record(at: self.source).run, run.holds(length) else { return nil }
+      source = .compressed(run)
+    case .encoded: source = .encoded
+    }
     return FileExtent(offset: offset, length: length, source: source)
+  }
+}
+
+/// A compressed run of a store; belongs to one extent.
+struct CompressedRunRecord: Record {
+  static let size = 32
+  static let noun = "compressed run"
+
+  /// Bytes from the start of the store.
+  var address: UInt64
+  /// Bytes in the store.
+  var storedLength: UInt32
+  /// Bytes that it decodes to.
+  var decodedLength: UInt32
+  /// Where the extent's first byte is in what the run decodes to.
+  var offset: UInt32
+  var store: UInt32
+  /// A `CompressionAlgorithm`.
+  var algorithm: UInt8
+
+  init(_ run: CompressedRun) {
+    address = run.address.offset
+    storedLength = run.storedLength
+    decodedLength = run.decodedLength
+    offset = run.offset
+    store = run.address.store.rawValue
+    algorithm = run.algorithm.rawValue
+  }
+
+  @inline(__always)
+  init(_ fields: inout FieldReader) {
+    address = fields.next()
+    storedLength = fields.next()
+    decodedLength = fields.next()
+    offset = fields.next()
+    store = fields.next()
+    algorithm = fields.next()
+    fields.skip(7)
+  }
+
+  func write(to fields: inout FieldWriter) {
+    fields.put(address)
+    fields.put(storedLength)
+    fields.put(decodedLength)
+    fields.put(offset)
+    fields.put(store)
+    fields.put(algorithm)
+    fields.put([0, 0, 0, 0, 0, 0, 0])
+  }
+
+  /// The run; `nil` when it is out of range, or when its algorithm is not known.
+  var run: CompressedRun? {
+    CompressionAlgorithm(rawValue: algorithm).flatMap {
+      CompressedRun(
+        algorithm: $0, address: StoreAddress(store: StoreID(rawValue: store), offset: address),
+        storedLength: UInt64(storedLength), decodedLength: UInt64(decodedLength),
+        offset: UInt64(offset))
+    }
   }
 }
 

@@ -13,9 +13,10 @@ extension Representation {
 
   func extent(at index: UInt64) throws(RepresentationError) -> ExtentWithChecksums {
     let record = try extents.record(at: index)
-    guard let extent = record.extent else {
+    guard let extent = record.extent(compressedRuns) else {
       throw .damaged(
-        place: "extent \(index)", problem: "it is empty, too long, or of an unknown kind")
+        place: "extent \(index)",
+        problem: "it is empty, too long, of an unknown kind, or its compressed run is malformed")
     }
     return ExtentWithChecksums(
       extent: extent, checksums: record.checksums == Format.none ? nil : record.checksums)
@@ -71,7 +72,7 @@ extension Representation {
     return result
   }
 
-  /// The source's checksums of consecutive blocks of a file.
+  /// The source's checksums of consecutive blocks of a file that are stored one to one.
   public struct ChecksumRun {
     /// Bytes from the start of the file, where the first block begins.
     public let offset: UInt64
@@ -83,8 +84,22 @@ extension Representation {
     public let bytes: UnsafeRawBufferPointer
   }
 
+  /// The source's checksums of the stored blocks of a compressed run.
+  public struct CompressedChecksums {
+    /// The part of the file that was asked for and that the run holds; its source is
+    /// the run.
+    public let extent: FileExtent
+    /// Bytes of a block.
+    public let blockSize: Int
+    public let algorithm: ChecksumAlgorithm
+    /// `algorithm.width` bytes for each block of the run, as the source stores them;
+    /// valid while the representation lives.
+    public let bytes: UnsafeRawBufferPointer
+  }
+
   /// The checksums of the whole blocks that intersect a range of a file's bytes;
-  /// blocks without a checksum are left out.
+  /// blocks without a checksum are left out, and so are compressed extents, which
+  /// `compressedChecksums` gives.
   ///
   /// - Throws: `wrongType`, `noSuchNode`; `damaged` when a record is malformed.
   public func checksums(
@@ -97,6 +112,7 @@ extension Representation {
     try visitExtents(of: file, in: range) { (found) throws(RepresentationError) in
       guard let start = found.checksums else { return true }
       let extent = found.extent
+      if case .compressed = extent.source { return true }
       let first = (max(range.lowerBound, extent.offset) - extent.offset) / block
       let last = (min(range.upperBound, extent.end) - 1 - extent.offset) / block
       let bytes = try checksumBytes(
@@ -108,6 +124,33 @@ extension Representation {
       return true
     }
     return runs
+  }
+
+  /// The checksums of the compressed runs that hold bytes of a range of a file, in the
+  /// order of the file; runs without checksums are left out.
+  ///
+  /// - Throws: `wrongType`, `noSuchNode`; `damaged` when a record is malformed.
+  public func compressedChecksums(
+    of file: NodeIndex, in range: Range<UInt64>
+  ) throws(RepresentationError) -> [CompressedChecksums] {
+    let volume = volumes[roots[try root(of: file)].volume]
+    guard let algorithm = volume.checksum, volume.checksumBlockSize > 0 else { return [] }
+    let block = UInt64(volume.checksumBlockSize)
+    var result: [CompressedChecksums] = []
+    try visitExtents(of: file, in: range) { (found) throws(RepresentationError) in
+      guard let start = found.checksums, case .compressed = found.extent.source,
+        let blocks = found.extent.checksummedBlocks(of: block),
+        let extent = found.extent.clipped(to: range)
+      else { return true }
+      let bytes = try checksumBytes(
+        at: start, skipping: 0, count: blocks, width: algorithm.width)
+      result.append(
+        CompressedChecksums(
+          extent: extent, blockSize: Int(volume.checksumBlockSize), algorithm: algorithm,
+          bytes: bytes))
+      return true
+    }
+    return result
   }
 
   /// The checksums of `count` blocks, `first` blocks after the one whose checksum

@@ -19,6 +19,7 @@ public final class Representation: Sendable {
   let nodes: RecordTable<NodeRecord>
   let entries: RecordTable<EntryRecord>
   let extents: RecordTable<ExtentRecord>
+  let compressedRuns: RecordTable<CompressedRunRecord>
   let extendedAttributes: RecordTable<ExtendedAttributeRecord>
   nonisolated(unsafe) let checksumBytes: UnsafeRawBufferPointer
   nonisolated(unsafe) let heap: UnsafeRawBufferPointer
@@ -35,6 +36,7 @@ public final class Representation: Sendable {
     nodes = try Self.table(.nodes, sections, bytes)
     entries = try Self.table(.entries, sections, bytes)
     extents = try Self.table(.extents, sections, bytes)
+    compressedRuns = try Self.table(.compressedRuns, sections, bytes)
     extendedAttributes = try Self.table(.extendedAttributes, sections, bytes)
     var decoder = try DescriptionDecoder(sections: sections, bytes: bytes)
     image = try decoder.image()

@@ -36,7 +36,8 @@ struct RepresentationAssembly {
     checksums[.entries] = try writeEntries(at: table[.entries].offset)
     checksums[.nodes] = try writeNodes(at: table[.nodes].offset)
     for (section, from) in [
-      (Section.extents, ScratchSection.extents), (.checksums, .checksums),
+      (Section.extents, ScratchSection.extents), (.compressedRuns, .compressedRuns),
+      (.checksums, .checksums),
       (.extendedAttributes, .extendedAttributes),
     ] {
       checksums[section] = try copy(from, to: table[section])
@@ -70,6 +71,7 @@ struct RepresentationAssembly {
       case .nodes: counts.nodes + counts.placeholders
       case .entries: counts.entries
       case .extents: counts.extents
+      case .compressedRuns: counts.compressedRuns
       case .checksums: counts.checksums
       case .extendedAttributes: counts.extendedAttributes
       case .heap: counts.heap + UInt64(descriptions.texts.count)

@@ -5,6 +5,7 @@ public enum ScratchSection: Int, CaseIterable, Sendable {
   case placeholders
   case entries
   case extents
+  case compressedRuns
   case checksums
   case extendedAttributes
   case heap

@@ -178,8 +178,9 @@ public struct RepresentationWriter: ~Copyable {
   /// Adds an extent to the open regular file, in ascending order of offset; bytes that
   /// travel inside the representation go to `addInline`.
   ///
-  /// - Parameter checksums: `width` bytes for each block of the extent, which is then
-  ///   made of whole blocks; `nil` when it has none.
+  /// - Parameter checksums: `width` bytes for each block of the extent, or of the stored
+  ///   bytes of its compressed run, which is then made of whole blocks; `nil` when it
+  ///   has none.
   /// - Throws: `RepresentationWriterError` when the extent breaks a rule or is not
   ///   mapped.
   public mutating func addExtent(
@@ -194,6 +195,16 @@ public struct RepresentationWriter: ~Copyable {
             + "\(address.offset)")
       }
     case .inline: throw refusal("an inline extent came without its bytes")
+    case .compressed(let run):
+      guard run.holds(extent.length) else {
+        throw refusal(
+          "the compressed run of the extent at \(extent.offset) decodes to too few bytes")
+      }
+      guard coverage.covers(run.address, length: UInt64(run.storedLength)) else {
+        throw refusal(
+          "store \(run.address.store.rawValue) does not map the \(run.storedLength) compressed "
+            + "bytes at \(run.address.offset)")
+      }
     case .unwritten, .encoded: break
     }
     var start = Format.none
@@ -203,7 +214,13 @@ public struct RepresentationWriter: ~Copyable {
       try scratch.append(checksums, to: .checksums)
       counts.checksums += UInt64(checksums.count)
     }
-    try append(ExtentRecord(extent, checksums: start), to: .extents, counting: \.extents)
+    let run = counts.compressedRuns
+    if case .compressed(let run) = extent.source {
+      try append(
+        CompressedRunRecord(run), to: .compressedRuns, counting: \.compressedRuns)
+    }
+    try append(
+      ExtentRecord(extent, run: run, checksums: start), to: .extents, counting: \.extents)
   }
 
   private func checkChecksums(
@@ -213,8 +230,8 @@ public struct RepresentationWriter: ~Copyable {
       throw refusal("it has checksums and its volume has none")
     }
     let block = UInt64(volume.checksumBlockSize)
-    guard extent.offset.isMultiple(of: block), extent.length.isMultiple(of: block),
-      UInt64(checksums.count) == extent.length / block * UInt64(algorithm.width)
+    guard let blocks = extent.checksummedBlocks(of: block),
+      UInt64(checksums.count) == blocks * UInt64(algorithm.width)
     else {
       throw refusal(
         "the extent at \(extent.offset) has \(extent.length) bytes and \(checksums.count) bytes "
@@ -392,6 +409,7 @@ struct WrittenCounts {
   var placeholders: UInt64 = 0
   var entries: UInt64 = 0
   var extents: UInt64 = 0
+  var compressedRuns: UInt64 = 0
   var extendedAttributes: UInt64 = 0
   /// Bytes.
   var checksums: UInt64 = 0

@@ -72,7 +72,7 @@ struct AnswerPaging {
       piece.index = UInt32(clamping: index)
       piece.keys = portion.keys.wire
       if portion.extents.isEmpty { try await write(.with { $0.located = piece }) }
-      try await forEachRun(of: portion.extents, cost: { _ in 60 }) { run in
+      try await forEachRun(of: portion.extents, cost: { _ in 90 }) { run in
         piece.extents = run.map(\.wire)
         try await write(.with { $0.located = piece })
       }

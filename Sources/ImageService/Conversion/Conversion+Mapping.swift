@@ -142,6 +142,11 @@ extension MappingAnswer.Extent {
     case .inline(let heapOffset):
       wire.kind = .inline
       wire.sourceOffset = heapOffset
+    case .compressed(let run):
+      wire.kind = .compressed
+      wire.store = run.address.store.rawValue
+      wire.sourceOffset = run.address.offset
+      wire.run = run.wire
     case .encoded: wire.kind = .encoded
     }
     return wire
@@ -161,6 +166,7 @@ extension MappingAnswer.Extent {
         StoreAddress(store: StoreID(rawValue: wire.store), offset: wire.sourceOffset))
     case .unwritten: source = .unwritten
     case .inline: source = .inline(heapOffset: wire.sourceOffset)
+    case .compressed: source = .compressed(try CompressedRun(wire: wire))
     case .encoded: source = .encoded
     case .unspecified, .UNRECOGNIZED:
       throw WireError(
@@ -170,5 +176,34 @@ extension MappingAnswer.Extent {
     self.init(
       inode: wire.inode,
       extent: FileExtent(offset: wire.offset, length: wire.length, source: source))
+  }
+}
+
+extension CompressedRun {
+  /// All but its place.
+  fileprivate var wire: Floe_V1_CompressedRun {
+    var wire = Floe_V1_CompressedRun()
+    wire.algorithm = UInt32(algorithm.rawValue)
+    wire.storedLength = storedLength
+    wire.decodedLength = decodedLength
+    wire.offset = offset
+    return wire
+  }
+
+  fileprivate init(wire: Floe_V1_FileExtent) throws(WireError) {
+    guard
+      let algorithm = UInt8(exactly: wire.run.algorithm)
+        .flatMap(CompressionAlgorithm.init(rawValue:)),
+      let run = CompressedRun(
+        algorithm: algorithm,
+        address: StoreAddress(store: StoreID(rawValue: wire.store), offset: wire.sourceOffset),
+        storedLength: UInt64(wire.run.storedLength),
+        decodedLength: UInt64(wire.run.decodedLength), offset: UInt64(wire.run.offset)),
+      run.holds(wire.length)
+    else {
+      throw WireError(
+        "the compressed run of the extent of inode \(wire.inode) at \(wire.offset) is malformed")
+    }
+    self = run
   }
 }

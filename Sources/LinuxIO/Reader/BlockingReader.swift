@@ -48,6 +48,18 @@ public final class BlockingReader: FileReading {
   public func read(
     _ node: NodeIndex, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ReadError) -> Int {
+    try read(node, at: offset, into: buffer, reporting: { _ in })
+  }
+
+  /// Reads as `read(_:at:into:)` does, and reports every copy that was found to be bad,
+  /// also when another copy or the production host had the bytes.
+  ///
+  /// Reads are widened to whole blocks and compressed runs, so what is bad may lie just
+  /// outside of what was asked for.
+  public func read(
+    _ node: NodeIndex, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
+    reporting report: (BadCopy) -> Void
+  ) throws(ReadError) -> Int {
     let attributes: NodeAttributes
     do throws(RepresentationError) {
       attributes = try representation.attributes(of: node)
@@ -62,12 +74,12 @@ public final class BlockingReader: FileReading {
     let portion = Portion(inode: attributes.inode, range: start..<start + widened)
     if start == offset, widened <= UInt64(buffer.count) {
       let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(widened)])
-      try read(portion, of: node, into: target)
+      try read(portion, of: node, into: target, report)
     } else {
       let bounce = UnsafeMutableRawBufferPointer.allocate(
         byteCount: Int(widened), alignment: 4096)
       defer { bounce.deallocate() }
-      try read(portion, of: node, into: bounce)
+      try read(portion, of: node, into: bounce, report)
       let skip = Int(offset - start)
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bounce[skip..<skip + count]))
     }
@@ -75,7 +87,8 @@ public final class BlockingReader: FileReading {
   }
 
   private func read(
-    _ portion: Portion, of node: NodeIndex, into buffer: UnsafeMutableRawBufferPointer
+    _ portion: Portion, of node: NodeIndex, into buffer: UnsafeMutableRawBufferPointer,
+    _ report: (BadCopy) -> Void
   ) throws(ReadError) {
     var fetch: PortionFetch
     do throws(RepresentationError) {
@@ -92,13 +105,20 @@ public final class BlockingReader: FileReading {
         let outcome = fetch.run(plan)
         rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
       case .readThrough(let reason):
+        if read.damage != nil { fetch.badCopies.forEach(report) }
         complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
       case .check: check()
       case .ask(let question): ask(question)
       case .finished:
-        if media.areInstalled(fetch.readFrom) { return }
+        if media.areInstalled(fetch.readFrom) {
+          for copy in fetch.badCopies {
+            complaints.note("another copy was read: \(copy.reason)")
+            report(copy)
+          }
+          return
+        }
         // The witness that was checked may be that of a medium which took the place
         // of the one that the bytes came from.
         read = rule.withLock { $0.begin(portion, content: fetch.content) }

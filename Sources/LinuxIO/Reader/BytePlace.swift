@@ -65,9 +65,10 @@ extension BlockingReader {
     let inode = try representation.attributes(of: node).inode
     let portion = Portion(inode: inode, range: offset..<offset + 1)
     let checksums = try representation.checksums(of: node, in: portion.range)
+    let compressed = try representation.compressedChecksums(of: node, in: portion.range)
     let content = PortionContent(
       extents: try representation.extents(of: node, in: portion.range),
-      checksummed: checksums.map(\.range))
+      checksummed: checksums.map(\.range), checksummedRuns: compressed.map(\.extent))
     let (plan, map, known, descriptions) = rule.withLock { rule in
       (rule.place(of: portion, content: content), rule.map, rule.known, rule.media)
     }

@@ -1,5 +1,20 @@
-import FrozenImage
+public import FrozenImage
 import ImageReader
+
+/// Bytes on a medium that cannot be read, do not match their data checksum, or cannot be
+/// decoded, found by a read whose mapping held.
+public struct BadCopy: Hashable, Sendable {
+  /// The source's inode number.
+  public let inode: UInt64
+  /// Bytes from the start of the file; of compressed bytes, the first one wanted of what
+  /// they decode to.
+  public let offset: UInt64
+  public let place: MediumAddress
+  /// Whether a data checksum told.
+  public let isMismatch: Bool
+  /// Medium, place and what is wrong, in one sentence.
+  public let reason: String
+}
 
 /// Fetches the bytes of one portion as a plan says, and verifies data checksums.
 struct PortionFetch {
@@ -10,10 +25,15 @@ struct PortionFetch {
   private let media: MediaTable
   private let source: any MappingSource
   private let checksums: [Representation.ChecksumRun]
+  /// Those of `content.checksummedRuns`, in that order.
+  private let compressedChecksums: [Representation.CompressedChecksums]
+  private let runs = RunBuffer()
   /// Bytes of the file.
   private let size: UInt64
   /// The media that the last run read from.
   private(set) var readFrom: [MediumID: UInt64] = [:]
+  /// What the last run found wrong; it counts only if the mapping held.
+  private(set) var badCopies: [BadCopy] = []
 
   /// - Parameter buffer: takes the portion's bytes; its count is the portion's.
   init(
@@ -29,14 +49,18 @@ struct PortionFetch {
     size = try representation.attributes(of: node).size
     checksums =
       verifiesChecksums ? try representation.checksums(of: node, in: portion.range) : []
+    compressedChecksums =
+      verifiesChecksums ? try representation.compressedChecksums(of: node, in: portion.range) : []
     content = PortionContent(
       extents: try representation.extents(of: node, in: portion.range),
-      checksummed: checksums.map(\.range))
+      checksummed: checksums.map(\.range), checksummedRuns: compressedChecksums.map(\.extent))
   }
 
   /// Fetches every piece of the plan.
   mutating func run(_ plan: ReadPlan) -> FetchOutcome {
     readFrom = [:]
+    badCopies = []
+    runs.forget()
     for piece in plan.pieces {
       let target = bytes(of: piece.range)
       switch piece.source {
@@ -50,7 +74,12 @@ struct PortionFetch {
       case .productionHost:
         if let error = readThrough(piece.range) { return .sourceFailed(error) }
       case .media(let copies):
-        if let damage = fetch(copies, range: piece.range) { return .damaged(damage) }
+        let damage = read(copies, into: target, for: piece.range.lowerBound) { [self] in
+          firstMismatch(in: piece.range)
+        }
+        if let damage { return .damaged(damage) }
+      case .compressed(let source):
+        if let damage = fetch(source, range: piece.range, of: plan) { return .damaged(damage) }
       }
     }
     return .complete
@@ -95,9 +124,14 @@ struct PortionFetch {
 
   /// Reads one run of bytes from the first copy that can be read and whose
   /// checksums match.
-  private mutating func fetch(_ copies: [MediumAddress], range: Range<UInt64>) -> FetchOutcome
-    .Damage?
-  {
+  ///
+  /// - Parameters:
+  ///   - offset: of the file, that the bytes are read for.
+  ///   - firstMismatch: the first block in the target that does not match its checksum.
+  private mutating func read(
+    _ copies: [MediumAddress], into target: UnsafeMutableRawBufferPointer, for offset: UInt64,
+    firstMismatch: () -> Mismatch?
+  ) -> FetchOutcome.Damage? {
     var damage = FetchOutcome.Damage(reason: "there is no copy to read", isMismatch: false)
     for copy in copies {
       guard let installed = media.installed(copy.medium) else {
@@ -107,38 +141,134 @@ struct PortionFetch {
       let medium = installed.medium
       readFrom[copy.medium] = installed.serial
       do throws(MediumError) {
-        try medium.read(into: bytes(of: range), at: copy.offset)
+        try medium.read(into: target, at: copy.offset)
       } catch {
-        damage = FetchOutcome.Damage(reason: error.description, isMismatch: false)
+        damage = note(error.description, isMismatch: false, at: copy, offset: offset)
         continue
       }
-      guard let mismatch = firstMismatch(in: range) else { return nil }
-      let place = copy.offset + (mismatch - range.lowerBound)
-      damage = FetchOutcome.Damage(
-        reason: "\(medium.path): the data checksum does not match at byte \(place) "
-          + "(inode \(portion.inode), offset \(mismatch))",
-        isMismatch: true)
+      guard let mismatch = firstMismatch() else { return nil }
+      let place = copy.offset + UInt64(mismatch.position)
+      damage = note(
+        "\(medium.path): the data checksum does not match at byte \(place) "
+          + "(inode \(portion.inode), offset \(mismatch.offset))",
+        isMismatch: true, at: MediumAddress(medium: copy.medium, offset: place),
+        offset: mismatch.offset)
     }
     return damage
   }
 
-  /// The file offset of the first block in a range that does not match its checksum.
-  private func firstMismatch(in range: Range<UInt64>) -> UInt64? {
+  /// Notes that what lies at a place is not what was written there.
+  private mutating func note(
+    _ reason: String, isMismatch: Bool, at place: MediumAddress, offset: UInt64
+  ) -> FetchOutcome.Damage {
+    badCopies.append(
+      BadCopy(
+        inode: portion.inode, offset: offset, place: place, isMismatch: isMismatch, reason: reason))
+    return FetchOutcome.Damage(reason: reason, isMismatch: isMismatch)
+  }
+
+  /// A block that does not match its checksum.
+  private struct Mismatch {
+    /// Bytes from the start of what was read.
+    let position: Int
+    /// Bytes from the start of the file, for messages.
+    let offset: UInt64
+  }
+
+  /// The first block in a range of the file that does not match its checksum.
+  private func firstMismatch(in range: Range<UInt64>) -> Mismatch? {
     for run in checksums {
       let covered = run.range.clamped(to: range)
       guard !covered.isEmpty else { continue }
       let block = UInt64(run.blockSize)
+      let start = Int(covered.lowerBound - range.lowerBound)
       // A piece that begins or ends inside a block cannot be judged.
       guard (covered.lowerBound - run.offset) % block == 0,
         (covered.upperBound - run.offset) % block == 0
-      else { return covered.lowerBound }
-      for offset in stride(from: covered.lowerBound, to: covered.upperBound, by: run.blockSize) {
-        let bytes = UnsafeRawBufferPointer(bytes(of: offset..<offset + block))
-        let index = Int((offset - run.offset) / block) * run.algorithm.width
-        guard run.algorithm.matches(bytes, stored: run.bytes, at: index) else { return offset }
+      else { return Mismatch(position: start, offset: covered.lowerBound) }
+      let mismatch = run.algorithm.firstMismatch(
+        in: UnsafeRawBufferPointer(bytes(of: covered)), blocksOf: run.blockSize,
+        stored: run.bytes, from: Int((covered.lowerBound - run.offset) / block))
+      if let mismatch {
+        let position = start + mismatch * run.blockSize
+        return Mismatch(position: position, offset: range.lowerBound + UInt64(position))
       }
     }
     return nil
+  }
+}
+
+// MARK: Compressed runs
+
+extension PortionFetch {
+  /// Fetches a piece of a compressed run.
+  ///
+  /// - Parameter plan: what the piece belongs to.
+  private mutating func fetch(
+    _ source: ReadPlan.CompressedSource, range: Range<UInt64>, of plan: ReadPlan
+  ) -> FetchOutcome.Damage? {
+    let run = source.run
+    if !runs.holds(run) {
+      if let damage = load(source, range: range) { return damage }
+      runs.isFilled(with: run)
+    }
+    // Other pieces may want more of the run.
+    var end = 0
+    for piece in plan.pieces {
+      guard case .compressed(let other) = piece.source, other.run.isSameRun(as: run) else {
+        continue
+      }
+      end = max(end, Int(other.run.offset) + piece.range.count)
+    }
+    do throws(DecodingError) {
+      try runs.take(bytes(of: range), of: run, decodingTo: end)
+      return nil
+    } catch {
+      let problem = "cannot be decoded: \(error)"
+      guard let place = source.places.first?.copies.first else {
+        return FetchOutcome.Damage(reason: "a compressed run \(problem)", isMismatch: false)
+      }
+      return note(
+        "\(media[place.medium]?.path ?? "a medium"): the compressed bytes at byte \(place.offset) "
+          + "\(problem) (inode \(portion.inode), offset \(range.lowerBound))",
+        isMismatch: false, at: place, offset: range.lowerBound)
+    }
+  }
+
+  /// Reads the stored bytes of a run, each part from the first copy whose checksums match.
+  private mutating func load(
+    _ source: ReadPlan.CompressedSource, range: Range<UInt64>
+  ) -> FetchOutcome.Damage? {
+    let extent = FileExtent(
+      offset: range.lowerBound, length: range.upperBound - range.lowerBound,
+      source: .compressed(source.run))
+    let index = source.isChecksummed ? content.checksummedRun(of: extent) : nil
+    let checksums = index.map { compressedChecksums[$0] }
+    let room = runs.room(for: source.run)
+    for place in source.places {
+      let target = UnsafeMutableRawBufferPointer(rebasing: room[place.range])
+      let damage = read(place.copies, into: target, for: range.lowerBound) {
+        checksums?.firstMismatch(in: UnsafeRawBufferPointer(target), at: place.range)
+          .map { Mismatch(position: $0, offset: range.lowerBound) }
+      }
+      if let damage { return damage }
+    }
+    return nil
+  }
+}
+
+extension Representation.CompressedChecksums {
+  /// Where in some stored bytes the first block lies that does not match its checksum.
+  ///
+  /// - Parameter place: where the bytes are in the run.
+  fileprivate func firstMismatch(in stored: UnsafeRawBufferPointer, at place: Range<Int>) -> Int? {
+    // A part that begins or ends inside a block cannot be judged.
+    guard place.lowerBound.isMultiple(of: blockSize), place.count.isMultiple(of: blockSize) else {
+      return 0
+    }
+    return algorithm.firstMismatch(
+      in: stored, blocksOf: blockSize, stored: bytes, from: place.lowerBound / blockSize
+    ).map { $0 * blockSize }
   }
 }
 
@@ -147,19 +277,5 @@ extension Representation.ChecksumRun {
   var range: Range<UInt64> {
     let blocks = UInt64(bytes.count / algorithm.width)
     return offset..<offset + blocks * UInt64(blockSize)
-  }
-}
-
-extension ChecksumAlgorithm {
-  /// Whether a block has the checksum that is stored at an index of `stored`.
-  func matches(_ block: UnsafeRawBufferPointer, stored: UnsafeRawBufferPointer, at index: Int)
-    -> Bool
-  {
-    guard index >= 0, index + width <= stored.count else { return false }
-    switch self {
-    case .crc32c:
-      let expected = stored.loadUnaligned(fromByteOffset: index, as: UInt32.self)
-      return CRC32C.checksum(block) == UInt32(littleEndian: expected)
-    }
   }
 }

@@ -73,16 +73,6 @@ public struct BtrfsFreezer: Sendable {
     return isOnBtrfs(descriptor) && (try? FileSystemInfo(of: descriptor))?.id == fileSystem
   }
 
-  /// What the user should know although nothing is wrong: one sentence each.
-  public var notes: [String] {
-    source.fileSystem.hasCRC32C
-      ? []
-      : [
-        "the volume's data checksums are not crc32c, so all data of the image will be read "
-          + "through the production host"
-      ]
-  }
-
   /// The UUID of the file system that the subvolume is on, as text.
   public var fileSystemID: String { source.fileSystem.id.description }
 

@@ -208,7 +208,7 @@ extension BtrfsSource {
       ? nil : try ChunkTree(of: subvolume.descriptor)
     let locator = Locator(
       subvolume: id, descriptor: subvolume.descriptor, chunks: chunks,
-      canRead: subvolume.fileSystem.hasCRC32C)
+      sectorSize: subvolume.fileSystem.sectorSize)
     var findings: [Locator.Finding?] = []
     for portion in portions { findings.append(try locator.find(portion)) }
     return findings

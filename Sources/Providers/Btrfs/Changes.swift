@@ -20,16 +20,21 @@ enum Changes {
     var isTooMuch = false
     try search.scan(subvolume, InodeNumbers.allKeys, since: floor + 1) {
       item throws(BtrfsError) in
-      // What is not stored one to one is never read from the media by an extent
-      // of the representation, and content does not change: only what is stored
-      // can be news. (Dedupe, which may turn one kind into another, is reported
-      // as "everything".)
+      // What is neither stored nor compressed is never read from the media by an
+      // extent of the representation, and content does not change: only what lies on
+      // the media can be news. (Dedupe, which may turn one kind into another, is
+      // reported as "everything".)
       guard item.key.type == ItemType.fileExtent else { return true }
       guard let extent = FileExtentItem(item.payload) else {
         isTooMuch = true
         return false
       }
-      guard case .regular(_, let length) = extent else { return true }
+      let length: UInt64
+      switch extent {
+      case .regular(_, let stored): length = stored
+      case .compressed(let stored, _): length = stored
+      case .inline, .hole, .preallocated, .encoded: return true
+      }
       let start = FileKey(inode: item.key.object, offset: item.key.offset)
       let (end, overflow) = item.key.offset.addingReportingOverflow(length)
       guard !overflow else { return true }

@@ -8,8 +8,6 @@ import SystemPackage
 /// caller says when that may be out of date (`forget`): space that is freed and
 /// written again has other checksums.
 struct ChecksumTree: ~Copyable {
-  /// Bytes of a crc32c.
-  private static let width = 4
   /// `BTRFS_EXTENT_CSUM_OBJECTID`, linux/btrfs_tree.h.
   private static let object = UInt64(bitPattern: -10)
 
@@ -26,6 +24,8 @@ struct ChecksumTree: ~Copyable {
     let end: UInt64
   }
 
+  /// Bytes of a checksum.
+  private let width: Int
   private let sectorSize: UInt64
   /// Most addresses that one item stands for: it fits into a node.
   private let longestItem: UInt64
@@ -36,7 +36,8 @@ struct ChecksumTree: ~Copyable {
 
   init(of descriptor: FileDescriptor, _ fileSystem: FileSystemInfo) {
     sectorSize = UInt64(fileSystem.sectorSize)
-    longestItem = UInt64(fileSystem.nodeSize) / UInt64(Self.width) * sectorSize
+    width = fileSystem.checksum.width
+    longestItem = UInt64(fileSystem.nodeSize) / UInt64(width) * sectorSize
     search = TreeSearch(of: descriptor, capacity: max(64 << 10, 4 * Int(fileSystem.nodeSize)))
   }
 
@@ -60,8 +61,8 @@ struct ChecksumTree: ~Copyable {
       let run = runs[firstRun(endingAfter: position)...].first
       if let run, run.start <= position {
         let stop = min(limit, run.end)
-        let first = Int((position - run.start) / sectorSize) * Self.width
-        let last = Int((stop - run.start) / sectorSize) * Self.width
+        let first = Int((position - run.start) / sectorSize) * width
+        let last = Int((stop - run.start) / sectorSize) * width
         pieces.append(
           Piece(
             start: position, length: stop - position,
@@ -116,10 +117,10 @@ struct ChecksumTree: ~Copyable {
   }
 
   private func run(_ item: TreeItem) throws(BtrfsError) -> Run {
-    let count = item.payload.count / Self.width
+    let count = item.payload.count / width
     let (length, overflow) = UInt64(count).multipliedReportingOverflow(by: sectorSize)
     let (end, past) = item.key.offset.addingReportingOverflow(length)
-    guard count > 0, !overflow, !past, item.payload.count % Self.width == 0,
+    guard count > 0, !overflow, !past, item.payload.count % width == 0,
       item.key.offset.isMultiple(of: sectorSize)
     else { throw BtrfsError("the checksum item at address \(item.key.offset) is torn") }
     return Run(start: item.key.offset, checksums: Array(item.payload), end: end)

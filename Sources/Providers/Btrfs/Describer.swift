@@ -120,7 +120,6 @@ struct DescribedVolume {
     return VolumeDescription(
       id: fileSystem.id, label: volumeLabel(of: subvolume.descriptor), state: state,
       map: try chunks.storeMap(), media: view.media(of: chunks, on: subvolume),
-      checksum: fileSystem.hasCRC32C ? .crc32c : nil,
-      checksumBlockSize: fileSystem.hasCRC32C ? fileSystem.sectorSize : 0)
+      checksum: fileSystem.checksum, checksumBlockSize: fileSystem.sectorSize)
   }
 }

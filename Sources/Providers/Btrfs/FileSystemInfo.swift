@@ -9,26 +9,28 @@ struct FileSystemInfo: Hashable {
   let nodeSize: UInt32
   /// Bytes of a data block, which is what one checksum covers.
   let sectorSize: UInt32
-  /// `BTRFS_CSUM_TYPE_…`.
-  let checksumType: UInt16
+  /// Of file data.
+  let checksum: ChecksumAlgorithm
   /// The transaction that is running, or that was committed last when none runs.
   let generation: UInt64
-
-  /// `BTRFS_CSUM_TYPE_CRC32` (linux/btrfs_tree.h): crc32c.
-  var hasCRC32C: Bool { checksumType == 0 }
 
   init(of descriptor: FileDescriptor) throws(BtrfsError) {
     let wanted = CBTRFS_FS_INFO_WANTED_FLAGS
     let info: FileSystemInfo?
+    let checksumType: UInt16?
     do {
-      info = try descriptor.control(
+      (info, checksumType) = try descriptor.control(
         CBTRFS_FS_INFO, size: Int(CBTRFS_FS_INFO_SIZE),
         fill: { $0.setNative(wanted, at: Int(CBTRFS_FS_INFO_FLAGS)) },
-        read: FileSystemInfo.init(argument:))
+        read: { (FileSystemInfo(argument: $0), $0.number(at: Int(CBTRFS_FS_INFO_CSUM_TYPE))) })
     } catch {
       throw BtrfsError(cannot: "ask btrfs about the file system", error)
     }
     guard let info else {
+      if let checksumType, ChecksumAlgorithm(btrfsType: checksumType) == nil {
+        throw BtrfsError(
+          "the btrfs has data checksums of type \(checksumType), which floe does not know")
+      }
       throw BtrfsError("this kernel does not tell a btrfs' running generation (Linux 5.10 does)")
     }
     self = info
@@ -40,7 +42,8 @@ struct FileSystemInfo: Hashable {
         .flatMap({ UniqueIdentifier(bytes: $0) }),
       let nodeSize: UInt32 = argument.number(at: Int(CBTRFS_FS_INFO_NODE_SIZE)),
       let sectorSize: UInt32 = argument.number(at: Int(CBTRFS_FS_INFO_SECTOR_SIZE)),
-      let checksumType: UInt16 = argument.number(at: Int(CBTRFS_FS_INFO_CSUM_TYPE)),
+      let checksum = argument.number(at: Int(CBTRFS_FS_INFO_CSUM_TYPE), as: UInt16.self)
+        .flatMap(ChecksumAlgorithm.init(btrfsType:)),
       let flags: UInt64 = argument.number(at: Int(CBTRFS_FS_INFO_FLAGS)),
       let generation: UInt64 = argument.number(at: Int(CBTRFS_FS_INFO_GENERATION)),
       flags & CBTRFS_FS_INFO_WANTED_FLAGS == CBTRFS_FS_INFO_WANTED_FLAGS,
@@ -49,8 +52,21 @@ struct FileSystemInfo: Hashable {
     self.id = id
     self.nodeSize = nodeSize
     self.sectorSize = sectorSize
-    self.checksumType = checksumType
+    self.checksum = checksum
     self.generation = generation
+  }
+}
+
+extension ChecksumAlgorithm {
+  /// `BTRFS_CSUM_TYPE_…` (linux/btrfs_tree.h).
+  fileprivate init?(btrfsType: UInt16) {
+    switch btrfsType {
+    case 0: self = .crc32c
+    case 1: self = .xxhash64
+    case 2: self = .sha256
+    case 3: self = .blake2b
+    default: return nil
+    }
   }
 }
 

@@ -9,9 +9,8 @@ struct Locator {
   /// The volume's chunks when some may keep parity: an extent in one that does is
   /// read through the production host.
   let chunks: ChunkTree?
-  /// Whether the volume's checksums are known; without that, nothing is read from
-  /// the media.
-  let canRead: Bool
+  /// Bytes of a data block.
+  let sectorSize: UInt32
 
   /// Extents around a portion that one answer tells, so that a scan asks rarely.
   static let neighbours = 512
@@ -137,12 +136,19 @@ extension Locator {
       case .hole: return nil
       case .preallocated: return .unwritten
       case .inline, .encoded: return .encoded
-      case .regular(let address, let length):
-        guard locator.canRead,
-          locator.chunks?.chunk(holding: address, length: length)?.parityProfile == nil
+      case .compressed(let length, let item):
+        guard let run = item.run(holding: length, sectorSize: locator.sectorSize),
+          !hasParity(run.address.offset, UInt64(run.storedLength))
         else { return .encoded }
+        return .compressed(run)
+      case .regular(let address, let length):
+        guard !hasParity(address, length) else { return .encoded }
         return .stored(StoreAddress(store: ChunkTree.addressSpace, offset: address))
       }
+    }
+
+    private func hasParity(_ address: UInt64, _ length: UInt64) -> Bool {
+      locator.chunks?.chunk(holding: address, length: length)?.parityProfile != nil
     }
 
     func finish() -> Finding? {

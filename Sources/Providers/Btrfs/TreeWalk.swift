@@ -153,11 +153,16 @@ extension TreeWalk {
       return single(offset, length, .unwritten)
     case .encoded(let length):
       return single(offset, length, .encoded)
-    case .regular(let address, let length):
-      guard let chunk = try chunk(holding: address, length: length) else { return nil }
-      guard volume.subvolume.fileSystem.hasCRC32C, chunk.parityProfile == nil else {
+    case .compressed(let length, let item):
+      let sectorSize = volume.subvolume.fileSystem.sectorSize
+      guard let run = item.run(holding: length, sectorSize: sectorSize) else {
         return single(offset, length, .encoded)
       }
+      let extent = FileExtent(offset: offset, length: length, source: .compressed(run))
+      return try compressed(extent, run, of: inode, acceptsMissing: acceptsMissing)
+    case .regular(let address, let length):
+      guard let chunk = try chunk(holding: address, length: length) else { return nil }
+      guard chunk.parityProfile == nil else { return single(offset, length, .encoded) }
       guard !inode.isWithoutChecksums else {
         let address = StoreAddress(store: ChunkTree.addressSpace, offset: address)
         return single(offset, length, .stored(address))
@@ -184,6 +189,24 @@ extension TreeWalk {
       result.append((extent, piece.checksums))
     }
     return .pieces(result)
+  }
+
+  private mutating func compressed(
+    _ extent: FileExtent, _ run: CompressedRun, of inode: InodeItem, acceptsMissing: Bool
+  ) throws -> Extent? {
+    let length = UInt64(run.storedLength)
+    guard let chunk = try chunk(holding: run.address.offset, length: length) else { return nil }
+    guard chunk.parityProfile == nil else {
+      return single(extent.offset, extent.length, .encoded)
+    }
+    guard !inode.isWithoutChecksums else { return .pieces([(extent, nil)]) }
+    // The run is read as a whole, so it has all its checksums or counts as having none.
+    var found: [UInt8]? = []
+    for piece in try checksums.pieces(of: run.address.offset, length: length) {
+      if piece.checksums == nil, !acceptsMissing { return nil }
+      found = piece.checksums.flatMap { checksums in found.map { $0 + checksums } }
+    }
+    return .pieces([(extent, found)])
   }
 
   /// The chunk that an extent lies in; reads the chunk tree again when it is a new one.

@@ -12,7 +12,7 @@ struct BtrfsDataSet: DataSet {
     self.path = path
   }
 
-  var notes: [String] { freezer.notes }
+  let notes: [String] = []
 
   var explanation: [String] {
     get throws { try freezer.explanation() }

@@ -38,7 +38,9 @@ struct ExplainReport: Codable {
   var inode: UInt64
   var offset: UInt64
   var configuration_id: String
-  /// "storage", "production_host", "representation" or "hole".
+  /// "storage", "compressed" (storage too; chain and copies lead to the first stored byte
+  /// of the compressed run that holds the byte), "production_host", "representation" or
+  /// "hole".
   var source: String
   var chain: [Link]
   var copies: [Copy]
@@ -53,20 +55,24 @@ struct ExplainReport: Codable {
       case .zeros: "hole"
       case .inline: "representation"
       case .media: "storage"
+      case .compressed: "compressed"
       case .productionHost: "production_host"
       }
+    // A compressed run begins at the beginning of a block.
+    let inFile = source == "compressed" ? 0 : offset
     chain = place.links.map { Link(store: $0.store, offset: $0.offset) }
     copies = place.copies.map { copy in
       Copy(
         medium: copy.medium.id.description, label: copy.medium.label, path: copy.path,
         offset: copy.offset, sector: copy.offset / 512,
-        dd: copy.path.map { Self.dd(path: $0, offset: copy.offset, inFile: offset) })
+        dd: copy.path.map { Self.dd(path: $0, offset: copy.offset, inFile: inFile) })
     }
     checksum = place.checksum.map { checksum in
-      // Stored little-endian; written the way that tools print it.
-      Checksum(
-        algorithm: "\(checksum.algorithm)",
-        value: checksum.bytes.reversed().map(Self.hexadecimal).joined(),
+      // Numbers are stored little-endian; written the way that tools print them.
+      let isNumber = checksum.algorithm == .crc32c || checksum.algorithm == .xxhash64
+      let bytes = isNumber ? checksum.bytes.reversed() : checksum.bytes
+      return Checksum(
+        algorithm: "\(checksum.algorithm)", value: bytes.map(Self.hexadecimal).joined(),
         block_offset: checksum.block.lowerBound, block_length: UInt64(checksum.block.count))
     }
   }
@@ -104,6 +110,7 @@ struct ExplainReport: Codable {
     switch source {
     case "hole": lines.append("  a hole: reads as zero, lies nowhere")
     case "representation": lines.append("  inside the representation (inline data)")
+    case "compressed": lines.append("  decoded from the compressed run that begins at")
     case "production_host": lines.append("  read through the production host")
     default: break
     }
@@ -114,7 +121,7 @@ struct ExplainReport: Codable {
           + "here \(copy.path ?? "not found")")
       if let dd = copy.dd { lines.append("    \(dd)") }
     }
-    if !copies.isEmpty {
+    if !copies.isEmpty, source != "compressed" {
       lines.append("  the byte is number \(offset % 4096) of the block that dd prints")
     }
     if let checksum {

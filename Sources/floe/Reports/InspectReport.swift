@@ -104,7 +104,8 @@ struct ChainReport: Encodable {
   struct Run: Encodable {
     var offset: UInt64
     var length: UInt64
-    /// "stored", "unwritten", "inline" or "encoded".
+    /// "stored", "compressed" (then the places are those of the whole compressed run, from
+    /// its first stored byte), "unwritten", "inline" or "encoded".
     var kind: String
     /// Where the run begins in the volume's address space.
     var store_offset: UInt64?
@@ -154,17 +155,30 @@ struct ChainReport: Encodable {
     case .unwritten: return run("unwritten")
     case .inline: return run("inline")
     case .encoded: return run("encoded")
+    case .compressed(let compressed):
+      let stored = UInt64(compressed.storedLength)
+      let first = try volume.map.resolve(compressed.address, length: stored).first
+      return [
+        Run(
+          offset: extent.offset, length: extent.length, kind: "compressed",
+          store_offset: compressed.address.offset, copies: copies(first?.copies ?? [], volume))
+      ]
     case .stored(let address):
       return try volume.map.resolve(address, length: extent.length).map { piece in
         Run(
           offset: extent.offset + piece.position, length: piece.length, kind: "stored",
-          store_offset: address.offset + piece.position,
-          copies: piece.copies.map { copy in
-            Copy(
-              medium: volume.media.first { $0.id == copy.medium }?.label ?? "\(copy.medium)",
-              offset: copy.offset)
-          })
+          store_offset: address.offset + piece.position, copies: copies(piece.copies, volume))
       }
+    }
+  }
+
+  private static func copies(
+    _ places: [MediumAddress], _ volume: VolumeDescription
+  ) -> [Copy] {
+    places.map { place in
+      Copy(
+        medium: volume.media.first { $0.id == place.medium }?.label ?? "\(place.medium)",
+        offset: place.offset)
     }
   }
 

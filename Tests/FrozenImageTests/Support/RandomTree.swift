@@ -122,6 +122,7 @@ struct RandomTree {
       let sources: [FileExtent.Source] = [
         .stored(StoreAddress(store: StoreID(rawValue: 0), offset: place)),
         .stored(StoreAddress(store: StoreID(rawValue: 0), offset: place)), .unwritten, .encoded,
+        compressed(holding: length),
       ]
       let source = sources.randomElement(using: &generator) ?? .unwritten
       nodes[index].add(FileExtent(offset: offset, length: length, source: source))
@@ -130,7 +131,22 @@ struct RandomTree {
           nodes[index].checksums[block] = generator.bytes(4)
         }
       }
+      if case .compressed(let run) = source, generator.chance(70) {
+        nodes[index].runChecksums[offset] = generator.bytes(
+          4 * Int(run.storedLength) / Int(Sample.block))
+      }
       offset += length
     }
+  }
+
+  private mutating func compressed(holding length: UInt64) -> FileExtent.Source {
+    let stored = Sample.block * .random(in: 1...4, using: &generator)
+    let place = UInt64.random(in: 0...Sample.storeSize - stored, using: &generator)
+    let offset = UInt64.random(in: 0...100_000, using: &generator)
+    let run = CompressedRun(
+      algorithm: CompressionAlgorithm.allCases.randomElement(using: &generator) ?? .zlib,
+      address: StoreAddress(store: StoreID(rawValue: 0), offset: place), storedLength: stored,
+      decodedLength: offset + length + .random(in: 0...5000, using: &generator), offset: offset)
+    return run.map { .compressed($0) } ?? .unwritten
   }
 }

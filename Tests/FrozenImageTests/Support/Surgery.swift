@@ -85,6 +85,7 @@ extension Representation {
           _ = try? heapBytes(at: offset, count: Int(clamping: extent.length))
         }
         _ = try? checksums(of: node, in: range)
+        _ = try? compressedChecksums(of: node, in: range)
         _ = try? nextData(of: node, from: range.lowerBound)
         _ = try? nextHole(of: node, from: range.lowerBound)
       }

@@ -14,6 +14,8 @@ struct TreeNode: Equatable {
   var inline: [[UInt8]] = []
   /// By the offset of their block.
   var checksums: [UInt64: [UInt8]] = [:]
+  /// Those of the stored bytes of compressed runs, by the offset of their extent.
+  var runChecksums: [UInt64: [UInt8]] = [:]
   var extendedAttributes: [[UInt8]: [UInt8]] = [:]
   var target: [UInt8]?
 
@@ -65,6 +67,9 @@ extension Representation {
           result.checksums[run.offset + UInt64(block * run.blockSize)] = Array(
             run.bytes[block * width..<(block + 1) * width])
         }
+      }
+      for run in try compressedChecksums(of: node, in: 0 ..< .max) {
+        result.runChecksums[run.extent.offset] = Array(run.bytes)
       }
     case .symbolicLink:
       result.target = Array(try symbolicLinkTarget(of: node))
@@ -120,6 +125,8 @@ extension TreeNode {
         try bytes.lend {
           try writer.addInline(offset: extent.offset, length: extent.length, bytes: $0)
         }
+      } else if let bytes = runChecksums[extent.offset] {
+        try bytes.lend { try writer.addExtent(extent, checksums: $0) }
       } else if checksums[extent.offset] != nil {
         let offsets = stride(from: extent.offset, to: extent.end, by: Int(Sample.block))
         let bytes = offsets.flatMap { checksums[$0] ?? [] }

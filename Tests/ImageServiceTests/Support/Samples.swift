@@ -24,6 +24,13 @@ extension MappingQuestion {
 }
 
 extension MappingAnswer {
+  /// A part of a compressed run that decodes to all that a run may.
+  private static let compressed =
+    CompressedRun(
+      algorithm: .lzo64K, address: StoreAddress(store: StoreID(rawValue: 7), offset: 1 << 41),
+      storedLength: 1 << 20, decodedLength: 1 << 20, offset: (1 << 20) - 4096
+    ).map { FileExtent.Source.compressed($0) } ?? .encoded
+
   /// An answer with every kind of part, as large as wanted.
   static func sample(ranges: Int, extents: Int) -> MappingAnswer {
     let changed = (0..<UInt64(ranges)).map {
@@ -31,7 +38,7 @@ extension MappingAnswer {
     }
     let kinds: [FileExtent.Source] = [
       .stored(StoreAddress(store: StoreID(rawValue: 7), offset: 1 << 40)), .unwritten,
-      .inline(heapOffset: 77), .encoded,
+      .inline(heapOffset: 77), .encoded, compressed,
     ]
     let run = (0..<UInt64(extents)).map { number in
       MappingAnswer.Extent(

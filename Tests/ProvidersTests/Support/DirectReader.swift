@@ -60,12 +60,15 @@ struct ExtentTally: Equatable {
   var unwritten = 0
   var inline = 0
   var encoded = 0
+  var compressed = 0
   var checksummedBlocks = 0
   var mostCopies = 0
 }
 
 /// Compares every byte of every regular file with the snapshot, all copies of mirrors
-/// too, and every checksum with the bytes. Encoded extents are read through the source.
+/// too, and every checksum with the bytes. Encoded and compressed extents are read
+/// through the source; of compressed ones the stored bytes are compared with their
+/// checksums, on all copies.
 @discardableResult
 func expectAllBytes(
   of image: DescribedImage, on volume: LoopVolume,
@@ -86,8 +89,18 @@ func expectAllBytes(
         tally.inline += 1
         let bytes = try image.representation.heapBytes(at: heapOffset, count: range.count)
         found.replaceSubrange(range, with: bytes)
-      case .encoded:
-        tally.encoded += 1
+      case .encoded, .compressed:
+        if case .compressed(let run) = extent.source {
+          tally.compressed += 1
+          let copies = try reader.copies(of: run.address, length: UInt64(run.storedLength))
+          tally.mostCopies = max(tally.mostCopies, copies.count)
+          for copy in copies {
+            tally.checksummedBlocks += try expectChecksums(
+              of: node, extent, run, copy, image, path, sourceLocation)
+          }
+        } else {
+          tally.encoded += 1
+        }
         let inode = try image.representation.attributes(of: node).inode
         let count = try found.withUnsafeMutableBytes {
           try image.source.read(
@@ -109,6 +122,25 @@ func expectAllBytes(
     #expect(found == expected, "\(path)", sourceLocation: sourceLocation)
   }
   return tally
+}
+
+private func expectChecksums(
+  of node: NodeIndex, _ extent: FileExtent, _ run: CompressedRun, _ stored: [UInt8],
+  _ image: DescribedImage, _ path: String, _ sourceLocation: SourceLocation
+) throws -> Int {
+  let range = extent.offset..<extent.end
+  let told = try image.representation.compressedChecksums(of: node, in: range)
+  let checksums = try #require(told.first, "\(path) at \(extent.offset)")
+  #expect(told.count == 1 && checksums.extent == extent, sourceLocation: sourceLocation)
+  #expect(checksums.bytes.count == stored.count / checksums.blockSize * 4)
+  for start in stride(from: 0, to: stored.count, by: checksums.blockSize) {
+    let checksum = stored[start..<start + checksums.blockSize].withUnsafeBytes {
+      CRC32C.checksum($0)
+    }
+    let expected: UInt32? = checksums.bytes.number(at: start / checksums.blockSize * 4)
+    #expect(checksum == expected, "\(path) stored at \(start)", sourceLocation: sourceLocation)
+  }
+  return stored.count / checksums.blockSize
 }
 
 private func expectChecksums(
