@@ -47,10 +47,11 @@ let package = Package(
 
     // Production host: one folder per volume stack.
     .target(name: "CBtrfs"),
+    .target(name: "CFileMap"),
     .target(
       name: "Providers",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs",
+        "FrozenImage", "ImageReader", "LinuxIO", "CBtrfs", "CFileMap",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
