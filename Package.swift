@@ -116,7 +116,11 @@ let package = Package(
       swiftSettings: rules),
     .testTarget(
       name: "ProvidersTests",
-      dependencies: ["FrozenImage", "ImageReader", "LinuxIO", "Providers"], swiftSettings: rules),
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
     .testTarget(
       name: "ImageServiceTests",
       dependencies: [

@@ -25,18 +25,21 @@ struct FileContent {
     _ file: FileDescriptor, _ attributes: NodeAttributes, in range: Range<UInt64>,
     _ body: (FileExtent) throws -> Void
   ) throws {
-    let range = range.clamped(to: 0..<attributes.size)
+    // Up to the end of the last block, so that the media are read in whole blocks.
+    let block: UInt64 = 4096
+    let limit = (min(attributes.size, UInt64(Int64.max) - block) + block - 1) / block * block
+    let range = range.clamped(to: 0..<limit)
     guard !range.isEmpty else { return }
     guard try !isEncoded(file, attributes) else {
-      try body(
-        FileExtent(
-          offset: range.lowerBound, length: range.upperBound - range.lowerBound, source: .encoded))
+      let whole = FileExtent(
+        offset: range.lowerBound, length: range.upperBound - range.lowerBound, source: .encoded)
+      if let extent = whole.clipped(to: 0..<attributes.size) { try body(extent) }
       return
     }
     var map = FileMap(of: file, in: range)
     var pending: FileExtent?
     while let run = try map.next() {
-      for extent in try extents(of: run) {
+      for extent in try extents(of: run, size: attributes.size) {
         if let before = pending {
           pending = before.joined(with: extent)
           if pending != nil { continue }
@@ -62,10 +65,11 @@ struct FileContent {
     return isRealtime != 0
   }
 
-  private func extents(of run: FileRun) throws(StackError) -> [FileExtent] {
+  private func extents(of run: FileRun, size: UInt64) throws(StackError) -> [FileExtent] {
     let length = run.range.upperBound - run.range.lowerBound
     func single(_ source: FileExtent.Source) -> [FileExtent] {
-      [FileExtent(offset: run.range.lowerBound, length: length, source: source)]
+      let extent = FileExtent(offset: run.range.lowerBound, length: length, source: source)
+      return extent.clipped(to: 0..<size).map { [$0] } ?? []
     }
     switch run.place {
     case .unwritten: return single(.unwritten)

@@ -129,7 +129,7 @@ final class FrozenFiles: Sendable {
     let representation = try representation()
     for range in ranges {
       var expected = try representation.extents(of: file.node, in: range)
-        .compactMap { $0.clipped(to: 0..<file.attributes.size)?.withoutHeapOffset }
+        .map(\.withoutHeapOffset)
       expected = expected.reduce(into: []) { joined, extent in
         if let last = joined.last, let both = last.joined(with: extent) {
           joined[joined.count - 1] = both

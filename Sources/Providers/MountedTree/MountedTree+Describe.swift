@@ -129,7 +129,7 @@ extension MountedTree {
     of file: FileDescriptor, _ attributes: NodeAttributes, _ content: FileContent,
     to writer: inout RepresentationWriter
   ) throws {
-    try content.visit(file, attributes, in: 0..<attributes.size) { extent in
+    try content.visit(file, attributes, in: 0..<UInt64(Int64.max)) { extent in
       guard case .inline = extent.source else {
         try writer.addExtent(extent, checksums: nil)
         return

@@ -115,7 +115,7 @@ extension MountedTreeSource {
         let answer = MappingAnswer(
           state: MappingState(configurationID: look.configurationID, cursor: []),
           changes: .ranges(changed), volume: try volume(for: question, look),
-          behind: behind(question, look),
+          behind: try look.behind(question, knowing: media(of: question.known)),
           located: try question.portions.compactMap { try locate($0, among: changed) })
         guard try watch.isPresent(look) else { continue }
         try liveCheck()
@@ -135,14 +135,15 @@ extension MountedTreeSource {
     for question: MappingQuestion, _ look: StackWatch.Look
   ) throws -> MappingAnswer.Volume? {
     guard question.known.configurationID != look.configurationID else { return nil }
-    return MappingAnswer.Volume(map: try look.stack.storeMap(), media: try look.stack.media())
+    return MappingAnswer.Volume(map: try look.stack.storeMap(), media: look.media)
   }
 
-  /// Media on which the backup host found another witness than this host does: it saw
-  /// an earlier moment, or another medium. It looks again when it reads again.
-  private func behind(_ question: MappingQuestion, _ look: StackWatch.Look) -> Set<MediumID> {
-    Set(
-      question.found.entries.filter { look.configurationID[$0.medium] != $0.bytes }.map(\.medium))
+  /// The media as the backup host knows them.
+  private func media(of state: MappingState) throws -> [MediumDescription]? {
+    if let known = watch.media(of: state.configurationID) { return known }
+    // What was frozen, before this source was there.
+    let volumes = try files.representation().volumes
+    return volumes.first { $0.state.configurationID == state.configurationID }?.media
   }
 
   /// A portion's extents are those that were described. Those of a file that was changed

@@ -81,7 +81,7 @@ final class LoopFileSystem {
   ///   - loop: options of losetup.
   init(
     _ type: String, format: String = "", size: String = "512M", loop: String = "",
-    mounting: String = "rw"
+    mounting: String = "noatime"
   ) throws {
     let base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
     let directory = try shell("mktemp -d \(base)/floe-mounted-XXXXXX").trimmed
