@@ -51,6 +51,7 @@ let package = Package(
 
     // Production host: one folder per volume stack.
     .target(name: "CBtrfs"),
+    .target(name: "CFileMap"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .target(
       name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
@@ -59,7 +60,8 @@ let package = Package(
     .target(
       name: "Providers",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CInflate",
+        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
+        "CInflate",
         "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),

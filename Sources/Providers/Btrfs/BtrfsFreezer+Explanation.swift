@@ -1,6 +1,14 @@
 import FrozenImage
+import SystemPackage
 
 extension BtrfsFreezer {
+  /// Whether a directory is on a btrfs, be it a subvolume or not.
+  public static func isBtrfs(at path: String) -> Bool {
+    guard let directory = try? openDirectory(path) else { return false }
+    defer { try? directory.close() }
+    return isOnBtrfs(directory)
+  }
+
   /// Whether freezing makes a snapshot, rather than taking one as it is.
   public var makesSnapshot: Bool {
     plannedSnapshotPath(for: UniqueIdentifier(high: 0, low: 0)) != nil

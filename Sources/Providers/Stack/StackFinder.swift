@@ -46,7 +46,7 @@ public struct StackFinder {
   private mutating func start() throws(StackError) -> Layer {
     switch place.start {
     case .path(let path):
-      if let device = try BlockDevice.find(path) {
+      if let device = try StackDevice.find(path) {
         return try layer(of: device, depth: 0)
       }
       let file = try Self.medium(path)
@@ -68,7 +68,7 @@ public struct StackFinder {
   /// The layer that a block device is: what the kernel made it of, where that is known,
   /// since a backup host may see only that.
   private mutating func layer(
-    of device: BlockDevice, depth: Int
+    of device: StackDevice, depth: Int
   ) throws(StackError) -> Layer {
     guard depth < 8 else { throw StackError("\(device.path) is made of too many devices") }
     if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }

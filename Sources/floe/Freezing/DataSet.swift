@@ -52,7 +52,9 @@ extension ImageNote {
 
 /// The providers that this program has.
 enum Provider {
-  private static var notes: [any ImageNote.Type] { [BtrfsNote.self, StackNote.self] }
+  private static var notes: [any ImageNote.Type] {
+    [BtrfsNote.self, MountedNote.self, StackNote.self]
+  }
 
   /// Reads what the catalogue keeps of an image.
   ///

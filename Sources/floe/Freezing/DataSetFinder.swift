@@ -18,7 +18,9 @@ struct DataSetFinder {
       switch status.st_mode & S_IFMT {
       case S_IFDIR:
         guard selectors.isEmpty else { throw Failure("\(path) is a directory: it has no parts") }
-        return try BtrfsDataSet(path: path)
+        return try BtrfsFreezer.isBtrfs(at: path)
+          ? BtrfsDataSet(path: path)
+          : MountedDataSet(path: path, assumesFrozen: assumesFrozen)
       case S_IFREG, S_IFBLK:
         return try StackDataSet(
           place(.path(MountTable.resolved(path) ?? path), selectors: selectors))

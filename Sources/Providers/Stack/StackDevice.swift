@@ -3,14 +3,14 @@ import SystemPackage
 
 /// A block device of this host, and what sysfs tells of it
 /// (Documentation/ABI/stable/sysfs-block, testing/sysfs-block-dm in the kernel's sources).
-struct BlockDevice {
+struct StackDevice {
   let path: String
   /// Its directory in sysfs.
   private let directory: String
 
   /// - Returns: `nil` when the path is no block device.
   /// - Throws: `StackError` when it cannot be looked at.
-  static func find(_ path: String) throws(StackError) -> BlockDevice? {
+  static func find(_ path: String) throws(StackError) -> StackDevice? {
     var status = stat()
     guard stat(path, &status) == 0 else {
       throw StackError("\(path): \(Errno(rawValue: errno))")
@@ -20,11 +20,11 @@ struct BlockDevice {
     let device = UInt64(status.st_rdev)
     let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
     let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
-    return BlockDevice(path: path, directory: "/sys/dev/block/\(major):\(minor)")
+    return StackDevice(path: path, directory: "/sys/dev/block/\(major):\(minor)")
   }
 
   /// The disk that it is a part of, and its number there; `nil` when it is none.
-  var partition: (disk: BlockDevice, number: Int)? {
+  var partition: (disk: StackDevice, number: Int)? {
     guard let number = text("partition").flatMap({ Int($0) }),
       let own = realpath("\(directory)/..", nil)
     else { return nil }
@@ -33,7 +33,7 @@ struct BlockDevice {
     guard let name = FilePath(disk).lastComponent?.string else { return nil }
     // The kernel writes "!" for a slash in a device's name.
     let path = "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
-    return (BlockDevice(path: path, directory: disk), number)
+    return (StackDevice(path: path, directory: disk), number)
   }
 
   /// The identifier of the logical volume that device-mapper shows here, in groups as

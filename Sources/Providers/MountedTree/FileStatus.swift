@@ -1,0 +1,63 @@
+import CFileMap
+import FrozenImage
+import Glibc
+import SystemPackage
+
+/// What the kernel tells of an open file.
+struct FileStatus {
+  /// With the inode flags of regular files and directories.
+  let attributes: NodeAttributes
+  /// The mount that it was opened on; 0 before Linux 5.8.
+  let mount: UInt64
+  let device: DeviceNumber
+
+  struct DeviceNumber: Hashable {
+    let major: UInt32
+    let minor: UInt32
+  }
+
+  /// - Parameter generation: as the file's handle tells it.
+  init(of file: FileDescriptor, generation: UInt32) throws(Errno) {
+    var found = cfilemap_status()
+    guard cfilemap_look(file.rawValue, &found) == 0 else { throw Errno(rawValue: errno) }
+    var flags: UInt32 = 0
+    let format = found.mode & UInt32(S_IFMT)
+    if format == UInt32(S_IFREG) || format == UInt32(S_IFDIR) {
+      guard cfilemap_flags(file.rawValue, &flags) == 0 else { throw Errno(rawValue: errno) }
+    }
+    attributes = NodeAttributes(
+      inode: found.inode, generation: UInt64(generation), mode: found.mode, links: found.links,
+      owner: found.owner, group: found.group, deviceMajor: found.special_major,
+      deviceMinor: found.special_minor, size: found.size, blocks: found.blocks,
+      accessed: Timestamp(found.accessed), modified: Timestamp(found.modified),
+      changed: Timestamp(found.changed),
+      created: found.has_created != 0 ? Timestamp(found.created) : nil,
+      inodeFlags: UInt64(flags))
+    mount = found.mount
+    device = DeviceNumber(major: found.device_major, minor: found.device_minor)
+  }
+}
+
+extension Timestamp {
+  fileprivate init(_ time: cfilemap_time) {
+    self.init(seconds: time.seconds, nanoseconds: min(time.nanoseconds, 999_999_999))
+  }
+}
+
+extension NodeAttributes {
+  /// Whether a file with these attributes is, as far as they tell, still the one with
+  /// the other ones: every write and every change of metadata sets the change time,
+  /// and a number that is used again has another generation.
+  func isUnchanged(since then: NodeAttributes) -> Bool {
+    inode == then.inode && generation == then.generation && mode == then.mode
+      && size == then.size && changed == then.changed && inodeFlags == then.inodeFlags
+  }
+
+  var format: TreeMount.FileFormat {
+    switch type {
+    case .regular: .regular
+    case .directory: .directory
+    default: .other
+    }
+  }
+}

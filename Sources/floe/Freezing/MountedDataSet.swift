@@ -1,0 +1,130 @@
+import FrozenImage
+public import ImageService
+public import Providers
+
+/// A directory of a mounted ext2/3/4 or XFS that is frozen: read-only, promised to rest,
+/// or copied by reflinks when it is frozen.
+struct MountedDataSet: DataSet {
+  private enum Way {
+    case asItIs(MountedTree)
+    case reflinkCopy(ReflinkFreezer)
+  }
+
+  private let way: Way
+
+  /// - Throws: `StackError` that says what the user may do when the directory may change.
+  init(path: String, assumesFrozen: Bool) throws {
+    do {
+      way = .asItIs(try MountedTree(path: path, assumeFrozen: assumesFrozen))
+    } catch {
+      // A file system that is written to can still be frozen where files can share
+      // blocks; where they cannot, the first reason is the one that helps.
+      guard !assumesFrozen, let freezer = try? ReflinkFreezer(path: path) else { throw error }
+      way = .reflinkCopy(freezer)
+    }
+  }
+
+  var notes: [String] {
+    switch way {
+    case .asItIs(let tree): tree.notes
+    case .reflinkCopy: [ReflinkFreezer.consistency]
+    }
+  }
+
+  var explanation: [String] {
+    get throws {
+      switch way {
+      case .asItIs(let tree):
+        return [
+          "directory \(tree.image.path) of the mounted \(tree.image.fileSystem) \(tree.fileSystemID)"
+        ]
+          + (try Self.stack(of: tree).explanation)
+      case .reflinkCopy(let freezer):
+        return [
+          "a reflink copy of the directory is made at \(freezer.plannedCopyPath(for: .random()))"
+        ]
+      }
+    }
+  }
+
+  var leavesSomething: Bool {
+    if case .reflinkCopy = way { true } else { false }
+  }
+
+  func plan(for image: UniqueIdentifier) -> any ImageNote {
+    switch way {
+    case .asItIs(let tree): MountedNote(tree: tree.image)
+    case .reflinkCopy(let freezer):
+      MountedNote(
+        planned: MountedNote.Planned(
+          path: freezer.plannedCopyPath(for: image), fileSystemID: freezer.fileSystem))
+    }
+  }
+
+  func freeze(as image: UniqueIdentifier) throws -> any ImageNote {
+    switch way {
+    case .asItIs(let tree): return MountedNote(tree: tree.image)
+    case .reflinkCopy(let freezer):
+      let copy = try freezer.freeze(as: image, progress: { _ in })
+      return MountedNote(tree: try MountedTree(copy: copy).image, copy: copy)
+    }
+  }
+
+  func describe(
+    _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws {
+    guard let note = frozen as? MountedNote else { throw Failure("nothing was frozen") }
+    let tree: MountedTree
+    switch way {
+    case .asItIs(let opened): tree = opened
+    case .reflinkCopy:
+      guard let copy = note.copy else { throw Failure("no copy was made") }
+      tree = try MountedTree(copy: copy)
+    }
+    try tree.describe(label, on: Self.stack(of: tree), scratch: scratch, progress: progress)
+  }
+
+  /// What the tree's device lies on.
+  static func stack(of tree: MountedTree) throws -> Stack {
+    try Stack(
+      top: StackFinder.layer(ofDevice: tree.device), identity: tree.identity,
+      witness: tree.witness)
+  }
+}
+
+/// What the catalogue keeps of an image of a mounted tree.
+struct MountedNote: ImageNote {
+  static let provider = "mounted"
+
+  /// A reflink copy before it is made.
+  struct Planned: Codable {
+    var path: String
+    /// The UUID of the file system.
+    var fileSystemID: String
+  }
+
+  var tree: MountedTreeImage?
+  var planned: Planned?
+  var copy: ReflinkImage?
+
+  var snapshot: String? { copy?.path }
+
+  func release() throws {
+    if let copy {
+      try ReflinkFreezer.thaw(copy)
+    } else if let planned {
+      try ReflinkFreezer.thaw(copyAt: planned.path, onFileSystem: planned.fileSystemID)
+    }
+  }
+
+  func open(
+    name: String, representation: @escaping @Sendable () throws -> Representation
+  ) throws -> any ServedImage {
+    guard let tree else { throw Failure("the record of image \(name) names no directory") }
+    return try MountedTreeSource(
+      tree, stack: { try MountedDataSet.stack(of: $0) }, representation: representation)
+  }
+}
+
+extension MountedTreeSource: ServedImage {}
