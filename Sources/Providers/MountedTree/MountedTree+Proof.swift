@@ -8,19 +8,21 @@ import SystemPackage
 // ============
 // A file system that is read-only as a whole changes only after it was mounted for
 // writing. ext4 cannot be without changing its superblock (mount count, times, the
-// journal's recovery flag), whatever happens afterwards; XFS changes its superblock at
-// the latest when it comes to rest again (the log is covered, which logs it). So the
+// journal's recovery flag), whatever happens afterwards; ext2 and XFS change theirs at
+// the latest when they come to rest again (XFS logs it when the log is covered). So the
 // whole image is given up when the file system is not read-only now or its superblock
-// differs. On XFS this alone comes too late to prove a read, so files are compared too.
+// differs. On ext2 and XFS this alone may come too late to prove a read, so files are
+// compared too.
 //
 // A single file is as frozen when inode, generation, change time, size, mode, flags and
 // every extent are. Whoever writes, through the page cache, past it or through memory,
 // sets the change time first (`file_update_time`, `file_modified`; a mapped page is
 // write-protected by the writeback of FIEMAP_FLAG_SYNC at the freeze, so a later write
-// to it comes by `page_mkwrite`). A mapping that moves without a write, by
-// defragmentation, shows in the extents; one that moved away and back keeps the change
-// time where the mover says so (`ext4_move_extents`). Only the tree's promise excludes
-// that: a read-only file system, or a copy that no one can open for writing.
+// to it comes by `page_mkwrite`). Defragmentation moves blocks and sets no time
+// (EXT4_IOC_MOVE_EXT, XFS_IOC_SWAPEXT), but shows in the extents. One that moves blocks
+// away and back again between two looks leaves nothing to compare: only a promise
+// excludes it, that of a read-only file system, of a copy that no one can open for
+// writing, or of the user.
 
 extension MountedTree {
   /// Proves that what the whole tree was frozen by still holds.

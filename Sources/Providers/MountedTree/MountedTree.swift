@@ -123,13 +123,11 @@ extension MountedTree {
 
   /// What proves that a mapping held.
   ///
-  /// ext4 writes its superblock, and waits for it, before it lets anybody write to a
-  /// file system that was read-only (`ext4_setup_super` → `ext4_commit_super`, called by
-  /// `__ext4_remount` and `__ext4_fill_super` before SB_RDONLY is cleared or the mount is
-  /// there), so the superblock is a witness. XFS writes nothing at that moment, and a
-  /// file system that is not read-only has no witness at all.
+  /// The superblock of ext3 and ext4 changes on the media before anybody can write to a
+  /// file system that was read-only, so it is a witness; those of ext2 and XFS change
+  /// later. A file system that is not read-only has no witness at all.
   public var validation: Validation {
-    image.promise == .readOnly && !kind.isXFS ? .witness : .question
+    image.promise == .readOnly && kind.announcesWriting ? .witness : .question
   }
 
   /// Magic and UUID in the superblock, in bytes of the file system's device (layer 0).

@@ -6,7 +6,8 @@ import SystemPackage
 /// Copies a tree within one XFS, file by file, all data shared.
 ///
 /// Directories are opened by handle, so neither their depth nor the length of their
-/// paths matters. Memory holds 16 bytes for each file and 32 for each directory.
+/// paths matters. Memory holds 16 bytes for each file, 32 for each directory and for each
+/// file with several names, and the names of one directory.
 struct ReflinkCopy: ~Copyable {
   /// Times that a file is cloned again because it was changed meanwhile.
   private static let attempts = 8

@@ -178,9 +178,11 @@ final class FrozenTree {
     try representation.extents(of: node(path), in: 0..<UInt64(Int64.max))
   }
 
+  /// All of a file, in whole blocks, as a reader asks for it.
   func portion(_ path: String) throws -> Portion {
     let attributes = try representation.attributes(of: node(path))
-    return Portion(inode: attributes.inode, range: 0..<max(attributes.size, 1))
+    return Portion(
+      inode: attributes.inode, range: 0..<max((attributes.size + 4095) / 4096 * 4096, 4096))
   }
 
   /// The question of a backup host that sees every medium as this host does.

@@ -183,22 +183,23 @@ extension MountedTreeTests {
         python3 write.py >/dev/null 2>&1 & while [ ! -e ready ]; do sleep 0.1; done
         """)
       defer { _ = try? volume.run(": > stop") }
+      var all: Set<UInt8> = []
       for _ in 0..<3 {
         let copy = try freeze(volume.path("s"))
         let image = try FrozenTree(MountedTree(copy: copy))
         for index in 0..<10 {
-          let extents = try image.extents("f\(index)")
           var values: Set<UInt8> = []
-          for case .stored(let address) in extents.map(\.source) {
-            let length = try #require(
-              extents.first { $0.source == .stored(address) }?.length)
-            values.formUnion(
-              try image.stack.top.bytes(at: address.offset, count: Int(length)))
+          for extent in try image.extents("f\(index)") {
+            guard case .stored(let address) = extent.source else { continue }
+            let count = Int(min(extent.end, 300_000) - extent.offset)
+            values.formUnion(try image.stack.top.bytes(at: address.offset, count: count))
           }
           #expect(values.count == 1, "f\(index)")
+          all.formUnion(values)
         }
         try ReflinkFreezer.thaw(copy)
       }
+      #expect(all.count > 3, "nobody wrote meanwhile")
     }
   }
 }
