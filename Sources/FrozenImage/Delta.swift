@@ -81,10 +81,15 @@ public struct MappingAnswer: Hashable, Sendable {
   public struct Volume: Hashable, Sendable {
     public let map: StoreMap
     public let media: [MediumDescription]
+    /// Whether other maps may have held between the known state's and this one. What
+    /// lies where it lay may have been away meanwhile, and its place used by others:
+    /// equal places then prove nothing for reads that were under way.
+    public let skipsStates: Bool
 
-    public init(map: StoreMap, media: [MediumDescription]) {
+    public init(map: StoreMap, media: [MediumDescription], skipsStates: Bool = false) {
       self.map = map
       self.media = media
+      self.skipsStates = skipsStates
     }
 
     public func hash(into hasher: inout Hasher) {

@@ -60,7 +60,9 @@ extension ReadRule {
       let stored = registration.plan.stored
       let isTouched =
         answer.changes.touch(registration.keys)
-        || answer.volume != nil && oldMap.places(of: stored) != map.places(of: stored)
+        || answer.volume.map {
+          $0.skipsStates && !stored.isEmpty || oldMap.places(of: stored) != map.places(of: stored)
+        } ?? false
       if isTouched { underWay[id]?.isOvertaken = true }
     }
     overlay.invalidate(answer.changes)

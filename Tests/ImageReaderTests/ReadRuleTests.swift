@@ -124,6 +124,26 @@ import Testing
     #expect(second.validating == [late.portion])
   }
 
+  /// A volume that moved away and back between two questions: the places are equal, and
+  /// what was read there meanwhile may be anybody's.
+  @Test func equalPlacesProveNothingWhenStatesWereSkipped() throws {
+    for skips in [false, true] {
+      var rule = try rule()
+      var read = begin(rule)
+      try fetchUnderANewWitness(&rule, &read)
+      guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
+      let now = answer()
+      let moved = MappingAnswer(
+        state: now.state, changes: now.changes,
+        volume: MappingAnswer.Volume(
+          map: try volume.map, media: try volume.descriptions, skipsStates: skips),
+        behind: [], located: [])
+      rule.answered(.success(moved), to: question, now: 0)
+      if case .finished = rule.next(&read, now: 0) { #expect(!skips) } else { #expect(skips) }
+      #expect(rule.statistics.discardedReads == (skips ? 1 : 0))
+    }
+  }
+
   @Test func aMediumThatIsBehindProvesNothing() throws {
     var rule = try rule()
     var read = begin(rule)

@@ -379,6 +379,9 @@ public nonisolated struct Floe_V1_AnswerHead: Sendable {
 
   public var locatedCount: UInt32 = 0
 
+  /// Other maps may have held between that of the known state and this one.
+  public var skipsStates: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1487,7 +1490,7 @@ nonisolated extension Floe_V1_AnswerPage: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AnswerHead"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}everything_changed\0\u{3}has_volume\0\u{1}behind\0\u{3}changed_count\0\u{3}store_count\0\u{3}store_extent_count\0\u{3}medium_count\0\u{3}located_count\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}everything_changed\0\u{3}has_volume\0\u{1}behind\0\u{3}changed_count\0\u{3}store_count\0\u{3}store_extent_count\0\u{3}medium_count\0\u{3}located_count\0\u{3}skips_states\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1504,6 +1507,7 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.storeExtentCount) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.mediumCount) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.locatedCount) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.skipsStates) }()
       default: break
       }
     }
@@ -1541,6 +1545,9 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
     if self.locatedCount != 0 {
       try visitor.visitSingularUInt32Field(value: self.locatedCount, fieldNumber: 9)
     }
+    if self.skipsStates != false {
+      try visitor.visitSingularBoolField(value: self.skipsStates, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1554,6 +1561,7 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.storeExtentCount != rhs.storeExtentCount {return false}
     if lhs.mediumCount != rhs.mediumCount {return false}
     if lhs.locatedCount != rhs.locatedCount {return false}
+    if lhs.skipsStates != rhs.skipsStates {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

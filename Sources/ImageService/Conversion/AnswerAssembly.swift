@@ -69,7 +69,8 @@ struct AnswerAssembly {
       }
       do throws(ChainError) {
         volume = MappingAnswer.Volume(
-          map: try StoreMap(stores: stores, extents: storeExtents), media: media)
+          map: try StoreMap(stores: stores, extents: storeExtents), media: media,
+          skipsStates: head.skipsStates)
       } catch {
         throw WireError("the stores of the answer make no sense: \(error)")
       }

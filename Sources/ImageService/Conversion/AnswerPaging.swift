@@ -84,6 +84,7 @@ struct AnswerPaging {
     head.state = answer.state.wire
     head.everythingChanged = answer.changes == .everything
     head.hasVolume_p = answer.volume != nil
+    head.skipsStates = answer.volume?.skipsStates ?? false
     head.behind = answer.behind.sorted().map(\.rawValue.wire)
     head.changedCount = UInt32(clamping: ranges.count)
     head.storeCount = UInt32(clamping: answer.volume?.map.stores.count ?? 0)

@@ -75,7 +75,7 @@ private struct LogicalVolumeMapping {
     }
     return try LayerMap(
       title: title(of: volume), size: volume.size, lower: lower, runs: runs, identity: identity,
-      witness: witness, moves: true)
+      witness: witness, moves: true, sequence: group.sequenceNumber)
   }
 
   private func title(of volume: LogicalVolume) -> String {

@@ -155,7 +155,7 @@ extension MountedTree {
   public func volume(on stack: Stack) throws -> VolumeDescription {
     VolumeDescription(
       id: fileSystemID, label: label,
-      state: MappingState(configurationID: try stack.configurationID(), cursor: []),
+      state: MappingState(configurationID: try stack.configurationID(), cursor: stack.cursor),
       map: try stack.storeMap(), media: try stack.media(), validation: validation,
       checksum: nil, checksumBlockSize: 0)
   }

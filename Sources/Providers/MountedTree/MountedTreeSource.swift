@@ -39,7 +39,7 @@ public final class MountedTreeSource: MappingSource, Sendable {
   ) {
     self.tree = tree
     files = FrozenFiles(of: tree, representation)
-    watch = StackWatch { try stack(tree) }
+    watch = StackWatch { FoundStack(try stack(tree), content: nil, pins: []) }
   }
 
   /// Proves that what the whole tree was frozen by still holds.
@@ -113,7 +113,7 @@ extension MountedTreeSource {
       let changed = differing(asked + question.portions, on: look.stack.top)
       do {
         let answer = MappingAnswer(
-          state: MappingState(configurationID: look.configurationID, cursor: []),
+          state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
           changes: .ranges(changed), volume: try volume(for: question, look),
           behind: try look.behind(question, knowing: media(of: question.known)),
           located: try question.portions.compactMap { try locate($0, among: changed) })
@@ -129,13 +129,11 @@ extension MountedTreeSource {
     throw restless
   }
 
-  /// Where everything lies below the device, unless it is where it was: one ID stands
-  /// for one map.
+  /// Where everything lies below the device, unless it is where it was.
   private func volume(
     for question: MappingQuestion, _ look: StackWatch.Look
   ) throws -> MappingAnswer.Volume? {
-    guard question.known.configurationID != look.configurationID else { return nil }
-    return MappingAnswer.Volume(map: try look.stack.storeMap(), media: look.media)
+    try look.volume(since: question.known)
   }
 
   /// The media as the backup host knows them.

@@ -72,6 +72,8 @@ public struct LayerMap: Sendable {
   /// Whether the runs may come to lie elsewhere while the layer is in use. What is known
   /// of its own bytes then tells nothing of a place below.
   public let moves: Bool
+  /// Grows by one with every change of the runs; `nil` where nothing counts them.
+  public let sequence: UInt64?
 
   /// Checks the invariants above.
   ///
@@ -79,7 +81,8 @@ public struct LayerMap: Sendable {
   ///   layer below.
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
-    witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false
+    witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
+    sequence: UInt64? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -108,6 +111,7 @@ public struct LayerMap: Sendable {
     self.witness = witness
     self.decoder = decoder
     self.moves = moves
+    self.sequence = sequence
   }
 
   /// The runs that share bytes with a range, found by binary search.

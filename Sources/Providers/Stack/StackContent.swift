@@ -44,22 +44,4 @@ public struct FoundStack: Sendable {
     self.content = content
     self.pins = pins
   }
-
-  /// Finds a stack as it is in one state: what describes it did not change between two
-  /// looks at the witness. `find` is called at least twice.
-  ///
-  /// - Returns: the stack and the configuration ID of that state.
-  /// - Throws: what `find` throws; `StackError` when the stack keeps changing.
-  static func settled(
-    _ find: () throws -> FoundStack
-  ) throws -> (found: FoundStack, state: ConfigurationID) {
-    var found = try find()
-    for _ in 0..<10 {
-      let before = try found.stack.configurationID()
-      let again = try find()
-      if try again.stack.configurationID() == before { return (again, before) }
-      found = again
-    }
-    throw StackError("\(found.stack.top.title) keeps changing")
-  }
 }

@@ -24,7 +24,10 @@ public struct StackFreezer: Sendable {
   /// - Throws: `StackError`.
   public init(_ place: StackPlace) throws {
     self.place = place
-    (found, state) = try FoundStack.settled { try StackFinder(place).find() }
+    let watch = StackWatch { try StackFinder(place).find() }
+    guard let look = try watch.look() else { throw StackError("the volume keeps changing") }
+    found = look.found
+    state = look.configurationID
   }
 
   /// The chain from the top down, a line for each layer.
@@ -34,7 +37,7 @@ public struct StackFreezer: Sendable {
   public func image() throws -> Image {
     Image(
       place: place, pins: found.pins, kind: found.content?.kind,
-      witness: try found.contentWitness(of: found.stack.top))
+      witness: try found.contentWitness())
   }
 
   /// Writes the representation.
@@ -52,7 +55,7 @@ public struct StackFreezer: Sendable {
     let volume = VolumeDescription(
       id: found.content?.id ?? UniqueIdentifier(naming: media.flatMap(\.identityBytes)),
       label: found.content?.label ?? stack.top.title,
-      state: MappingState(configurationID: state, cursor: []), map: try stack.storeMap(),
+      state: MappingState(configurationID: state, cursor: stack.cursor), map: try stack.storeMap(),
       media: media, checksum: nil, checksumBlockSize: 0)
     var writer = try RepresentationWriter(
       image: image.description(

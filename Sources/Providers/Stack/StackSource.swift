@@ -1,6 +1,5 @@
 public import FrozenImage
 public import ImageReader
-import Synchronization
 
 /// Answers for an image in a volume stack at rest: where its layers lie now, and whether
 /// it is still what was frozen.
@@ -9,19 +8,18 @@ import Synchronization
 /// a file ever changes, and an answer is the stack's present map.
 public final class StackSource: MappingSource, Sendable {
   private let image: StackFreezer.Image
-  private let latest: Mutex<Known>
+  private let watch: StackWatch
+  private let representation: @Sendable () throws -> Representation
 
-  /// The stack as it was found last.
-  private struct Known {
-    var found: FoundStack
-    var state: ConfigurationID
-  }
+  private static let attempts = 10
 
-  /// - Throws: `StackError` when the stack is not there any more.
-  public init(_ image: StackFreezer.Image) throws {
+  /// - Parameter representation: opens what was described of the image.
+  public init(
+    _ image: StackFreezer.Image, representation: @escaping @Sendable () throws -> Representation
+  ) {
     self.image = image
-    let (found, state) = try FoundStack.settled { try StackFinder(image.place).find() }
-    latest = Mutex(Known(found: found, state: state))
+    self.representation = representation
+    watch = StackWatch { try StackFinder(image.place).find() }
   }
 
   /// Proves that the image is still what was frozen.
@@ -32,80 +30,60 @@ public final class StackSource: MappingSource, Sendable {
   }
 
   /// The stack as it is now, with the image in it.
-  private func current() throws(SourceError) -> Known {
+  private func current() throws(SourceError) -> StackWatch.Look {
     do {
-      for _ in 0..<10 {
-        let known = try refreshed()
-        let stack = known.found.stack
-        guard known.found.pins == image.pins else {
-          throw SourceError.thawed("\(stack.top.title) is not what was frozen")
-        }
-        if known.found.content?.kind == image.kind,
-          try known.found.contentWitness(of: stack.top) == image.witness
-        {
-          return known
-        }
-        // Unless it moved while it was looked at.
-        if try stack.configurationID() == known.state {
+      for _ in 0..<Self.attempts {
+        guard let look = try watch.look() else { continue }
+        let isFrozen =
+          try look.found.pins == image.pins && look.found.content?.kind == image.kind
+          && look.found.contentWitness() == image.witness
+        // What is seen of a volume that moves meanwhile tells nothing.
+        guard try watch.isPresent(look) else { continue }
+        guard isFrozen else {
           throw SourceError.thawed(
-            "the file system on \(stack.top.title) was mounted or written since the freeze")
+            "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
         }
+        return look
       }
-      throw StackError("the stack of the image keeps changing")
     } catch {
       switch error {
       case let error as SourceError: throw error
       default: throw .failed("\(error)")
       }
     }
-  }
-
-  /// The stack, found anew when its witness changed: finding it costs a look at every
-  /// device.
-  private func refreshed() throws -> Known {
-    try latest.withLock { latest in
-      if (try? latest.found.stack.configurationID()) != latest.state {
-        let (found, state) = try FoundStack.settled { try StackFinder(image.place).find() }
-        latest = Known(found: found, state: state)
-      }
-      return latest
-    }
+    throw .unreachable("the stack of the image keeps changing")
   }
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
-    let known = try current()
+    let look = try current()
     do {
-      let stack = known.found.stack
-      let volume =
-        known.state == question.known.configurationID
-        ? nil : MappingAnswer.Volume(map: try stack.storeMap(), media: try stack.media())
       return MappingAnswer(
-        state: MappingState(configurationID: known.state, cursor: []), changes: .ranges([]),
-        volume: volume, behind: behind(question, known.state), located: [])
+        state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
+        changes: .ranges([]), volume: try look.volume(since: question.known),
+        behind: look.behind(question, knowing: try media(of: question.known)), located: [])
     } catch {
       throw .failed("\(error)")
     }
   }
 
-  /// Media that show neither the present witness nor that of the state which the backup
-  /// host knows: they lag, or are others.
-  private func behind(_ question: MappingQuestion, _ state: ConfigurationID) -> Set<MediumID> {
-    Set(
-      question.found.entries.lazy.filter { entry in
-        entry.bytes != state[entry.medium]
-          && entry.bytes != question.known.configurationID[entry.medium]
-      }.map(\.medium))
+  /// The media as the backup host knows them.
+  private func media(of state: MappingState) throws -> [MediumDescription]? {
+    if let known = watch.media(of: state.configurationID) { return known }
+    // What was frozen, before this source was there.
+    return try representation().volumes.first {
+      $0.state.configurationID == state.configurationID
+    }?.media
   }
 
   public func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(SourceError) -> Int {
-    let known = try current()
+    let look = try current()
     let count: Int
     do throws(StackError) {
       if inode == RawVolume.fileInode {
-        count = try RawVolume.read(known.found.stack.top, offset: offset, into: buffer)
-      } else if let content = known.found.content {
+        count = try RawVolume.read(look.stack.top, offset: offset, into: buffer)
+      } else if let content = look.found.content {
         count = try content.read(inode: inode, offset: offset, into: buffer)
       } else {
         throw StackError("the image has no inode \(inode)")
@@ -114,8 +92,8 @@ public final class StackSource: MappingSource, Sendable {
       throw .failed(error.description)
     }
     // What was read is the image's if nothing moved meanwhile.
-    guard try current().state == known.state else {
-      throw .unreachable("\(known.found.stack.top.title) moved while it was read")
+    guard try current().configurationID == look.configurationID else {
+      throw .unreachable("\(look.stack.top.title) moved while it was read")
     }
     return count
   }
@@ -123,10 +101,10 @@ public final class StackSource: MappingSource, Sendable {
 
 extension FoundStack {
   /// What the file system's witness shows; empty without one.
-  func contentWitness(of top: Layer) throws(StackError) -> [UInt8] {
+  func contentWitness() throws(StackError) -> [UInt8] {
     var counted: [UInt8] = []
     for window in content?.witness ?? [] {
-      let bytes = try top.bytes(at: window.offset, count: window.length)
+      let bytes = try stack.top.bytes(at: window.offset, count: window.length)
       for fragment in window.fragments {
         counted += bytes[fragment.offset..<fragment.offset + fragment.length]
       }

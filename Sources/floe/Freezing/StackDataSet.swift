@@ -46,7 +46,7 @@ struct StackNote: ImageNote {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ServedImage {
-    try StackSource(image)
+    StackSource(image, representation: representation)
   }
 }
 

@@ -95,6 +95,67 @@ extension EndToEnd {
       try backup.unmount()
     }
 
+    @Test(
+      "A read-only ext4 and XFS show everything that the kernel shows", arguments: ["ext4", "xfs"])
+    func mountedReadOnly(_ type: String) throws {
+      let scratch = try Scratch()
+      let image = "\(scratch.path)/\(type).img"
+      try run("truncate", ["-s", "512M", image])
+      try run("mkfs.\(type)", type == "ext4" ? ["-q", "-b", "4096", image] : ["-q", image])
+      let mountpoint = try scratch.directory("mounted")
+      try run("mount", ["-o", "loop", image, mountpoint])
+      try Tree(mountpoint).buildPortable(files: 300, fragmented: 8 << 20)
+      let production = try ProductionHost(in: scratch)
+      let writable = try production.floe("freeze", mountpoint, "--explain")
+      // What is written to is refused, or copied; never taken as it is.
+      #expect(type == "xfs" ? writable.output.contains("reflink") : !writable.succeeded)
+      try run("umount", [mountpoint])
+      try run("mount", ["-o", "loop,ro", image, mountpoint])
+      try run(Floe.program, ["freeze", mountpoint, "--name", "ro", "--state", production.state])
+      try production.serve()
+      let backup = try BackupHost(production.source("ro"), media: [], in: scratch)
+      try Self.full(backup.mountpoint).expectSame(as: Self.full(mountpoint), "the mount")
+      let status = try backup.status()
+      #expect(status.errors == 0, "\(status)")
+      #expect(status.bytes.production_host == 0, "\(status)")
+      try backup.unmount()
+      #expect(try production.floe("thaw", "ro").succeeded)
+    }
+
+    @Test("An XFS in use is frozen by reflink copies, read, and thawed without a trace")
+    func reflinkCopy() throws {
+      let scratch = try Scratch()
+      let image = "\(scratch.path)/xfs.img"
+      try run("truncate", ["-s", "512M", image])
+      try run("mkfs.xfs", ["-q", "-m", "reflink=1", image])
+      let mountpoint = try scratch.directory("mounted")
+      try run("mount", ["-o", "loop", image, mountpoint])
+      let source = "\(mountpoint)/data"
+      try run("mkdir", [source])
+      try Tree(source).buildPortable(files: 300, fragmented: 8 << 20)
+      let before = try Manifest(.copy, of: source)
+      let production = try ProductionHost(in: scratch)
+      try run(Floe.program, ["freeze", source, "--name", "copy", "--state", production.state])
+      try production.serve()
+      // The original goes on.
+      try run(
+        "sh",
+        [
+          "-c",
+          "cd \(source) && for f in files/0/*; do echo changed >$f; done; rm -r files/1; "
+            + "dd if=/dev/urandom of=storage/fragmented bs=1M count=4 conv=notrunc,fsync",
+        ])
+      let backup = try BackupHost(production.source("copy"), media: [], in: scratch)
+      try Manifest(.copy, of: backup.mountpoint).expectSame(as: before, "the mount")
+      let status = try backup.status()
+      #expect(status.errors == 0, "\(status)")
+      // Without a witness every read is validated by a question.
+      #expect(status.reads > 0 && status.bytes.production_host == 0, "\(status)")
+      try backup.unmount()
+      #expect(try production.floe("thaw", "copy").succeeded)
+      #expect(try names(in: "\(mountpoint)/.floe").isEmpty)
+    }
+
     @Test("A disk image with GPT, LVM2 and ext4 is frozen and mounted from a file, both views")
     func diskImage() throws {
       let scratch = try Scratch()

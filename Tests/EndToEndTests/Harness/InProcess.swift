@@ -69,8 +69,11 @@ struct InProcessImage {
         host: "here", source: volume.path, service: ""),
       scratch: FileScratch(writing: file), progress: { _ in })
     snapshot = ""
+    let representation = try Self.open(file)
     reader = try Self.reader(
-      of: Self.open(file), source: StackSource(freezer.image()), checksWitness: checksWitness
+      of: representation,
+      source: StackSource(freezer.image(), representation: { representation }),
+      checksWitness: checksWitness
     ) { $0.path }
   }
 

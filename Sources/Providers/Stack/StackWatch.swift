@@ -2,8 +2,7 @@ import FrozenImage
 import ImageReader
 import Synchronization
 
-/// Finds what a tree's device lies on, again whenever a witness shows that it may have
-/// moved.
+/// Finds a stack, again whenever a witness shows that it may have moved.
 final class StackWatch: Sendable {
   /// Times that the stack is looked for while it keeps changing.
   private static let attempts = 5
@@ -12,9 +11,11 @@ final class StackWatch: Sendable {
 
   /// A stack as it is under one configuration ID.
   struct Look: Sendable {
-    let stack: Stack
+    let found: FoundStack
     let configurationID: ConfigurationID
     let media: [MediumDescription]
+
+    var stack: Stack { found.stack }
   }
 
   private struct State {
@@ -23,21 +24,23 @@ final class StackWatch: Sendable {
     var past: [(id: ConfigurationID, media: [MediumDescription])] = []
   }
 
-  private let find: @Sendable () throws -> Stack
+  private let find: @Sendable () throws -> FoundStack
   private let state = Mutex(State())
 
-  init(_ find: @escaping @Sendable () throws -> Stack) {
+  init(_ find: @escaping @Sendable () throws -> FoundStack) {
     self.find = find
   }
 
   /// The present stack; `nil` when it keeps changing.
   func look() throws -> Look? {
-    if let known = state.withLock({ $0.last }), try isPresent(known) { return known }
+    // A medium that cannot be read is looked for anew.
+    if let known = state.withLock({ $0.last }), (try? isPresent(known)) == true { return known }
     for _ in 0..<Self.attempts {
       // One ID before and after: the stack that was found in between belongs to it.
-      let before = try find().configurationID()
-      let stack = try find()
-      let look = Look(stack: stack, configurationID: before, media: try stack.media())
+      let before = try find().stack.configurationID()
+      let found = try find()
+      let look = Look(
+        found: found, configurationID: before, media: try found.stack.media())
       guard try isPresent(look) else { continue }
       state.withLock { state in
         state.last = look
@@ -61,6 +64,15 @@ final class StackWatch: Sendable {
 }
 
 extension StackWatch.Look {
+  /// Where everything lies, unless it is where it was in the known state: one ID stands
+  /// for one map.
+  func volume(since known: MappingState) throws -> MappingAnswer.Volume? {
+    guard known.configurationID != configurationID else { return nil }
+    return MappingAnswer.Volume(
+      map: try stack.storeMap(), media: media,
+      skipsStates: stack.skipsStates(since: known.cursor))
+  }
+
   /// Media on which the backup host found other bytes than this host does at the same
   /// places: it saw an earlier moment, or another medium, such as a clone that stays
   /// behind. It reads the witness where the state that it knows says; when something
