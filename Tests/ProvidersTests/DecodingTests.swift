@@ -264,6 +264,8 @@ extension BtrfsTests {
       #expect(statistics.errors == 0)
       #expect(statistics.remaps > 0)
       #expect(statistics.checksumMismatches == 0)
+      // What moved is found again on the media.
+      #expect(statistics.productionHostBytes < statistics.storageBytes / 4)
     }
   }
 }

@@ -5,7 +5,7 @@ extension EndToEnd {
   /// Processes that end, in every way.
   @Suite("Processes")
   struct Processes {
-    /// Needs the production host for its bytes.
+    /// Its attribute `btrfs.compression` can only be copied to another btrfs.
     private let compressed = "storage/compressed"
 
     @Test("floe serve is killed during a copy while nothing moves: the copy completes")
@@ -22,6 +22,10 @@ extension EndToEnd {
       #expect(try rsync.wait() == .exited(0), "\(rsync.errors)")
       try Manifest(.copy, of: copy).expectSame(
         as: Manifest(.copy, of: site.snapshot, skip: [compressed]), "the copy")
+      // What is compressed needs nobody either.
+      #expect(
+        try readFile("\(backup.mountpoint)/\(compressed)")
+          == readFile("\(site.snapshot)/\(compressed)"))
       try backup.unmount()
     }
 
