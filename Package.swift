@@ -110,6 +110,7 @@ let package = Package(
         "CLinuxIO", "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
         "Providers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

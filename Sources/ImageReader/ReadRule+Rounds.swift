@@ -67,6 +67,9 @@ extension ReadRule {
     }
     overlay.invalidate(answer.changes)
     for located in answer.located { overlay.insert(located) }
+    if known.configurationID != answer.state.configurationID {
+      statistics.configurationChanges += 1
+    }
     known = answer.state
     foundTicket = checks.nextTicket
     behind = answer.behind

@@ -13,6 +13,8 @@ public struct ReaderStatistics: Sendable, Equatable {
   public var witnessChecks: UInt64 = 0
   /// Questions to the production host that were answered.
   public var questions: UInt64 = 0
+  /// States of the mapping that became known after the first.
+  public var configurationChanges: UInt64 = 0
   /// Blocks whose data checksum did not match, although their mapping held.
   public var checksumMismatches: UInt64 = 0
   /// Bytes answered from the storage media.

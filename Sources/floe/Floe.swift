@@ -9,12 +9,12 @@ struct Floe: ParsableCommand {
     abstract: "Back up frozen images straight from shared storage, off the production host.",
     discussion: """
       On the production host: floe freeze, floe serve, floe images, floe thaw.
-      On the backup host: floe mount, floe status, floe explain, floe inspect, floe umount.
+      On the backup host: floe mount, floe status, floe explain, floe inspect, floe verify, floe umount.
       """,
     version: "0.1.0",
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
-      Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self,
+      Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self, Verify.self,
     ])
 
   static func main() {

@@ -61,9 +61,9 @@ struct Mount: ParsableCommand {
 
   func run() throws {
     var request = MountRequest(source: source, mountpoint: mountpoint, cache: cache)
-    request.media = try MountRequest.media(from: medium)
-    request.remapTimeout = remapTimeout
-    request.verifiesChecksums = !noVerify
+    request.reading.media = try ReaderRequest.media(from: medium)
+    request.reading.remapTimeout = remapTimeout
+    request.reading.verifiesChecksums = !noVerify
     request.view = view?.view
     try request.take(options: options)
     guard foreground || readyDescriptor != nil else {

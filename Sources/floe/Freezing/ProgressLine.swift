@@ -2,7 +2,7 @@ import Glibc
 import LinuxIO
 import Providers
 
-/// A line that says how far a freeze is, for people at a terminal only.
+/// A line that says how far a freeze or a verification is, for people at a terminal only.
 struct ProgressLine {
   private let isShown = isatty(2) == 1
   private let start = MonotonicClock.now()
@@ -11,12 +11,16 @@ struct ProgressLine {
 
   mutating func show(_ progress: FreezeProgress) {
     latest = progress
+    show(files: progress.files, bytes: progress.bytes)
+  }
+
+  mutating func show(files: UInt64, bytes: UInt64) {
     let now = MonotonicClock.now()
     guard isShown, now >= nextTime else { return }
     nextTime = now + 200_000_000
     let seconds = Double(now - start) / 1e9
-    let rate = seconds > 0 ? UInt64(Double(progress.files) / seconds) : 0
-    write("\r\u{1B}[K\(progress.files) files, \(progress.bytes >> 20) MiB, \(rate) files/s")
+    let rate = seconds > 0 ? UInt64(Double(files) / seconds) : 0
+    write("\r\u{1B}[K\(files) files, \(bytes >> 20) MiB, \(rate) files/s")
   }
 
   func end() {

@@ -1,0 +1,93 @@
+import ArgumentParser
+import FrozenImage
+import Glibc
+import LinuxIO
+import Logging
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Read a whole image from the storage and compare it with its data checksums.",
+    discussion: """
+      Every file is read as a mount would read it, and every copy whose data checksum does not \
+      match is reported, also where another copy has the bytes. On a volume without data \
+      checksums it shows that every byte can be read, and no more. Exit status 0: nothing is \
+      damaged.
+      """)
+
+  @Argument(
+    help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
+  var source: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the medium at PATH for the one that the image calls ID; may be repeated.",
+      valueName: "ID=PATH"))
+  var medium: [String] = []
+
+  @Option(
+    name: [.customShort("o"), .long],
+    help: ArgumentHelp("Write the manifest, as JSON, into FILE.", valueName: "file"))
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Sign the manifest with this private key (PEM, P-256); the signature goes into FILE.sig.",
+      valueName: "key"))
+  var signWith: String?
+
+  @Option(help: "How many files are read at once.")
+  var threads = 4
+
+  @Option(help: "Seconds that a read waits for a valid mapping before it fails.")
+  var remapTimeout: Double = 30
+
+  @Option(help: "Where the representation is kept, without a name, while it is read.")
+  var cache = "/var/tmp"
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (1...64).contains(threads) else {
+      throw ValidationError("the count of threads is 1 through 64")
+    }
+    guard remapTimeout > 0, remapTimeout < 1e6 else {
+      throw ValidationError("the remap timeout is a number of seconds above 0")
+    }
+    if signWith != nil, output == nil {
+      throw ValidationError("--sign-with signs the file of -o")
+    }
+  }
+
+  func run() throws {
+    LogDestination.use(background: false)
+    let key = try signWith.map { try SigningKey(path: $0) }
+    var request = ReaderRequest()
+    request.media = try ReaderRequest.media(from: medium)
+    request.remapTimeout = remapTimeout
+    let image = try OpenedImage(
+      ImageSource(source), cache: cache, mountpoint: "(floe verify)", timeouts: request.timeouts)
+    defer { image.questions.close() }
+    let root = try image.root(nil)
+    let volume = try image.volume(of: root)
+    let reader = try request.makeReader(of: image, volume: volume)
+    let began = Timestamp.now
+    var line = ProgressLine()
+    let findings = Verification(reader).run(below: root.node, threads: threads) {
+      line.show(files: $0.files, bytes: $0.bytes)
+    }
+    line.end()
+    if let failure = findings.failure { throw failure }
+    let manifest = VerificationManifest(
+      image.representation, volume, reader.status, findings, began: began)
+    let bytes = JSON.bytes(of: manifest) + [UInt8(ascii: "\n")]
+    if let output {
+      try CompleteFile.write(bytes, to: output)
+      if let key { try CompleteFile.write(key.signature(of: bytes), to: "\(output).sig") }
+    }
+    print(json ? JSON.text(of: manifest) : manifest.text)
+    guard manifest.mismatches.isEmpty, manifest.unreadable.isEmpty else {
+      throw SilentExit(status: EXIT_FAILURE)
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import FrozenImage
+import ImageReader
+import ImageService
+import LinuxIO
+import Logging
+
+/// How an image is to be read, as the user asked for it.
+struct ReaderRequest {
+  /// Paths of media, by the name that the user gave.
+  var media: [String: String] = [:]
+  /// Seconds.
+  var remapTimeout: Double = 30
+  var verifiesChecksums = true
+
+  /// Reads `ID=PATH` words.
+  static func media(from words: [String]) throws -> [String: String] {
+    var media: [String: String] = [:]
+    for word in words {
+      guard let equals = word.firstIndex(of: "="), equals != word.startIndex,
+        word.index(after: equals) != word.endIndex
+      else { throw Failure("“\(word)” is not ID=PATH") }
+      media[String(word[..<equals])] = MountTable.absolute(
+        String(word[word.index(after: equals)...]))
+    }
+    return media
+  }
+
+  var timeouts: RemoteImage.Timeouts {
+    var timeouts = RemoteImage.Timeouts()
+    timeouts.call = .seconds(max(1, remapTimeout))
+    return timeouts
+  }
+
+  /// Finds the media, and verifies the identity of each.
+  func makeReader(of image: OpenedImage, volume: VolumeDescription) throws -> BlockingReader {
+    let finder = MediumFinder(named: media)
+    try finder.checkNames(against: volume.media)
+    var options = BlockingReader.Options()
+    options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
+    // Where nobody can be asked, waiting helps only a commit that is half on the media.
+    if image.questions is NoQuestions {
+      options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
+    }
+    options.verifiesChecksums = verifiesChecksums
+    return try BlockingReader(
+      representation: image.representation, volume: volume,
+      media: MediaTable { description, witness in
+        try finder.find(description, witness: witness)
+      }, source: image.questions, options: options, logger: Logger(label: "floe.reader"))
+  }
+}

@@ -1,0 +1,165 @@
+import FrozenImage
+import ImageReader
+import LinuxIO
+
+/// Reads every byte of an image's files, and collects what is wrong with them.
+final class Verification: Sendable {
+  /// A copy of some bytes that is damaged on its medium.
+  struct Mismatch: Codable {
+    var path: String
+    /// Bytes from the start of the file.
+    var offset: UInt64
+    var reason: String
+  }
+
+  /// A file that cannot be read as a whole.
+  struct Unreadable: Codable {
+    var path: String
+    var reason: String
+  }
+
+  struct Findings {
+    var files: UInt64 = 0
+    /// Bytes that were read; holes are not.
+    var bytes: UInt64 = 0
+    var mismatches: [Mismatch] = []
+    var unreadable: [Unreadable] = []
+    /// Why the walk over the tree ended early.
+    var failure: (any Error)?
+  }
+
+  private struct Job {
+    let node: NodeIndex
+    let path: String
+    let size: UInt64
+  }
+
+  private struct State {
+    var jobs: [Job] = []
+    var isWalked = false
+    var workers = 0
+    var findings = Findings()
+  }
+
+  /// Files that wait to be read, at the most.
+  private static let queueLength = 1024
+  /// Bytes that are read at once.
+  private static let pieceLength = 4 << 20
+  /// Most findings of one kind that are kept one by one.
+  private static let findingLimit = 100_000
+
+  private let reader: BlockingReader
+  private let state = Monitor(State())
+
+  init(_ reader: BlockingReader) {
+    self.reader = reader
+  }
+
+  /// Reads all files below a directory with several threads. Blocks.
+  ///
+  /// - Parameter progress: called now and then, from this thread.
+  func run(below root: NodeIndex, threads: Int, progress: (Findings) -> Void) -> Findings {
+    state.withLock { $0.workers = threads }
+    for _ in 0..<threads { Thread.detach { self.work() } }
+    do {
+      try walk(root, progress)
+    } catch {
+      state.withLock { $0.findings.failure = error }
+    }
+    state.withLock { $0.isWalked = true }
+    state.notifyAll()
+    return state.wait { state in state.workers == 0 ? .done(state.findings) : .wait }
+  }
+
+  // MARK: - The walk
+
+  /// Hands out every regular file once, however many names it has.
+  private func walk(_ root: NodeIndex, _ progress: (Findings) -> Void) throws {
+    let representation = reader.representation
+    var seen: Set<NodeIndex> = []
+    var directories = [(node: root, path: "")]
+    while let (directory, path) = directories.popLast() {
+      var position: UInt64 = 0
+      while let entry = try representation.entry(at: position, of: directory) {
+        position += 1
+        let place = path + "/" + String(decoding: entry.name, as: UTF8.self)
+        switch entry.type {
+        case .directory: directories.append((entry.node, place))
+        case .regular:
+          let attributes = try representation.attributes(of: entry.node)
+          if attributes.links > 1, !seen.insert(entry.node).inserted { continue }
+          add(Job(node: entry.node, path: place, size: attributes.size))
+        default: break
+        }
+      }
+      progress(state.withLock { $0.findings })
+    }
+  }
+
+  private func add(_ job: Job) {
+    // The queue is short, so that memory does not grow with the image.
+    let _: Void = state.wait { state in
+      guard state.jobs.count < Self.queueLength else { return .wait }
+      state.jobs.append(job)
+      return .done(())
+    }
+    state.notifyAll()
+  }
+
+  // MARK: - Reading
+
+  private func work() {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Self.pieceLength, alignment: 4096)
+    defer { buffer.deallocate() }
+    while let job = nextJob() {
+      read(job, into: buffer)
+      state.withLock { $0.findings.files += 1 }
+    }
+    state.withLock { $0.workers -= 1 }
+    state.notifyAll()
+  }
+
+  private func nextJob() -> Job? {
+    let job: Job?? = state.wait { state in
+      if !state.jobs.isEmpty { return .done(state.jobs.removeFirst()) }
+      return state.isWalked ? .done(.some(nil)) : .wait
+    }
+    state.notifyAll()
+    return job ?? nil
+  }
+
+  /// Reads a file's data; holes have nothing that could be damaged.
+  private func read(_ job: Job, into buffer: UnsafeMutableRawBufferPointer) {
+    var position: UInt64 = 0
+    do {
+      while let start = try reader.representation.nextData(of: job.node, from: position) {
+        let end = try reader.representation.nextHole(of: job.node, from: start) ?? job.size
+        position = start
+        while position < end {
+          let count = Int(min(UInt64(buffer.count), end - position))
+          let got = try reader.read(
+            job.node, at: position, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]),
+            reporting: { note($0, of: job) })
+          guard got > 0 else { break }
+          position += UInt64(got)
+          state.withLock { $0.findings.bytes += UInt64(got) }
+        }
+        guard position >= end else { break }
+      }
+    } catch {
+      state.withLock { state in
+        guard state.findings.unreadable.count < Self.findingLimit else { return }
+        state.findings.unreadable.append(Unreadable(path: job.path, reason: "\(error)"))
+      }
+    }
+  }
+
+  private func note(_ copy: BadCopy, of job: Job) {
+    state.withLock { state in
+      guard state.findings.mismatches.count < Self.findingLimit else { return }
+      state.findings.mismatches.append(
+        Mismatch(path: job.path, offset: copy.offset, reason: copy.reason))
+    }
+  }
+}
