@@ -16,7 +16,11 @@ extension Stack {
     var lines: [String] = []
     for layer in layers {
       switch layer.substance {
-      case .medium: lines.append("medium \(layer.title), \(layer.size) bytes")
+      case .medium:
+        let places = witnessPlaces(on: layer).map(String.init).joined(separator: ", ")
+        lines.append(
+          "medium \(layer.title), \(layer.size) bytes, "
+            + (places.isEmpty ? "no witness" : "witness at \(places)"))
       case .mapped(let map):
         lines.append("\(layer.title), \(layer.size) bytes, \(Self.count(map.runs.count, "run"))")
         lines += map.runs.prefix(Self.runLimit).map { "  \(Self.text(of: $0, in: map))" }

@@ -181,6 +181,11 @@ public struct Stack: Sendable {
     return ConfigurationID(entries: entries)
   }
 
+  /// Where a medium shows what may have changed: bytes from its start.
+  func witnessPlaces(on layer: Layer) -> [UInt64] {
+    witness.first { $0.layer === layer }?.windows.map(\.offset) ?? []
+  }
+
   /// A medium without an identity of its own is known by its first bytes.
   private func identityProbe(of layer: Layer) throws(StackError) -> Probe {
     if let known = identity.first(where: { $0.layer === layer }) {

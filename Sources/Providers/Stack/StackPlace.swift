@@ -8,20 +8,30 @@ public struct StackPlace: Codable, Hashable, Sendable {
   }
 
   public var start: Start
+  /// The format of a disk image's file.
+  public enum ImageFormat: String, Codable, CaseIterable, Sendable {
+    case raw
+    case qcow2
+  }
+
   /// What to take where a layer has several parts: a partition's number, a logical
   /// volume's name.
   public var selectors: [String]
   /// Where to look for physical volumes, by absolute paths; empty for all block devices.
   public var physicalVolumes: [String]
+  /// What an image file is; `nil` to go by its first bytes and its name.
+  public var format: ImageFormat?
   /// Whether the user promises that the volume rests.
   public var assumesFrozen: Bool
 
   public init(
-    start: Start, selectors: [String], physicalVolumes: [String], assumesFrozen: Bool
+    start: Start, selectors: [String], physicalVolumes: [String], format: ImageFormat? = nil,
+    assumesFrozen: Bool
   ) {
     self.start = start
     self.selectors = selectors
     self.physicalVolumes = physicalVolumes
+    self.format = format
     self.assumesFrozen = assumesFrozen
   }
 }

@@ -43,6 +43,10 @@ struct Freeze: ParsableCommand {
       valueName: "path"))
   var physicalVolumes: [String] = []
 
+  @Option(
+    help: "What a disk image's file is, where its first bytes and its name do not agree.")
+  var format: FormatName?
+
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
 
@@ -53,6 +57,12 @@ struct Freeze: ParsableCommand {
 
   @Flag(help: "Print JSON.")
   var json = false
+
+  enum FormatName: String, ExpressibleByArgument, CaseIterable {
+    case raw, qcow2
+
+    var format: StackPlace.ImageFormat { self == .raw ? .raw : .qcow2 }
+  }
 
   func validate() throws {
     if !explain, name == nil, output == nil {
@@ -65,7 +75,7 @@ struct Freeze: ParsableCommand {
 
   func run() throws {
     let dataSet = try DataSetFinder(
-      physicalVolumes: physicalVolumes, assumesFrozen: assumeFrozen
+      physicalVolumes: physicalVolumes, format: format?.format, assumesFrozen: assumeFrozen
     ).find(path)
     if explain {
       for line in try dataSet.explanation { print(line) }

@@ -5,6 +5,8 @@ import Providers
 struct DataSetFinder {
   /// Where to look for LVM2 physical volumes; empty for all block devices.
   let physicalVolumes: [String]
+  /// What an image file is, when the user says so.
+  let format: StackPlace.ImageFormat?
   /// Whether the user promises that a volume rests.
   let assumesFrozen: Bool
 
@@ -41,7 +43,7 @@ struct DataSetFinder {
   private func place(_ start: StackPlace.Start, selectors: [String]) -> StackPlace {
     StackPlace(
       start: start, selectors: selectors, physicalVolumes: physicalVolumes.map(MountTable.absolute),
-      assumesFrozen: assumesFrozen)
+      format: format, assumesFrozen: assumesFrozen)
   }
 
   /// Splits off the parts after colons, as far as what is before them exists.
