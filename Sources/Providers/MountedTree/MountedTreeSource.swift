@@ -75,7 +75,7 @@ public final class MountedTreeSource: MappingSource, Sendable {
   /// all of each, in ascending order.
   ///
   /// - Throws: `SourceError` when that cannot be told.
-  public func validate(_ portions: [Portion]) throws(SourceError) -> [Range<FileKey>] {
+  func validate(_ portions: [Portion]) throws(SourceError) -> [Range<FileKey>] {
     guard let look = try look() else { throw restless }
     return differing(portions, on: look.stack.top)
   }

@@ -38,10 +38,15 @@ public struct FoundStack: Sendable {
   /// What tells the partitions and logical volumes on the way up apart from others that
   /// may have their numbers and names one day.
   public let pins: [String]
+  /// What the user should know although nothing is wrong: one sentence each.
+  public let notes: [String]
 
-  public init(_ stack: Stack, content: (any StackContent)?, pins: [String]) {
+  public init(
+    _ stack: Stack, content: (any StackContent)?, pins: [String], notes: [String] = []
+  ) {
     self.stack = stack
     self.content = content
     self.pins = pins
+    self.notes = notes
   }
 }

@@ -9,6 +9,7 @@ public struct StackFinder {
   /// What tells the parts that were taken apart from all others: a partition's or a
   /// logical volume's UUID.
   private var pins: [String] = []
+  private var notes: [String] = []
 
   /// - Parameter place: where to begin, and what to take on the way.
   public init(_ place: StackPlace) {
@@ -166,6 +167,11 @@ public struct StackFinder {
     _ volume: LogicalVolume, of found: FoundVolumeGroup
   ) throws(StackError) -> Layer {
     pins.append("\(volume.id)")
+    for member in found.behind {
+      notes.append(
+        "the LVM2 metadata on \(member.layer.title) are older than elsewhere in the volume group "
+          + "\(found.group.name): a commit did not reach it")
+    }
     return Layer(try found.map(volume))
   }
 
@@ -206,7 +212,7 @@ public struct StackFinder {
       let content = try ExtFileSystem(on: layer)
       return FoundStack(
         try Stack(top: layer, identity: content.identity, witness: content.witness),
-        content: content, pins: pins)
+        content: content, pins: pins, notes: notes)
     }
     guard place.assumesFrozen else {
       let what = found.map { "holds \($0.type), which floe does not read there" }
@@ -217,7 +223,8 @@ public struct StackFinder {
     }
     let windows = Self.beginnings(of: layer)
     return FoundStack(
-      try Stack(top: layer, identity: windows, witness: windows), content: nil, pins: pins)
+      try Stack(top: layer, identity: windows, witness: windows), content: nil, pins: pins,
+      notes: notes)
   }
 
   /// Where the superblocks of most file systems lie: what a volume that nobody reads as

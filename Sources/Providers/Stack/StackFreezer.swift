@@ -30,6 +30,9 @@ public struct StackFreezer: Sendable {
     state = look.configurationID
   }
 
+  /// What the user should know although nothing is wrong: one sentence each.
+  public var notes: [String] { found.notes }
+
   /// The chain from the top down, a line for each layer.
   public var explanation: [String] { found.explanation }
 

@@ -10,7 +10,7 @@ struct StackDataSet: DataSet {
     freezer = try StackFreezer(place)
   }
 
-  let notes: [String] = []
+  var notes: [String] { freezer.notes }
 
   var explanation: [String] { freezer.explanation }
 

@@ -7,6 +7,8 @@ import LinuxIO
 struct StatusReport: Codable {
   struct Bytes: Codable {
     var storage: UInt64
+    /// Those of `storage` that were decoded from compressed runs.
+    var decoded: UInt64
     var production_host: UInt64
     var representation: UInt64
   }
@@ -64,7 +66,8 @@ struct StatusReport: Codable {
     checksum_mismatches = counts.checksumMismatches
     errors = counts.errors
     bytes = Bytes(
-      storage: counts.storageBytes, production_host: counts.productionHostBytes,
+      storage: counts.storageBytes, decoded: counts.decodedBytes,
+      production_host: counts.productionHostBytes,
       representation: counts.representationBytes)
     media = zip(status.media, paths(status)).map { medium, path in
       Medium(
@@ -95,7 +98,8 @@ struct StatusReport: Codable {
     }
     lines += [
       "reads             \(reads) answered, \(errors) failed",
-      "bytes             \(bytes.storage) from storage, \(bytes.production_host) through the "
+      "bytes             \(bytes.storage) from storage (\(bytes.decoded) decoded), "
+        + "\(bytes.production_host) through the "
         + "production host, \(bytes.representation) from the representation",
       "witness checks    \(witness_checks)",
       "questions         \(questions)",
