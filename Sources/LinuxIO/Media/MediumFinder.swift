@@ -3,8 +3,8 @@ import Glibc
 public import ImageReader
 
 /// Finds the media of an image on this host: by the paths that the user named, by
-/// looking at every block device, or, where no device matches, in a file at the path
-/// that the production host had.
+/// looking at every block device, or, where that is allowed and no device matches, in
+/// a file at the path that the production host had.
 ///
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
@@ -13,8 +13,13 @@ public struct MediumFinder: Sendable {
   /// Paths that the user named, by the medium's identifier or label.
   public let named: [String: String]
 
-  public init(named: [String: String]) {
+  /// Whether a file may be opened because the representation names its path. One that
+  /// came from another host must not choose which files of this one are read.
+  public let trustsPaths: Bool
+
+  public init(named: [String: String], trustsPaths: Bool = false) {
     self.named = named
+    self.trustsPaths = trustsPaths
   }
 
   public enum Failure: Error, CustomStringConvertible, Sendable {
@@ -70,8 +75,9 @@ public struct MediumFinder: Sendable {
       throw .ambiguous(label: description.label, paths: matches.map(\.path).sorted())
     }
     if let medium = matches.first { return medium }
-    // A disk image that is frozen and mounted on one host, or on a shared file system.
-    if let medium = try? OpenMedium(path: description.path), medium.deviceNumber == nil,
+    // A disk image that is frozen and mounted on one host.
+    if trustsPaths, let medium = try? OpenMedium(path: description.path),
+      medium.deviceNumber == nil,
       (try? medium.verifyIdentity(of: description)) != nil
     {
       return medium

@@ -30,7 +30,8 @@ struct OpenFileSystem {
     }
     guard let kind = MountedKind(rawValue: mount.type) else {
       throw StackError(
-        "\(path) is on \(mount.type); floe takes directories of ext2, ext3, ext4 and XFS")
+        "\(path) is on \(mount.type); floe takes subvolumes of btrfs, and directories of ext2, ext3, "
+          + "ext4 and XFS")
     }
     let device = try BlockDevice.path(major: status.device.major, minor: status.device.minor)
     do throws(MediumError) {

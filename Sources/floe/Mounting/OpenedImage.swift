@@ -45,6 +45,8 @@ enum ImageSource: CustomStringConvertible {
 struct OpenedImage {
   let representation: Representation
   let questions: any ImageQuestions
+  /// Whether the user gave the representation as a file, rather than a service.
+  let isFile: Bool
 
   /// - Parameters:
   ///   - cache: the directory that takes the representation, without a name.
@@ -66,9 +68,11 @@ struct OpenedImage {
         throw error
       }
       questions = remote
+      isFile = false
     case .file(let path):
       representation = try Self.read(path, into: cache)
       let service = representation.image.service
+      isFile = true
       if service.isEmpty {
         questions = NoQuestions(file: path)
       } else {

@@ -33,7 +33,7 @@ struct ReaderRequest {
 
   /// Finds the media, and verifies the identity of each.
   func makeReader(of image: OpenedImage, volume: VolumeDescription) throws -> BlockingReader {
-    let finder = MediumFinder(named: media)
+    let finder = MediumFinder(named: media, trustsPaths: image.isFile)
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)

@@ -113,7 +113,8 @@ extension EndToEnd {
       try run("mount", ["-o", "loop,ro", image, mountpoint])
       try run(Floe.program, ["freeze", mountpoint, "--name", "ro", "--state", production.state])
       try production.serve()
-      let backup = try BackupHost(production.source("ro"), media: [], in: scratch)
+      let backup = try BackupHost(
+        production.source("ro"), media: [(id: image, path: image)], in: scratch)
       try Self.full(backup.mountpoint).expectSame(as: Self.full(mountpoint), "the mount")
       let status = try backup.status()
       #expect(status.errors == 0, "\(status)")
@@ -145,7 +146,8 @@ extension EndToEnd {
           "cd \(source) && for f in files/0/*; do echo changed >$f; done; rm -r files/1; "
             + "dd if=/dev/urandom of=storage/fragmented bs=1M count=4 conv=notrunc,fsync",
         ])
-      let backup = try BackupHost(production.source("copy"), media: [], in: scratch)
+      let backup = try BackupHost(
+        production.source("copy"), media: [(id: image, path: image)], in: scratch)
       try Manifest(.copy, of: backup.mountpoint).expectSame(as: before, "the mount")
       let status = try backup.status()
       #expect(status.errors == 0, "\(status)")
