@@ -17,7 +17,7 @@ extension MountedTreeTests {
       defer { _ = try? shell("umount -l \(directory); rmdir \(directory)") }
       try shell("mount -t tmpfs none \(directory)")
       let tmpfs = reason { _ = try MountedTree(path: directory, assumeFrozen: true) }
-      #expect(tmpfs.hasPrefix("\(directory) is on tmpfs; floe takes subvolumes of btrfs, and directories of"))
+      #expect(tmpfs.hasPrefix("\(directory) is on tmpfs; floe takes subvolumes of btrfs, and"))
       let btrfs = try LoopFileSystem("btrfs")
       #expect(
         reason { _ = try MountedTree(path: btrfs.mount, assumeFrozen: true) }.contains("on btrfs;"))
