@@ -18,17 +18,23 @@ public final class Layer: Sendable {
   /// Bytes.
   public let size: UInt64
   public let substance: Substance
+  /// Whether every byte lies on a medium; otherwise parts read as zeros or are encoded.
+  let isSolid: Bool
 
   public init(_ medium: any Medium) {
     title = medium.path
     size = medium.size
     substance = .medium(medium)
+    isSolid = true
   }
 
   public init(_ map: LayerMap) {
     title = map.title
     size = map.size
     substance = .mapped(map)
+    isSolid =
+      map.lower.allSatisfy(\.isSolid)
+      && map.runs.allSatisfy { if case .below = $0.content { true } else { false } }
   }
 
   /// Where a layer begins in one of the layers below.

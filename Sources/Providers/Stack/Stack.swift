@@ -13,6 +13,9 @@ public struct Stack: Sendable {
   public let layers: [Layer]
   private let identity: [MediumWindows]
   private let witness: [MediumWindows]
+  /// What proves that a read's mapping held: a witness of which a part is not kept one
+  /// to one on a medium, as in a compressed cluster, does not show every change.
+  public let validation: Validation
 
   /// The windows of one medium.
   private struct MediumWindows {
@@ -23,17 +26,18 @@ public struct Stack: Sendable {
   /// - Parameters:
   ///   - identity: bytes of the top layer that never change while it is the right one.
   ///   - witness: bytes of the top layer that change before its content does.
-  /// - Throws: `StackError` when the stack is too deep, or bytes of a probe are not
-  ///   kept one to one on a medium.
+  /// - Throws: `StackError` when the stack is too deep, or a probe is malformed.
   public init(
     top: Layer, identity: [ProbeWindow] = [], witness: [ProbeWindow] = []
   ) throws(StackError) {
     self.top = top
     layers = try Self.collect(top)
-    self.identity = try Self.windows(
+    (self.identity, _) = try Self.windows(
       \.identity, of: identity, top: top, layers: layers, stay: true)
-    self.witness = try Self.windows(
+    let (found, isComplete) = try Self.windows(
       \.witness, of: witness, top: top, layers: layers, stay: false)
+    self.witness = found
+    validation = isComplete ? .witness : .question
   }
 
   private static func collect(_ top: Layer) throws(StackError) -> [Layer] {
@@ -67,15 +71,17 @@ public struct Stack: Sendable {
   private static func windows(
     _ known: KeyPath<LayerMap, [ProbeWindow]>, of topWindows: [ProbeWindow], top: Layer,
     layers: [Layer], stay: Bool
-  ) throws(StackError) -> [MediumWindows] {
+  ) throws(StackError) -> (windows: [MediumWindows], isComplete: Bool) {
     var all: [(Layer, ProbeWindow)] = []
     for case .mapped(let map) in layers.reversed().map(\.substance) {
       for window in map[keyPath: known] { all.append((map.lower[window.layer], window)) }
     }
     for window in topWindows { all.append((top, window)) }
     var found: [MediumWindows] = []
+    var isComplete = true
     for (layer, window) in all {
-      for (medium, window) in try layer.mediumWindows(of: window, stay: stay) {
+      let carried = try layer.mediumWindows(of: window, stay: stay, isComplete: &isComplete)
+      for (medium, window) in carried {
         let index = found.firstIndex { $0.layer === medium }
         if let index {
           found[index].windows.append(window)
@@ -84,7 +90,7 @@ public struct Stack: Sendable {
         }
       }
     }
-    return found
+    return (found, isComplete)
   }
 
   /// The stores that the backup host resolves places with.
@@ -100,16 +106,7 @@ public struct Stack: Sendable {
         stores[id] = .physical(try medium(of: layer))
       case .mapped(let map):
         stores[id] = .logical(label: layer.title)
-        extents[id] = try map.runs.compactMap { run in
-          guard case .below(let stripes) = run.content else { return nil }
-          let length = run.range.upperBound - run.range.lowerBound
-          return try StoreExtent(
-            offset: run.range.lowerBound, length: length, columns: stripes.columns.count,
-            copies: 1, stripeLength: stripes.columns.count == 1 ? length : stripes.stripeLength,
-            targets: stripes.columns.map {
-              StoreAddress(store: store(of: map.lower[$0.layer]), offset: $0.offset)
-            })
-        }
+        extents[id] = try map.runs.flatMap { try storeExtents(of: $0, in: map, layer) }
       }
     }
     return try StoreMap(stores: stores, extents: extents)
@@ -181,6 +178,39 @@ public struct Stack: Sendable {
     return ConfigurationID(entries: entries)
   }
 
+  /// The store extents of a run: none for what nothing below holds.
+  private func storeExtents(
+    of run: LayerRun, in map: LayerMap, _ layer: Layer
+  ) throws -> [StoreExtent] {
+    guard case .below(let stripes) = run.content else { return [] }
+    func target(_ address: LayerAddress) -> StoreAddress {
+      StoreAddress(store: store(of: map.lower[address.layer]), offset: address.offset)
+    }
+    if stripes.columns.allSatisfy({ map.lower[$0.layer].isSolid }) {
+      let length = run.range.upperBound - run.range.lowerBound
+      return [
+        try StoreExtent(
+          offset: run.range.lowerBound, length: length, columns: stripes.columns.count,
+          copies: 1, stripeLength: stripes.columns.count == 1 ? length : stripes.stripeLength,
+          targets: stripes.columns.map(target))
+      ]
+    }
+    // A layer below has parts of its own that nothing holds: they are left out here too.
+    var extents: [StoreExtent] = []
+    for part in layer.fileExtents(at: 0, of: run.range, store: store(of: layer)) {
+      guard case .stored(let address) = part.source else { continue }
+      var position = address.offset
+      while position < address.offset + part.length {
+        let (below, length) = stripes.place(
+          of: position - run.range.lowerBound, limit: address.offset + part.length - position)
+        extents.append(
+          try StoreExtent.linear(offset: position, length: length, target: target(below)))
+        position += length
+      }
+    }
+    return extents
+  }
+
   /// Where a medium shows what may have changed: bytes from its start.
   func witnessPlaces(on layer: Layer) -> [UInt64] {
     witness.first { $0.layer === layer }?.windows.map(\.offset) ?? []
@@ -221,82 +251,5 @@ public struct Stack: Sendable {
   private func medium(of layer: Layer) throws(StackError) -> MediumID {
     MediumID(
       rawValue: UniqueIdentifier(naming: try layer.extract(identityProbe(of: layer))))
-  }
-}
-
-extension Layer {
-  /// Carries a window of this layer down to the media.
-  fileprivate func mediumWindows(
-    of window: ProbeWindow, stay: Bool
-  ) throws(StackError) -> [(Layer, Probe.Window)] {
-    switch substance {
-    case .medium:
-      guard
-        let found = Probe.Window(
-          offset: window.offset, length: window.length, fragments: window.fragments)
-      else { throw StackError("a probe of \(title) at byte \(window.offset) is malformed") }
-      return [(self, found)]
-    case .mapped(let map):
-      var found: [(Layer, Probe.Window)] = []
-      if stay, map.moves { return found }
-      let end = window.offset + UInt64(window.length)
-      for run in map.runs(in: window.offset..<end) {
-        let range = run.range.clamped(to: window.offset..<end)
-        guard case .below(let stripes) = run.content else {
-          throw StackError("\(title) keeps no plain bytes at byte \(range.lowerBound)")
-        }
-        var position = range.lowerBound
-        while position < range.upperBound {
-          let (address, length) = stripes.place(
-            of: position - run.range.lowerBound, limit: range.upperBound - position)
-          let part = Int(position - window.offset)..<Int(position + length - window.offset)
-          if let piece = window.piece(part, at: address) {
-            found += try map.lower[address.layer].mediumWindows(of: piece, stay: stay)
-          }
-          position += length
-        }
-      }
-      return found
-    }
-  }
-
-  fileprivate func extract(_ probe: Probe) throws(StackError) -> [UInt8] {
-    var counted: [UInt8] = []
-    for window in probe.windows {
-      let bytes = try self.bytes(at: window.offset, count: window.length)
-      counted += bytes.withUnsafeBytes { window.extract(from: $0) ?? [] }
-    }
-    return counted
-  }
-}
-
-extension ProbeWindow {
-  /// The part of the window that lies at an address below; `nil` when no byte of it
-  /// counts.
-  fileprivate func piece(_ range: Range<Int>, at address: LayerAddress) -> ProbeWindow? {
-    let fragments = fragments.compactMap { fragment -> Probe.Fragment? in
-      let part = (fragment.offset..<fragment.offset + fragment.length).clamped(to: range)
-      guard !part.isEmpty else { return nil }
-      return Probe.Fragment(offset: part.lowerBound - range.lowerBound, length: part.count)
-    }
-    guard !fragments.isEmpty else { return nil }
-    return ProbeWindow(
-      layer: address.layer, offset: address.offset, length: range.count, fragments: fragments)
-  }
-}
-
-extension UniqueIdentifier {
-  /// A UUID that is made of bytes: version 8 (RFC 9562), the 128-bit FNV-1a hash of
-  /// them (draft-eastlake-fnv). Equal bytes give equal identifiers; it is no
-  /// protection against bytes that are chosen to collide.
-  init(naming bytes: [UInt8]) {
-    var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
-    for byte in bytes {
-      hash = (hash ^ UInt128(byte)) &* 0x0000_0000_0100_0000_0000_0000_0000_013b
-    }
-    hash = hash & ~(0xF << 76) | 8 << 76
-    hash = hash & ~(3 << 62) | 2 << 62
-    let octets = (0..<16).map { UInt8(truncatingIfNeeded: hash >> UInt128(8 * (15 - $0))) }
-    self = UniqueIdentifier(bytes: octets[...]) ?? .random()
   }
 }

@@ -31,7 +31,13 @@ public struct StackFreezer: Sendable {
   }
 
   /// What the user should know although nothing is wrong: one sentence each.
-  public var notes: [String] { found.notes }
+  public var notes: [String] {
+    guard found.stack.validation == .question else { return found.notes }
+    return found.notes + [
+      "a part of the witness of \(found.stack.top.title) is not kept plainly on a medium, so every "
+        + "read has to be validated by the service"
+    ]
+  }
 
   /// The chain from the top down, a line for each layer.
   public var explanation: [String] { found.explanation }
@@ -59,7 +65,7 @@ public struct StackFreezer: Sendable {
       id: found.content?.id ?? UniqueIdentifier(naming: media.flatMap(\.identityBytes)),
       label: found.content?.label ?? stack.top.title,
       state: MappingState(configurationID: state, cursor: stack.cursor), map: try stack.storeMap(),
-      media: media, checksum: nil, checksumBlockSize: 0)
+      media: media, validation: stack.validation, checksum: nil, checksumBlockSize: 0)
     var writer = try RepresentationWriter(
       image: image.description(
         provider: found.content?.kind ?? "volume",

@@ -158,6 +158,37 @@ extension EndToEnd {
       #expect(access("\(mountpoint)/.floe", F_OK) != 0)
     }
 
+    @Test("qcow2 images, also compressed and over a backing file, show what is in them")
+    func qcow2() throws {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.buildPortable(files: 100, fragmented: 2 << 20)
+      }
+      let reference = try Ext4Image.reference(content, in: scratch)
+      let images = ["plain", "compressed", "overlay"].map { "\(scratch.path)/\($0).qcow2" }
+      let convert = ["convert", "-f", "raw", "-O", "qcow2"]
+      try run("qemu-img", convert + [content, images[0]])
+      try run("qemu-img", convert + ["-c", content, images[1]])
+      try run(
+        "qemu-img", ["create", "-q", "-f", "qcow2", "-b", images[0], "-F", "qcow2", images[2]])
+      let production = try ProductionHost(in: scratch)
+      try production.serve()
+      for (image, name) in zip(images, ["plain", "compressed", "overlay"]) {
+        try run(
+          Floe.program, ["freeze", image, "--name", name, "--state", production.state])
+        // Compressed clusters come through the production host, everything else from the file.
+        let media = images.map { (id: $0, path: $0) }.filter {
+          $0.path == image || name == "overlay" && $0.path == images[0]
+        }
+        let backup = try BackupHost(production.source(name), media: media, in: scratch)
+        try Self.full(backup.mountpoint).expectSame(as: Self.full(reference), "\(name)")
+        let status = try backup.status()
+        #expect(status.errors == 0, "\(status)")
+        #expect((status.bytes.production_host > 0) == (name == "compressed"), "\(status)")
+        try backup.unmount()
+      }
+    }
+
     @Test("A disk image with GPT, LVM2 and ext4 is frozen and mounted from a file, both views")
     func diskImage() throws {
       let scratch = try Scratch()
