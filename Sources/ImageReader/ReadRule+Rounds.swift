@@ -13,10 +13,11 @@ extension ReadRule {
   public mutating func checked(found: ConfigurationID, unreadable: Set<MediumID>) {
     guard checks.isUnderWay else { return }
     checks.finish()
+    defer { checkIsVoid = false }
     self.found = found
     self.unreadable = unreadable
     let entries = known.configurationID.entries
-    if entries.allSatisfy({ found[$0.medium] == $0.bytes }) {
+    if !checkIsVoid, entries.allSatisfy({ found[$0.medium] == $0.bytes }) {
       matched = Set(entries.map(\.medium))
       behind = []
     } else {
@@ -53,6 +54,7 @@ extension ReadRule {
     if let volume = answer.volume {
       map = volume.map
       remapMemory.mapHasChanged = true
+      if media != volume.media, checks.isUnderWay { checkIsVoid = true }
       media = volume.media
     }
     for (id, registration) in underWay {

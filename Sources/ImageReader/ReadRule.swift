@@ -99,6 +99,9 @@ public struct ReadRule: Sendable {
   var wanted: [Portion] = []
   /// Portions whose bytes wait for the next question.
   var validating: [Portion] = []
+  /// Whether the check that is under way looks where the witness was before the last
+  /// answer: what it finds says nothing of the state that is known now.
+  var checkIsVoid = false
   var underWay: [UInt64: Registration] = [:]
   var lastReadID: UInt64 = 0
   var remapMemory: RemapMemory

@@ -11,6 +11,9 @@ public final class Representation: Sendable {
   private let region: any ByteRegion
   let sections: SectionTable
 
+  /// The first bytes of every representation.
+  public static var magic: [UInt8] { Format.magic }
+
   public let image: ImageDescription
   public let volumes: [VolumeDescription]
   /// At least one; their nodes follow each other.

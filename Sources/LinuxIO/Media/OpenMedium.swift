@@ -26,7 +26,9 @@ public final class OpenMedium: Medium {
     func failure(_ reason: String) -> MediumError {
       MediumError(path: path, offset: 0, reason: reason)
     }
-    var descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // O_PATH first (open(2)): only opening a FIFO waits, only opening some devices acts.
+    let pathOnly: Int32 = 0o10000000
+    var descriptor = open(path, pathOnly | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(Errno.current.description) }
     do throws(MediumError) {
       var status = stat()
@@ -47,6 +49,7 @@ public final class OpenMedium: Medium {
           descriptor = try Self.reopenDirect(descriptor, path: path)
           alignment = 4096
         } else {
+          descriptor = try Self.reopen(descriptor, path: path, flags: 0)
           alignment = 1
         }
         size = UInt64(clamping: status.st_size)
@@ -69,13 +72,19 @@ public final class OpenMedium: Medium {
   /// Opens the file behind a descriptor once more, past the page cache. On failure
   /// the descriptor stays the caller's.
   private static func reopenDirect(_ descriptor: Int32, path: String) throws(MediumError) -> Int32 {
-    let direct = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | floe_o_direct())
-    guard direct >= 0 else {
-      throw MediumError(
-        path: path, offset: 0, reason: "it cannot be opened with O_DIRECT: \(Errno.current)")
+    try reopen(descriptor, path: path, flags: floe_o_direct())
+  }
+
+  private static func reopen(
+    _ descriptor: Int32, path: String, flags: Int32
+  ) throws(MediumError) -> Int32 {
+    let opened = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | flags)
+    guard opened >= 0 else {
+      let how = flags == 0 ? "" : "it cannot be opened with O_DIRECT: "
+      throw MediumError(path: path, offset: 0, reason: "\(how)\(Errno.current)")
     }
     close(descriptor)
-    return direct
+    return opened
   }
 
   /// File systems whose page cache sees every write, because all writes pass

@@ -87,6 +87,7 @@ struct PortionFetch {
 
   /// Reads the whole portion through the production host.
   mutating func readThrough() -> SourceError? {
+    badCopies = []
     readFrom = [:]
     return readThrough(portion.range)
   }

@@ -36,16 +36,19 @@ struct StackDevice {
     return (StackDevice(path: path, directory: disk), number)
   }
 
-  /// The identifier of the logical volume that device-mapper shows here, in groups as
+  /// The identifiers of the group and the logical volume that device-mapper shows here, in groups as
   /// lvm writes it; `nil` when it is none.
-  var logicalVolume: String? {
+  var logicalVolume: (group: String, volume: String)? {
     // "LVM-", the group's 32 characters, the volume's 32 characters (lvm2
     // lib/activate/dev_manager.c, `_build_dm_uuid`), nothing behind for a volume that
     // is not internal.
     guard let uuid = text("dm/uuid"), uuid.hasPrefix("LVM-"), uuid.utf8.count == 68 else {
       return nil
     }
-    return VolumeIdentifier(uuid.suffix(32).utf8)?.description
+    guard let group = VolumeIdentifier(uuid.dropFirst(4).prefix(32).utf8),
+      let volume = VolumeIdentifier(uuid.suffix(32).utf8)
+    else { return nil }
+    return (group.description, volume.description)
   }
 
   private func text(_ name: String) -> String? {

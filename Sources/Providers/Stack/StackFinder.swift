@@ -139,19 +139,20 @@ public struct StackFinder {
   ///   - id: the volume's identifier, where the kernel tells it.
   ///   - known: a physical volume that was met on the way up.
   private mutating func logicalVolume(
-    of group: String?, id: String? = nil, on known: [PhysicalVolume]
+    of group: String?, id: (group: String, volume: String)? = nil, on known: [PhysicalVolume]
   ) throws(StackError) -> Layer {
     let volumes = try physicalVolumes(beside: known)
     let groups = FoundVolumeGroup.groups(of: volumes).filter { found in
       known.allSatisfy { known in found.group.members.contains { $0.id == known.id } }
     }
     if let id {
-      for found in groups {
-        if let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == id }) {
+      // A group that was cloned and imported keeps its volumes' own identifiers.
+      for found in groups where "\(found.group.id)" == id.group {
+        if let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == id.volume }) {
           return try map(volume, of: found)
         }
       }
-      throw StackError("the logical volume \(id) is on no physical volume that was found")
+      throw StackError("the logical volume \(id.volume) is on no physical volume that was found")
     }
     let met = known.isEmpty ? nil : groups.first.map { "\($0.group.id)" }
     let found = try FoundVolumeGroup.choose(group ?? met, of: volumes)
@@ -166,7 +167,7 @@ public struct StackFinder {
   private mutating func map(
     _ volume: LogicalVolume, of found: FoundVolumeGroup
   ) throws(StackError) -> Layer {
-    pins.append("\(volume.id)")
+    pins.append("\(found.group.id) \(volume.id)")
     for member in found.behind {
       notes.append(
         "the LVM2 metadata on \(member.layer.title) are older than elsewhere in the volume group "
@@ -188,6 +189,8 @@ public struct StackFinder {
     }
     for path in paths {
       let isNamed = !place.physicalVolumes.isEmpty
+      // Logical volumes may belong to guests, whose bytes say what they like.
+      if !isNamed, (try? StackDevice.find(path))?.logicalVolume != nil { continue }
       do throws(StackError) {
         let layer = try Self.medium(path)
         if let volume = try PhysicalVolume.find(on: layer),
@@ -210,9 +213,10 @@ public struct StackFinder {
     let found = try ContentProbe.find(on: layer)
     if let type = found?.type, ["ext2", "ext3", "ext4"].contains(type) {
       let content = try ExtFileSystem(on: layer)
+      let stack = try Stack(
+        top: layer, identity: content.identity, witness: content.witness)
       return FoundStack(
-        try Stack(top: layer, identity: content.identity, witness: content.witness),
-        content: content, pins: pins, notes: notes)
+        stack, content: content, pins: pins + Self.files(of: stack), notes: notes)
     }
     guard place.assumesFrozen else {
       let what = found.map { "holds \($0.type), which floe does not read there" }
@@ -222,9 +226,24 @@ public struct StackFinder {
       )
     }
     let windows = Self.beginnings(of: layer)
-    return FoundStack(
-      try Stack(top: layer, identity: windows, witness: windows), content: nil, pins: pins,
-      notes: notes)
+    let stack = try Stack(top: layer, identity: windows, witness: windows)
+    guard stack.validation == .witness else {
+      throw StackError(
+        "the first bytes of \(layer.title) are not kept plainly on a medium, so nothing would show "
+          + "that somebody wrote it")
+    }
+    return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+  }
+
+  /// The files that the stack lies on. A header that is rewritten after the freeze must
+  /// not lead to others.
+  private static func files(of stack: Stack) -> [String] {
+    stack.layers.compactMap { layer in
+      guard case .medium(let medium) = layer.substance,
+        (medium as? OpenMedium)?.deviceNumber == nil
+      else { return nil }
+      return "file \(medium.path)"
+    }
   }
 
   /// Where the superblocks of most file systems lie: what a volume that nobody reads as

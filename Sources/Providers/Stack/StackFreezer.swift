@@ -39,6 +39,9 @@ public struct StackFreezer: Sendable {
     ]
   }
 
+  /// Whether no witness shows every change, so that each read is validated by a question.
+  public var needsService: Bool { found.stack.validation == .question }
+
   /// The chain from the top down, a line for each layer.
   public var explanation: [String] { found.explanation }
 

@@ -34,7 +34,12 @@ final class StackWatch: Sendable {
   /// The present stack; `nil` when it keeps changing.
   func look() throws -> Look? {
     // A medium that cannot be read is looked for anew.
-    if let known = state.withLock({ $0.last }), (try? isPresent(known)) == true { return known }
+    // Nor is one whose witness does not show every change known by it.
+    if let known = state.withLock({ $0.last }), known.stack.validation == .witness,
+      (try? isPresent(known)) == true
+    {
+      return known
+    }
     for _ in 0..<Self.attempts {
       // One ID before and after: the stack that was found in between belongs to it.
       let before = try find().stack.configurationID()

@@ -20,6 +20,8 @@ struct BtrfsDataSet: DataSet {
 
   var leavesSomething: Bool { freezer.makesSnapshot }
 
+  let needsService = false
+
   func plan(for image: UniqueIdentifier) -> any ImageNote {
     BtrfsNote(
       fileSystemID: freezer.fileSystemID, plannedSnapshot: freezer.plannedSnapshotPath(for: image),

@@ -13,6 +13,8 @@ protocol DataSet {
   /// Whether freezing makes something that has to be removed again: then the image has
   /// to be in a catalogue.
   var leavesSomething: Bool { get }
+  /// Whether nothing can be read without a service to ask.
+  var needsService: Bool { get }
 
   /// What the catalogue keeps before anything is made, for whoever removes what a crash
   /// left.

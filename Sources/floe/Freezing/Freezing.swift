@@ -74,6 +74,11 @@ struct Freezing {
 
   private mutating func runWithoutCatalogue() throws -> FreezeReport {
     guard let output else { throw Failure("there is no place for the image") }
+    guard service != nil || !dataSet.needsService else {
+      throw Failure(
+        "reads of \(source) are validated by questions, as no witness shows its changes: give the "
+          + "image a --name to serve it, or a --service")
+    }
     let note = try dataSet.freeze(as: id)
     let name = output.stem ?? "image"
     try describe(note, as: name, into: output)
@@ -133,8 +138,19 @@ struct Freezing {
   /// Refuses a place for the representation before anything is frozen.
   private static func check(_ output: FilePath) throws {
     var status = stat()
-    if lstat(output.string, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-      throw Failure("\(output) is there and is no regular file; it is not replaced")
+    guard lstat(output.string, &status) == 0 else { return }
+    guard status.st_mode & S_IFMT == S_IFREG, try status.st_size == 0 || isRepresentation(output)
+    else {
+      throw Failure("\(output) is there and is no representation; it is not replaced")
+    }
+  }
+
+  private static func isRepresentation(_ path: FilePath) throws -> Bool {
+    let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
+    return try file.closeAfter {
+      var bytes = [UInt8](repeating: 0, count: Representation.magic.count)
+      let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0) }
+      return count == bytes.count && bytes == Representation.magic
     }
   }
 

@@ -51,6 +51,13 @@ struct MountedDataSet: DataSet {
     if case .reflinkCopy = way { true } else { false }
   }
 
+  var needsService: Bool {
+    switch way {
+    case .asItIs(let tree): tree.validation == .question
+    case .reflinkCopy: true
+    }
+  }
+
   func plan(for image: UniqueIdentifier) -> any ImageNote {
     switch way {
     case .asItIs(let tree): MountedNote(tree: tree.image)

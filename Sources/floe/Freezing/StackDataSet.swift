@@ -16,6 +16,8 @@ struct StackDataSet: DataSet {
 
   let leavesSomething = false
 
+  var needsService: Bool { freezer.needsService }
+
   func plan(for image: UniqueIdentifier) throws -> any ImageNote {
     StackNote(image: try freezer.image())
   }

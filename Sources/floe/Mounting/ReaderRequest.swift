@@ -33,7 +33,8 @@ struct ReaderRequest {
 
   /// Finds the media, and verifies the identity of each.
   func makeReader(of image: OpenedImage, volume: VolumeDescription) throws -> BlockingReader {
-    let finder = MediumFinder(named: media, trustsPaths: image.isFile)
+    let finder = MediumFinder(named: media)
+    let trusting = MediumFinder(named: media, trustsPaths: image.isFile)
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
@@ -45,7 +46,9 @@ struct ReaderRequest {
     return try BlockingReader(
       representation: image.representation, volume: volume,
       media: MediaTable { description, witness in
-        try finder.find(description, witness: witness)
+        // What a service names later was not in the user's file.
+        try (volume.media.contains(description) ? trusting : finder)
+          .find(description, witness: witness)
       }, source: image.questions, options: options, logger: Logger(label: "floe.reader"))
   }
 }
