@@ -50,9 +50,17 @@ final class TestMount: Sendable {
     if let problem = problem.withLock({ $0 }) { throw problem }
   }
 
-  /// Unmounts as umount(8) does; fails when the mount is in use.
+  /// Unmounts as umount(8) does; waits while the mount is in use.
+  ///
+  /// A test that starts a command at the same time lends the child this process's file
+  /// descriptors until the child's exec closes them. Closing one asks this mount, so the
+  /// mount must answer until they are all closed: a lazy unmount would leave a child
+  /// that waits for an answer for ever and keeps the connection alive.
   func unmount() throws {
-    try check(umount2(path, 0), "umount \(path)")
+    while umount2(path, 0) != 0 {
+      guard errno == EBUSY else { try check(-1, "umount \(path)"); return }
+      usleep(10_000)
+    }
     try waitForEnd()
   }
 
