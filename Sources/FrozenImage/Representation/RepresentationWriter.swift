@@ -8,16 +8,16 @@
 /// `Representation.check()`.
 public struct RepresentationWriter: ~Copyable {
   private let image: ImageDescription
-  private var volumes: [VolumeDescription]
-  private var coverage: MapCoverage
-  private let scratch: any RepresentationScratch
+  var volumes: [VolumeDescription]
+  var coverage: MapCoverage
+  let scratch: any RepresentationScratch
 
-  private var counts = WrittenCounts()
+  var counts = WrittenCounts()
   private var inodes: [UInt64] = []
   private var types: [FileType] = []
   private var open: NodeRecord?
   /// One past the last file byte that an extent of the open node covers.
-  private var extentEnd: UInt64 = 0
+  var extentEnd: UInt64 = 0
   private var hasTarget = false
   private var entries = PendingNames<PendingEntry>()
   private var attributes = PendingNames<[UInt8]>()
@@ -97,12 +97,12 @@ public struct RepresentationWriter: ~Copyable {
   }
 
   /// The node that is open.
-  private func current() throws -> NodeRecord {
+  func current() throws -> NodeRecord {
     guard let open else { throw RepresentationWriterError("a node", "it was not begun") }
     return open
   }
 
-  private func refusal(_ problem: String) -> RepresentationWriterError {
+  func refusal(_ problem: String) -> RepresentationWriterError {
     RepresentationWriterError("inode \(open?.attributes.inode ?? 0)", problem)
   }
 
@@ -175,107 +175,6 @@ public struct RepresentationWriter: ~Copyable {
     try appendToHeap(target)
   }
 
-  /// Adds an extent to the open regular file, in ascending order of offset; bytes that
-  /// travel inside the representation go to `addInline`.
-  ///
-  /// - Parameter checksums: `width` bytes for each block of the extent, or of the stored
-  ///   bytes of its compressed run, which is then made of whole blocks; `nil` when it
-  ///   has none.
-  /// - Throws: `RepresentationWriterError` when the extent breaks a rule or is not
-  ///   mapped.
-  public mutating func addExtent(
-    _ extent: FileExtent, checksums: UnsafeRawBufferPointer?
-  ) throws {
-    try claim(offset: extent.offset, length: extent.length)
-    switch extent.source {
-    case .stored(let address):
-      guard coverage.covers(address, length: extent.length) else {
-        throw refusal(
-          "store \(address.store.rawValue) does not map the \(extent.length) bytes at "
-            + "\(address.offset)")
-      }
-    case .inline: throw refusal("an inline extent came without its bytes")
-    case .compressed(let run):
-      guard run.holds(extent.length) else {
-        throw refusal(
-          "the compressed run of the extent at \(extent.offset) decodes to too few bytes")
-      }
-      guard coverage.covers(run.address, length: UInt64(run.storedLength)) else {
-        throw refusal(
-          "store \(run.address.store.rawValue) does not map the \(run.storedLength) compressed "
-            + "bytes at \(run.address.offset)")
-      }
-    case .unwritten, .encoded: break
-    }
-    var start = Format.none
-    if let checksums {
-      try checkChecksums(checksums, of: extent)
-      start = counts.checksums
-      try scratch.append(checksums, to: .checksums)
-      counts.checksums += UInt64(checksums.count)
-    }
-    let run = counts.compressedRuns
-    if case .compressed(let run) = extent.source {
-      try append(
-        CompressedRunRecord(run), to: .compressedRuns, counting: \.compressedRuns)
-    }
-    try append(
-      ExtentRecord(extent, run: run, checksums: start), to: .extents, counting: \.extents)
-  }
-
-  private func checkChecksums(
-    _ checksums: UnsafeRawBufferPointer, of extent: FileExtent
-  ) throws {
-    guard let volume = volumes.first, let algorithm = volume.checksum else {
-      throw refusal("it has checksums and its volume has none")
-    }
-    let block = UInt64(volume.checksumBlockSize)
-    guard let blocks = extent.checksummedBlocks(of: block),
-      UInt64(checksums.count) == blocks * UInt64(algorithm.width)
-    else {
-      throw refusal(
-        "the extent at \(extent.offset) has \(extent.length) bytes and \(checksums.count) bytes "
-          + "of checksums")
-    }
-  }
-
-  /// Adds bytes of the open regular file that travel inside the representation, in
-  /// ascending order of offset with its extents.
-  ///
-  /// - Parameters:
-  ///   - length: bytes of the file that the extent stands for.
-  ///   - bytes: at most `length`; what is missing reads as zeros.
-  /// - Throws: `RepresentationWriterError` when the extent breaks a rule.
-  public mutating func addInline(
-    offset: UInt64, length: UInt64, bytes: UnsafeRawBufferPointer
-  ) throws {
-    try claim(offset: offset, length: length)
-    guard UInt64(bytes.count) <= length else {
-      throw refusal("\(bytes.count) inline bytes stand for \(length)")
-    }
-    // What is left over is a hole, which reads as zeros.
-    guard !bytes.isEmpty else { return }
-    let extent = FileExtent(
-      offset: offset, length: UInt64(bytes.count), source: .inline(heapOffset: counts.heap))
-    try appendToHeap(bytes)
-    try append(ExtentRecord(extent, checksums: Format.none), to: .extents, counting: \.extents)
-  }
-
-  /// Takes a run of the open file's bytes for an extent.
-  private mutating func claim(offset: UInt64, length: UInt64) throws {
-    guard try current().attributes.type == .regular else {
-      throw refusal("it has an extent and is not a regular file")
-    }
-    let (end, overflow) = offset.addingReportingOverflow(length)
-    guard length > 0, !overflow, end <= UInt64(Int64.max) else {
-      throw refusal("the extent at \(offset) has \(length) bytes")
-    }
-    guard offset >= extentEnd else {
-      throw refusal("the extent at \(offset) overlaps the one before, which ends at \(extentEnd)")
-    }
-    extentEnd = end
-  }
-
   /// Completes the open node.
   ///
   /// - Throws: `RepresentationWriterError` for two entries or two extended attributes
@@ -341,12 +240,12 @@ public struct RepresentationWriter: ~Copyable {
     entries = pending
   }
 
-  private mutating func appendToHeap(_ bytes: UnsafeRawBufferPointer) throws {
+  mutating func appendToHeap(_ bytes: UnsafeRawBufferPointer) throws {
     try scratch.append(bytes, to: .heap)
     counts.heap += UInt64(bytes.count)
   }
 
-  private mutating func append(
+  mutating func append(
     _ record: some Record, to section: ScratchSection,
     counting count: WritableKeyPath<WrittenCounts, UInt64>
   ) throws {
@@ -382,37 +281,4 @@ public struct RepresentationWriter: ~Copyable {
       tree: TreeLinks(inodes: inodes, types: types))
     try assembly.write(roots)
   }
-}
-
-/// A tree of an image that is written.
-public struct WrittenRoot: Hashable, Sendable {
-  /// A label for people.
-  public let name: String
-  public let view: Root.View
-  /// The inode number of the top directory.
-  public let top: UInt64
-  /// The tree's nodes are those with this inode number or a greater one, up to the
-  /// next tree's.
-  public let first: UInt64
-
-  public init(name: String, view: Root.View, top: UInt64, first: UInt64) {
-    self.name = name
-    self.view = view
-    self.top = top
-    self.first = first
-  }
-}
-
-/// How much of each section the scratch space holds.
-struct WrittenCounts {
-  var nodes: UInt64 = 0
-  var placeholders: UInt64 = 0
-  var entries: UInt64 = 0
-  var extents: UInt64 = 0
-  var compressedRuns: UInt64 = 0
-  var extendedAttributes: UInt64 = 0
-  /// Bytes.
-  var checksums: UInt64 = 0
-  /// Bytes.
-  var heap: UInt64 = 0
 }

@@ -5,15 +5,21 @@ import LinuxIO
 /// Finds the layers of a volume stack, from the media up, and what the top of it holds.
 public struct StackFinder {
   private let place: StackPlace
+  private let frozen: StackFreezer.Image?
   private var selectors: ArraySlice<String>
   /// What tells the parts that were taken apart from all others: a partition's or a
   /// logical volume's UUID.
   private var pins: [String] = []
   private var notes: [String] = []
 
-  /// - Parameter place: where to begin, and what to take on the way.
-  public init(_ place: StackPlace) {
+  /// - Parameters:
+  ///   - place: where to begin, and what to take on the way.
+  ///   - frozen: what was frozen there. What is there now is read as a file system only
+  ///     when its witness is still the same: one that somebody mounted may make no sense
+  ///     in between.
+  public init(_ place: StackPlace, frozen: StackFreezer.Image? = nil) {
     self.place = place
+    self.frozen = frozen
     selectors = place.selectors[...]
   }
 
@@ -210,6 +216,13 @@ public struct StackFinder {
     if let selector = selectors.first {
       throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
     }
+    if let frozen, frozen.kind == ExtFileSystem.kind,
+      try layer.counted(ExtFileSystem.witness) != frozen.witness
+    {
+      let stack = try Stack(
+        top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
+      return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+    }
     let found = try ContentProbe.find(on: layer)
     if let type = found?.type, ["ext2", "ext3", "ext4"].contains(type) {
       let content = try ExtFileSystem(on: layer)
@@ -284,7 +297,10 @@ extension Layer.Base {
 }
 
 extension ExtFileSystem: StackContent {
-  public var kind: String { "ext" }
+  /// How a representation names the ext2, ext3 and ext4 file systems.
+  static let kind = "ext"
+
+  public var kind: String { Self.kind }
   public var identity: [ProbeWindow] { Self.identity }
   public var witness: [ProbeWindow] { Self.witness }
   public var topInode: UInt64 { Self.rootInode }

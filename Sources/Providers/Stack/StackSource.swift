@@ -19,7 +19,7 @@ public final class StackSource: MappingSource, Sendable {
   ) {
     self.image = image
     self.representation = representation
-    watch = StackWatch { try StackFinder(image.place).find() }
+    watch = StackWatch { try StackFinder(image.place, frozen: image).find() }
   }
 
   /// Proves that the image is still what was frozen.
@@ -102,9 +102,16 @@ public final class StackSource: MappingSource, Sendable {
 extension FoundStack {
   /// What the file system's witness shows; empty without one.
   func contentWitness() throws(StackError) -> [UInt8] {
+    try stack.top.counted(content?.witness ?? [])
+  }
+}
+
+extension Layer {
+  /// The bytes that count of windows into this layer.
+  func counted(_ windows: [ProbeWindow]) throws(StackError) -> [UInt8] {
     var counted: [UInt8] = []
-    for window in content?.witness ?? [] {
-      let bytes = try stack.top.bytes(at: window.offset, count: window.length)
+    for window in windows {
+      let bytes = try bytes(at: window.offset, count: window.length)
       for fragment in window.fragments {
         counted += bytes[fragment.offset..<fragment.offset + fragment.length]
       }

@@ -1,3 +1,4 @@
+import Dispatch
 import FrozenImage
 import ImageReader
 import ImageService
@@ -52,14 +53,19 @@ struct NoQuestions: ImageQuestions {
   }
 }
 
-/// The service that a representation names: asked only when something changed, and
-/// connected to only then.
+/// The service that a representation names. It is needed only when something changed,
+/// so nothing waits for it before; but it is told of a mount as soon as it can be
+/// reached, so that it does not thaw the image under the mount.
 final class LateQuestions: ImageQuestions {
   private let service: ServiceAddress
   private let image: UniqueIdentifier
   private let mountpoint: String?
   private let timeouts: RemoteImage.Timeouts
   private let connected = Mutex<RemoteImage?>(nil)
+  private let closed = DispatchSemaphore(value: 0)
+
+  /// Seconds between two tries to tell the service of a mount.
+  private static let retryInterval = 60
 
   init(
     to service: ServiceAddress, image: UniqueIdentifier, mountpoint: String?,
@@ -69,13 +75,24 @@ final class LateQuestions: ImageQuestions {
     self.image = image
     self.mountpoint = mountpoint
     self.timeouts = timeouts
+    if mountpoint != nil { Thread.detach { [self] in announce() } }
+  }
+
+  /// Tells the service of the mount; ends when it knows, or when nobody needs it.
+  private func announce() {
+    repeat {
+      if (try? remote()) != nil { return }
+    } while closed.wait(timeout: .now() + .seconds(Self.retryInterval)) == .timedOut
   }
 
   var serviceName: String { service.description }
 
   func liveCheck() throws(SourceError) { try remote().liveCheck() }
 
-  func close() { connected.withLock { $0 }?.close() }
+  func close() {
+    closed.signal()
+    connected.withLock { $0 }?.close()
+  }
 
   func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     try remote().answer(question)
@@ -99,6 +116,7 @@ final class LateQuestions: ImageQuestions {
       }
       if let mountpoint { try remote.startSession(for: mountpoint) }
     } catch {
+      if case .thawed(let reason) = error { throw .thawed(reason) }
       throw .unreachable(error.description)
     }
     // Of two that connected at once, the first one's line is kept.

@@ -43,7 +43,7 @@ struct InspectReport: Encodable {
     source = description.source
     created_seconds = description.created.seconds
     nodes = representation.nodeCount
-    self.volume = "\(volume.label) \(volume.id)"
+    self.volume = volume.label.isEmpty ? "\(volume.id)" : "\(volume.label) \(volume.id)"
     configuration_id = volume.state.configurationID.reportText
     data_checksums = volume.checksum.map { "\($0)" } ?? "none"
     media = volume.media.map { medium in

@@ -56,12 +56,16 @@ final class ProductionHost {
   }
 
   /// Starts the service and waits until it listens.
-  func serve() throws {
-    let service = try scratch.start(Floe.program, ["serve", "--state", state])
+  ///
+  /// - Parameter port: of the loopback address; `nil` for the socket.
+  func serve(on port: Int? = nil) throws {
+    let listen = port.map { ["--listen", "127.0.0.1:\($0)"] } ?? []
+    let service = try scratch.start(Floe.program, ["serve", "--state", state] + listen)
     self.service = service
+    let nothing = port.map { "floe://127.0.0.1:\($0)/nothing" } ?? source("nothing")
     try waitUntil("floe serve answers") {
       if service.hasEnded { throw HarnessError("floe serve ended: \(service.errors)") }
-      let answer = try attempt(Floe.program, ["inspect", source("nothing")])
+      let answer = try attempt(Floe.program, ["inspect", nothing])
       return !answer.errors.contains("no service answers")
     }
   }
@@ -88,15 +92,18 @@ final class BackupHost {
   private let scratch: Scratch
 
   /// Mounts in the foreground and waits until the mount answers.
+  ///
+  /// - Parameter prefix: words of a command that runs the program elsewhere.
   init(
     _ source: String, media: [(id: String, path: String)], options: [String] = [],
-    in scratch: Scratch, name: String = "backup"
+    within prefix: [String] = [], in scratch: Scratch, name: String = "backup"
   ) throws {
     mountpoint = try scratch.directory(name)
     let chosen = media.flatMap { ["--medium", "\($0.id)=\($0.path)"] }
     self.scratch = scratch
-    process = try scratch.start(
-      Floe.program, ["mount", source, mountpoint, "--foreground"] + chosen + options)
+    let words =
+      prefix + [Floe.program, "mount", source, mountpoint, "--foreground"] + chosen + options
+    process = try scratch.start(words[0], Array(words[1...]))
     try waitUntil("\(mountpoint) is mounted") {
       if process.hasEnded { throw HarnessError("floe mount ended: \(process.errors)") }
       return Self.isMounted(mountpoint)

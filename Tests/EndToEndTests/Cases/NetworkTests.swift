@@ -1,0 +1,56 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// Backup hosts in networks of their own, over lines that fail.
+  @Suite("Networks")
+  struct Networks {
+    @Test("Two backup hosts read over TCP while their lines are cut, narrow, late and reset")
+    func badLines() throws {
+      let site = try Site(.raid0, megabytes: 1024, serves: false) { try $0.buildSmall() }
+      let port = Int.random(in: 20_000..<30_000)
+      try site.production.serve(on: port)
+      let networks = try (0..<2).map { try BackupNetwork($0, port: port, in: site.scratch) }
+      let hosts = try networks.enumerated().map { number, network in
+        try BackupHost(
+          "floe://127.0.0.1:\(port)/\(Site.image)",
+          media: site.volume.devices.map { ($0.medium, $0.loop) },
+          options: ["--remap-timeout", "3"], within: network.prefix, in: site.scratch,
+          name: "backup-\(number)")
+      }
+      var verifiers = try hosts.map { try site.verifier($0) }
+      let mover = try site.mover()
+      try mover.waitForTurns(1)
+      for index in 0..<2 { #expect(try verifiers[index].read().failures == 0) }
+
+      // One line is cut: its host's reads fail once everything moved, the other's do not.
+      try networks[0].cut()
+      try mover.waitForTurns(2)
+      let without = try verifiers[0].read(pieces: 3)
+      #expect(without.failed == [EIO: 3], "\(without)")
+      #expect(try verifiers[1].read(pieces: 200).failures == 0)
+      try networks[0].heal()
+      try waitUntil("reads go on") { try verifiers[0].read(pieces: 3).failures == 0 }
+
+      // A narrow, late line makes reads slow, which may cost them the timeout; never wrong.
+      try networks[0].narrow(megabits: 4)
+      try networks[0].behave(late: 20)
+      _ = try verifiers[0].read(pieces: 10)
+      #expect(try verifiers[1].read(pieces: 200).failures == 0)
+      try networks[0].widen()
+
+      // Connections that break in the middle of answers.
+      try networks[0].behave(reset: 7)
+      _ = try verifiers[0].read(pieces: 10)
+      try networks[0].behave()
+      try waitUntil("reads go on") { try verifiers[0].read(pieces: 3).failures == 0 }
+      #expect(try verifiers[0].read(pieces: 200).failures == 0)
+
+      try mover.stop()
+      for host in hosts {
+        #expect(try host.status().remaps > 0)
+        try host.unmount()
+      }
+    }
+  }
+}
