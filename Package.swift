@@ -54,14 +54,11 @@ let package = Package(
     .target(name: "CFileMap"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .target(
-      name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
-    .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
       name: "Providers",
       dependencies: [
         "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
-        "CInflate",
         "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),

@@ -6,8 +6,11 @@
 #include <zlib.h>
 #include <zstd.h>
 
-/// inflateInit with the whole window of 32 KiB; the format is zlib's (RFC 1950).
-static inline int ccompression_inflate_init(z_stream *stream) { return inflateInit(stream); }
+/// inflateInit2 with the whole window of 32 KiB, which every stream fits in; with the
+/// header and checksum of RFC 1950, or bare (RFC 1951).
+static inline int ccompression_inflate_init(z_stream *stream, int is_wrapped) {
+  return inflateInit2(stream, is_wrapped ? MAX_WBITS : -MAX_WBITS);
+}
 
 /// Has to be called once before anything else of LZO.
 static inline int ccompression_lzo_init(void) { return lzo_init(); }

@@ -9,15 +9,12 @@ import FrozenImage
 ///
 /// Holds the state of one decoder and is used by one thread at a time.
 struct RunDecoder: ~Copyable {
-  private var zstd: OpaquePointer?
+  private var decompressor = Decompressor(
+    windowLog: CompressedRun.maximumLength.trailingZeroBitCount)
   /// One decoded segment of LZO that does not fit where it should go.
   private var segment: [UInt8] = []
 
   init() {}
-
-  deinit {
-    ZSTD_freeDCtx(zstd)
-  }
 
   /// Decodes a run from its start until the output is full or the run ends.
   ///
@@ -28,81 +25,11 @@ struct RunDecoder: ~Copyable {
     into output: UnsafeMutableRawBufferPointer
   ) throws(DecodingError) -> Int {
     switch algorithm {
-    case .zlib: try inflate(stored, into: output)
-    case .zstd: try decodeFrame(stored, into: output)
+    case .zlib: try decompressor.inflate(stored, .zlib, into: output)
+    case .zstd: try decompressor.decodeFrame(stored, into: output)
     case .lzo4K, .lzo8K, .lzo16K, .lzo32K, .lzo64K:
       try decodeSegments(stored, sectorSize: algorithm.sectorSize ?? 4096, into: output)
     }
-  }
-}
-
-/// Why bytes cannot be decoded, in a few words.
-struct DecodingError: Error, Hashable, CustomStringConvertible {
-  let description: String
-
-  init(_ description: String) {
-    self.description = description
-  }
-}
-
-// MARK: zlib
-
-extension RunDecoder {
-  private func inflate(
-    _ stored: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-  ) throws(DecodingError) -> Int {
-    var stream = z_stream()
-    guard ccompression_inflate_init(&stream) == Z_OK else {
-      throw DecodingError("zlib cannot be started")
-    }
-    defer { inflateEnd(&stream) }
-    // zlib does not write to its input, though the field is not const.
-    stream.next_in = UnsafeMutablePointer(
-      mutating: stored.bindMemory(to: UInt8.self).baseAddress)
-    stream.avail_in = uInt(stored.count)
-    stream.next_out = output.bindMemory(to: UInt8.self).baseAddress
-    stream.avail_out = uInt(output.count)
-    // All input is there, so one call gets as far as there is room.
-    let result = CCompression.inflate(&stream, Z_SYNC_FLUSH)
-    guard result == Z_STREAM_END || stream.avail_out == 0 && result >= Z_OK else {
-      throw DecodingError("its zlib stream is damaged")
-    }
-    return output.count - Int(stream.avail_out)
-  }
-}
-
-// MARK: zstd
-
-extension RunDecoder {
-  private mutating func decodeFrame(
-    _ stored: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-  ) throws(DecodingError) -> Int {
-    let context = try zstdContext()
-    var input = ZSTD_inBuffer(src: stored.baseAddress, size: stored.count, pos: 0)
-    var result = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
-    while result.pos < result.size {
-      let (read, written) = (input.pos, result.pos)
-      let hint = ZSTD_decompressStream(context, &result, &input)
-      guard ZSTD_isError(hint) == 0 else { throw DecodingError("its zstd frame is damaged") }
-      // 0 says that the frame ended; what follows is padding.
-      if hint == 0 { break }
-      guard input.pos > read || result.pos > written else {
-        throw DecodingError("its zstd frame is cut short")
-      }
-    }
-    return result.pos
-  }
-
-  /// A decoder at the start of a frame, which takes no more memory for its window than a
-  /// run may decode to.
-  private mutating func zstdContext() throws(DecodingError) -> OpaquePointer {
-    let context = zstd ?? ZSTD_createDCtx()
-    zstd = context
-    let windowLog = Int32(CompressedRun.maximumLength.trailingZeroBitCount)
-    guard let context, ZSTD_isError(ZSTD_DCtx_reset(context, ZSTD_reset_session_only)) == 0,
-      ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, windowLog)) == 0
-    else { throw DecodingError("zstd cannot be started") }
-    return context
   }
 }
 

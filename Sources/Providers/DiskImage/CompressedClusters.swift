@@ -1,4 +1,4 @@
-import CInflate
+import LinuxIO
 
 /// Reads the compressed clusters of a qcow2 image.
 struct CompressedClusters: RunDecoder {
@@ -55,13 +55,13 @@ struct CompressedClusters: RunDecoder {
     let length = min(cluster.length, image.size - cluster.offset)
     let packed = try image.bytes(at: cluster.offset, count: Int(length))
     var bytes = [UInt8](repeating: 0, count: Int(header.clusterSize))
+    // A cluster has 2 MiB at most, so a larger window is of no use.
+    var decompressor = Decompressor(windowLog: 21)
     let count = bytes.withUnsafeMutableBytes { output in
       packed.withUnsafeBytes { input in
         switch header.compression {
-        case .deflate:
-          floe_inflate_raw(input.baseAddress, input.count, output.baseAddress, output.count)
-        case .zstd:
-          floe_inflate_zstd(input.baseAddress, input.count, output.baseAddress, output.count)
+        case .deflate: try? decompressor.inflate(input, .none, into: output)
+        case .zstd: try? decompressor.decodeFrame(input, into: output)
         }
       }
     }

@@ -38,8 +38,7 @@ struct Qcow2Tests {
   }
 
   @Test(arguments: [
-    "-o cluster_size=64k", "-o cluster_size=512", "-o extended_l2=on", "-o compat=0.10", "-c",
-    "-c -o cluster_size=4k",
+    "-o cluster_size=64k", "-o cluster_size=4k", "-o extended_l2=on", "-o compat=0.10", "-c",
   ])
   func runsAreThoseOfQemu(_ options: String) throws {
     try makeSource()
