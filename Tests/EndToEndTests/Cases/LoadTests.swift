@@ -12,7 +12,8 @@ extension EndToEnd {
     func manyReaders() throws {
       let site = try Site(.raid1, megabytes: 1536) { tree in
         try tree.buildSmall()
-        try run("fio", Self.pattern("\(tree.writer.root)/pattern", mode: "write") + ["--do_verify=0"])
+        let pattern = Self.pattern("\(tree.writer.root)/pattern", mode: "write")
+        try run("fio", pattern + ["--do_verify=0"])
       }
       let backup = try site.mount()
       let idle = try Footprint(of: backup.process.identifier)
