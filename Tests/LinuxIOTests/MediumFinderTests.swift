@@ -4,19 +4,6 @@ import LinuxIO
 import Testing
 
 @Suite struct MediumFinderTests {
-  /// A medium whose first 16 bytes are its identity, and the next 8 its witness.
-  private func description(of file: RandomFile, size: UInt64 = 1 << 20) throws -> MediumDescription
-  {
-    let identity = try #require(
-      Probe(offset: 0, length: 512, fragments: [.init(offset: 0, length: 16)]))
-    let witness = try #require(
-      Probe(offset: 0, length: 512, fragments: [.init(offset: 16, length: 8)]))
-    return MediumDescription(
-      id: MediumID(rawValue: try #require(UniqueIdentifier(bytes: file.bytes[..<16]))),
-      label: "devid 7", size: size, path: "", hardwareID: "", identity: identity,
-      identityBytes: Array(file.bytes[..<16]), witness: witness)
-  }
-
   @Test func takesANamedMediumByIdentifierLabelOrNumber() throws {
     let file = try RandomFile(count: 1 << 20)
     let description = try description(of: file)

@@ -1,5 +1,6 @@
 public import FrozenImage
 import ImageReader
+import LinuxIO
 
 /// A volume stack as floe found it: the layer that holds the data, everything below
 /// it, and what the backup host has to know of it.
@@ -157,7 +158,8 @@ public struct Stack: Sendable {
       media.append(
         MediumDescription(
           id: id, label: medium.path, size: medium.size,
-          path: medium.path, hardwareID: HardwareID.of(device: medium.path),
+          path: medium.path,
+          hardwareID: Sysfs().hardwareID(ofDevice: medium.path)?.description ?? "",
           identity: identity, identityBytes: try layer.extract(identity),
           witness: try witnessProbe(of: layer)))
     }

@@ -185,7 +185,7 @@ public struct StackFinder {
     var paths = place.physicalVolumes
     if paths.isEmpty {
       let isInFile = known.contains { $0.layer.isInFile }
-      paths = isInFile ? [] : MediumFinder.blockDevices()
+      paths = isInFile ? [] : Sysfs().blockDevices()
     }
     for path in paths {
       let isNamed = !place.physicalVolumes.isEmpty
