@@ -92,4 +92,53 @@ import Testing
       #expect(try finder.find(description, witness: other).path == file.path)
     }
   }
+
+  /// The file that was frozen is no less the medium than a clone on a device.
+  @Test(.enabled(if: Privilege.loopDevices))
+  func aCloneOnADeviceDoesNotBeatTheFrozenFile() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let clone = try RandomFile(count: 1 << 20)
+    try clone.write(Array(file.bytes[..<24]), at: 0)
+    let description = try description(of: file, path: file.path)
+    let finder = MediumFinder(named: [:], trustsPaths: true)
+    let witness = Array(file.bytes[16..<24])
+    // A device over the very file is no clone.
+    let own = try LoopDevice(over: file.path)
+    for witness in [nil, witness] {
+      #expect(try finder.find(description, witness: witness).path == file.path)
+    }
+    let device = try LoopDevice(over: clone.path)
+    for witness in [nil, witness] {
+      let error = #expect(throws: MediumFinder.Failure.self) {
+        try finder.find(description, witness: witness)
+      }
+      for part in [file.path, device.path, "--medium"] {
+        #expect(error?.description.contains(part) == true)
+      }
+      #expect(error?.description.contains(own.path) == false)
+    }
+    let named = MediumFinder(named: ["7": device.path], trustsPaths: true)
+    #expect(try named.find(description, witness: nil).path == device.path)
+    // A representation that came over the wire chooses no file.
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:]).find(description, witness: nil)
+    }
+  }
+
+  @Test func takesTheFrozenFileOnlyWhereItIsTrusted() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let description = try description(of: file, path: file.path)
+    #expect(
+      try MediumFinder(named: [:], trustsPaths: true).find(description, witness: nil).path
+        == file.path)
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:]).find(description, witness: nil)
+    }
+    // What was frozen was a device.
+    let device = try LinuxIOTests.description(
+      of: file, path: file.path, hardwareID: "naa.5000c500a1b2c3d4")
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:], trustsPaths: true).find(device, witness: nil)
+    }
+  }
 }

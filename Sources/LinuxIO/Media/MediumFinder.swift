@@ -2,8 +2,8 @@ public import FrozenImage
 public import ImageReader
 
 /// Finds the media of an image on this host: by the paths that the user named, by
-/// looking at every block device, or, where that is allowed and no device matches, in
-/// a file at the path that the production host had.
+/// looking at every block device and, where that is allowed, in a file at the path that
+/// the production host had.
 ///
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
@@ -68,7 +68,7 @@ public struct MediumFinder: Sendable {
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
     guard let witness, let probe = description.witness else { return try find(description) }
-    var candidates = matches(description).media
+    var candidates = candidates(matches(description), description)
     if let named = try? findNamed(description) { candidates.append(named) }
     let inStep = candidates.filter { (try? $0.extract(probe)) == witness }
     guard inStep.count == 1, let medium = inStep.first else { return try find(description) }
@@ -78,23 +78,29 @@ public struct MediumFinder: Sendable {
   private func find(_ description: MediumDescription) throws(Failure) -> OpenMedium {
     if let named = try findNamed(description) { return named }
     let matches = matches(description)
-    guard matches.media.count <= 1 else {
-      throw .ambiguous(label: description.label, paths: matches.media.map(\.path).sorted())
+    let candidates = candidates(matches, description)
+    guard candidates.count <= 1 else {
+      throw .ambiguous(label: description.label, paths: candidates.map(\.path).sorted())
     }
-    if let medium = matches.media.first { return medium }
-    // A disk image that is frozen and mounted on one host.
-    if trustsPaths, let medium = try? OpenMedium(path: description.path),
-      medium.deviceNumber == nil,
-      (try? medium.verifyIdentity(of: description)) != nil
-    {
-      return medium
-    }
+    if let medium = candidates.first { return medium }
     if let (medium, hardware) = matches.refused.first {
       throw .otherHardware(
         label: description.label, path: medium.path, found: hardware,
         recorded: description.hardwareID)
     }
     throw .notFound(label: description.label, id: description.id)
+  }
+
+  /// What may be the medium: the devices that match, and the file that was frozen, which
+  /// may be on this very host. A loop device that shows that file is no other candidate.
+  private func candidates(
+    _ matches: Matches, _ description: MediumDescription
+  ) -> [OpenMedium] {
+    guard trustsPaths, description.hardwareID.isEmpty,
+      let file = try? OpenMedium(path: description.path), file.deviceNumber == nil,
+      (try? file.verifyIdentity(of: description)) != nil
+    else { return matches.media }
+    return [file] + matches.media.filter { !$0.isLoopDevice(over: file) }
   }
 
   /// The medium that the user named; `nil` when none was named.
