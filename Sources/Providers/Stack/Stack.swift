@@ -85,7 +85,8 @@ public struct Stack: Sendable {
       for (medium, window) in carried {
         let index = found.firstIndex { $0.layer === medium }
         if let index {
-          found[index].windows.append(window)
+          // Several probes may lie in one compressed cluster.
+          if !found[index].windows.contains(window) { found[index].windows.append(window) }
         } else {
           found.append(MediumWindows(layer: medium, windows: [window]))
         }
