@@ -108,7 +108,8 @@ public struct MediumDescription: Hashable, Sendable {
   public let size: UInt64
   /// Where the production host sees the medium ("/dev/sdb"): a hint for people only.
   public let path: String
-  /// The hardware's own identifier (WWID), or empty when it has none.
+  /// The hardware's own identifier (WWID), or empty when it has none. A device that shows
+  /// another one is not the medium, whatever its bytes are.
   public let hardwareID: String
   /// Where the identity lies, and the bytes that it must have.
   public let identity: Probe

@@ -4,19 +4,6 @@ import LinuxIO
 import Testing
 
 @Suite struct MediumFinderTests {
-  /// A medium whose first 16 bytes are its identity, and the next 8 its witness.
-  private func description(of file: RandomFile, size: UInt64 = 1 << 20) throws -> MediumDescription
-  {
-    let identity = try #require(
-      Probe(offset: 0, length: 512, fragments: [.init(offset: 0, length: 16)]))
-    let witness = try #require(
-      Probe(offset: 0, length: 512, fragments: [.init(offset: 16, length: 8)]))
-    return MediumDescription(
-      id: MediumID(rawValue: try #require(UniqueIdentifier(bytes: file.bytes[..<16]))),
-      label: "devid 7", size: size, path: "", hardwareID: "", identity: identity,
-      identityBytes: Array(file.bytes[..<16]), witness: witness)
-  }
-
   @Test func takesANamedMediumByIdentifierLabelOrNumber() throws {
     let file = try RandomFile(count: 1 << 20)
     let description = try description(of: file)
@@ -103,6 +90,55 @@ import Testing
       #expect(try finder.find(description, witness: nil).path == file.path)
       let other = [UInt8](repeating: 8, count: 8)
       #expect(try finder.find(description, witness: other).path == file.path)
+    }
+  }
+
+  /// The file that was frozen is no less the medium than a clone on a device.
+  @Test(.enabled(if: Privilege.loopDevices))
+  func aCloneOnADeviceDoesNotBeatTheFrozenFile() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let clone = try RandomFile(count: 1 << 20)
+    try clone.write(Array(file.bytes[..<24]), at: 0)
+    let description = try description(of: file, path: file.path)
+    let finder = MediumFinder(named: [:], trustsPaths: true)
+    let witness = Array(file.bytes[16..<24])
+    // A device over the very file is no clone.
+    let own = try LoopDevice(over: file.path)
+    for witness in [nil, witness] {
+      #expect(try finder.find(description, witness: witness).path == file.path)
+    }
+    let device = try LoopDevice(over: clone.path)
+    for witness in [nil, witness] {
+      let error = #expect(throws: MediumFinder.Failure.self) {
+        try finder.find(description, witness: witness)
+      }
+      for part in [file.path, device.path, "--medium"] {
+        #expect(error?.description.contains(part) == true)
+      }
+      #expect(error?.description.contains(own.path) == false)
+    }
+    let named = MediumFinder(named: ["7": device.path], trustsPaths: true)
+    #expect(try named.find(description, witness: nil).path == device.path)
+    // A representation that came over the wire chooses no file.
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:]).find(description, witness: nil)
+    }
+  }
+
+  @Test func takesTheFrozenFileOnlyWhereItIsTrusted() throws {
+    let file = try RandomFile(count: 1 << 20)
+    let description = try description(of: file, path: file.path)
+    #expect(
+      try MediumFinder(named: [:], trustsPaths: true).find(description, witness: nil).path
+        == file.path)
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:]).find(description, witness: nil)
+    }
+    // What was frozen was a device.
+    let device = try LinuxIOTests.description(
+      of: file, path: file.path, hardwareID: "naa.5000c500a1b2c3d4")
+    #expect(throws: MediumFinder.Failure.self) {
+      try MediumFinder(named: [:], trustsPaths: true).find(device, witness: nil)
     }
   }
 }

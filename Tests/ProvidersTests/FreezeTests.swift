@@ -47,6 +47,24 @@ extension BtrfsTests {
           == ["zoned", "RAID stripe tree", "bit 40"])
     }
 
+    /// Somebody else made the directory, or a link, that floe would make snapshots in.
+    @Test(arguments: [
+      ("mkdir .floe; chmod 777 .floe", "others than its owner may write to"),
+      ("mkdir .floe; chmod 770 .floe", "others than its owner may write to"),
+      ("mkdir .floe; chown 4711 .floe; chmod 700 .floe", "belongs to the user 4711"),
+      ("mkdir d; chmod 700 d; ln -s d .floe", "is no directory"),
+      (": > .floe", "is no directory"),
+    ])
+    func makesNoSnapshotInWhatIsOfOthers(_ making: String, _ sentence: String) throws {
+      let volume = try LoopVolume()
+      try shell("btrfs -q subvolume create \(volume.path("s")); cd \(volume.path("")); \(making)")
+      let freezer = try BtrfsFreezer(path: volume.path("s"))
+      let why = reason { _ = try freezer.freeze(as: .random()) }
+      #expect(why.contains(sentence) && why.contains(volume.path(".floe")))
+      let made = try shell("btrfs subvolume list \(volume.path("")) | wc -l").trimmed
+      #expect(made == "1")
+    }
+
     @Test func makesTheSnapshotBesideAndDeletesIt() throws {
       let volume = try LoopVolume()
       try shell("btrfs -q subvolume create \(volume.path("s")); echo x > \(volume.path("s"))/f")

@@ -1,14 +1,14 @@
 public import FrozenImage
-import Glibc
 public import ImageReader
 
 /// Finds the media of an image on this host: by the paths that the user named, by
-/// looking at every block device, or, where that is allowed and no device matches, in
-/// a file at the path that the production host had.
+/// looking at every block device and, where that is allowed, in a file at the path that
+/// the production host had.
 ///
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
-/// one.
+/// one. A clone carries the same identity, so a device whose hardware identifier is
+/// another one than the recorded is refused too, unless the user named it.
 public struct MediumFinder: Sendable {
   /// Paths that the user named, by the medium's identifier or label.
   public let named: [String: String]
@@ -17,15 +17,19 @@ public struct MediumFinder: Sendable {
   /// came from another host must not choose which files of this one are read.
   public let trustsPaths: Bool
 
-  public init(named: [String: String], trustsPaths: Bool = false) {
+  private let sysfs: Sysfs
+
+  public init(named: [String: String], trustsPaths: Bool = false, sysfs: Sysfs = Sysfs()) {
     self.named = named
     self.trustsPaths = trustsPaths
+    self.sysfs = sysfs
   }
 
   public enum Failure: Error, CustomStringConvertible, Sendable {
     case wrongMedium(label: String, MediumError)
     case notFound(label: String, id: MediumID)
     case ambiguous(label: String, paths: [String])
+    case otherHardware(label: String, path: String, found: HardwareID, recorded: String)
     case unknownName(String, known: [String])
 
     public var description: String {
@@ -37,6 +41,9 @@ public struct MediumFinder: Sendable {
           + "if it lies in a file, name it: --medium \(id)=PATH"
       case .ambiguous(let label, let paths):
         "\(paths.joined(separator: " and ")) both are \(label); name the right one with --medium"
+      case .otherHardware(let label, let path, let found, let recorded):
+        "\(path) carries the bytes of \(label), but is other hardware (\(found), where \(recorded) "
+          + "was frozen); if it is the right one all the same, name it with --medium"
       case .unknownName(let name, let known):
         "the image has no medium \(name); its media are \(known.joined(separator: ", "))"
       }
@@ -61,7 +68,7 @@ public struct MediumFinder: Sendable {
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
     guard let witness, let probe = description.witness else { return try find(description) }
-    var candidates = matches(description)
+    var candidates = candidates(matches(description), description)
     if let named = try? findNamed(description) { candidates.append(named) }
     let inStep = candidates.filter { (try? $0.extract(probe)) == witness }
     guard inStep.count == 1, let medium = inStep.first else { return try find(description) }
@@ -71,18 +78,29 @@ public struct MediumFinder: Sendable {
   private func find(_ description: MediumDescription) throws(Failure) -> OpenMedium {
     if let named = try findNamed(description) { return named }
     let matches = matches(description)
-    guard matches.count <= 1 else {
-      throw .ambiguous(label: description.label, paths: matches.map(\.path).sorted())
+    let candidates = candidates(matches, description)
+    guard candidates.count <= 1 else {
+      throw .ambiguous(label: description.label, paths: candidates.map(\.path).sorted())
     }
-    if let medium = matches.first { return medium }
-    // A disk image that is frozen and mounted on one host.
-    if trustsPaths, let medium = try? OpenMedium(path: description.path),
-      medium.deviceNumber == nil,
-      (try? medium.verifyIdentity(of: description)) != nil
-    {
-      return medium
+    if let medium = candidates.first { return medium }
+    if let (medium, hardware) = matches.refused.first {
+      throw .otherHardware(
+        label: description.label, path: medium.path, found: hardware,
+        recorded: description.hardwareID)
     }
     throw .notFound(label: description.label, id: description.id)
+  }
+
+  /// What may be the medium: the devices that match, and the file that was frozen, which
+  /// may be on this very host. A loop device that shows that file is no other candidate.
+  private func candidates(
+    _ matches: Matches, _ description: MediumDescription
+  ) -> [OpenMedium] {
+    guard trustsPaths, description.hardwareID.isEmpty,
+      let file = try? OpenMedium(path: description.path), file.deviceNumber == nil,
+      (try? file.verifyIdentity(of: description)) != nil
+    else { return matches.media }
+    return [file] + matches.media.filter { !$0.isLoopDevice(over: file) }
   }
 
   /// The medium that the user named; `nil` when none was named.
@@ -97,35 +115,62 @@ public struct MediumFinder: Sendable {
     }
   }
 
-  /// The block devices that carry the identity, each once, the named one excepted.
-  private func matches(_ description: MediumDescription) -> [OpenMedium] {
+  /// What carries the identity and is no other hardware, the named one excepted: block
+  /// devices, each once.
+  private func matches(_ description: MediumDescription) -> Matches {
     let named = try? findNamed(description)
-    var matches: [OpenMedium] = []
-    for path in Self.blockDevices() {
-      guard let medium = try? OpenMedium(path: path),
-        (try? medium.verifyIdentity(of: description)) != nil,
-        medium.deviceNumber != named?.deviceNumber,
-        !matches.contains(where: { $0.deviceNumber == medium.deviceNumber })
+    var found = Matches()
+    var paths = Matches()
+    for path in sysfs.blockDevices() {
+      guard let medium = try? OpenMedium(path: path), let number = medium.deviceNumber,
+        (try? medium.verifyIdentity(of: description)) != nil, number != named?.deviceNumber
       else { continue }
-      matches.append(medium)
+      let hardware = sysfs.hardwareID(of: number)
+      if sysfs.multipathMap(over: number) == nil {
+        found.add(medium, hardware, as: description)
+      } else {
+        paths.add(medium, hardware, as: description)
+      }
     }
-    return matches
+    // A multipath map stands for its paths.
+    return found.media.isEmpty ? found.joined(with: paths) : found
+  }
+}
+
+/// Block devices that carry the identity of a medium.
+private struct Matches {
+  /// Those whose hardware is the recorded one.
+  private var proven: [OpenMedium] = []
+  /// Those whose hardware cannot be compared.
+  private var possible: [OpenMedium] = []
+  /// Those whose hardware is another one.
+  private(set) var refused: [(medium: OpenMedium, hardware: HardwareID)] = []
+
+  var media: [OpenMedium] { proven.isEmpty ? possible : proven }
+
+  func joined(with other: Matches) -> Matches {
+    var joined = self
+    joined.proven += other.proven
+    joined.possible += other.possible
+    joined.refused += other.refused
+    return joined
   }
 
-  /// The paths of this host's block devices, from /sys/class/block.
-  public static func blockDevices() -> [String] {
-    guard let directory = opendir("/sys/class/block") else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if !name.hasPrefix(".") { names.append(name) }
+  mutating func add(
+    _ medium: OpenMedium, _ hardware: HardwareID?, as description: MediumDescription
+  ) {
+    let known = proven + possible + refused.map(\.medium)
+    guard !known.contains(where: { $0.deviceNumber == medium.deviceNumber }) else { return }
+    guard let recorded = HardwareID(description.hardwareID), let hardware else {
+      possible.append(medium)
+      return
     }
-    // The kernel writes "!" for a slash in a device's name.
-    return names.sorted().map { name in
-      "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
+    if hardware.contradicts(recorded) {
+      refused.append((medium, hardware))
+    } else if hardware.equals(recorded) {
+      proven.append(medium)
+    } else {
+      possible.append(medium)
     }
   }
 }

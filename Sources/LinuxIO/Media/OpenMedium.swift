@@ -99,6 +99,17 @@ public final class OpenMedium: Medium {
     return floe_is_local_file_system(type) != 0
   }
 
+  /// Whether this is a loop device that shows an open file from its first byte on.
+  func isLoopDevice(over file: OpenMedium) -> Bool {
+    var loop = floe_loop_status()
+    var status = stat()
+    guard deviceNumber != nil, file.deviceNumber == nil,
+      floe_loop_status(descriptor, &loop) == 0, fstat(file.descriptor, &status) == 0
+    else { return false }
+    return loop.offset == 0 && loop.device == UInt64(status.st_dev)
+      && loop.inode == UInt64(status.st_ino)
+  }
+
   public func read(
     into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
   ) throws(MediumError) {

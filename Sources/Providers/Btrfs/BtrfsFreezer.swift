@@ -92,7 +92,7 @@ public struct BtrfsFreezer: Sendable {
       try source.descriptor.commitTransaction()
       return try Self.image(of: source, isOwned: false)
     }
-    let parent = try makeDirectory()
+    let parent = try openOwnDirectory()
     defer { try? parent.close() }
     let name = Array(image.description.utf8)
     do {
@@ -119,15 +119,14 @@ public struct BtrfsFreezer: Sendable {
 
   /// Opens floe's directory, which only root may look into, and makes it first
   /// where it is not there.
-  private func makeDirectory() throws(BtrfsError) -> FileDescriptor {
-    if mkdir(directory, 0o700) != 0, errno != EEXIST {
-      throw BtrfsError(cannot: "make the directory \(directory)", Errno(rawValue: errno))
-    }
-    do {
-      return try FileDescriptor.open(
-        FilePath(directory), .readOnly, options: [.closeOnExec, .directory, .noFollow])
+  private func openOwnDirectory() throws(BtrfsError) -> FileDescriptor {
+    let place = FilePath(directory)
+    let parent = try openDirectory(place.removingLastComponent().string)
+    defer { try? parent.close() }
+    do throws(StackError) {
+      return try OwnDirectory.open(Self.directoryName, in: parent, path: directory)
     } catch {
-      throw BtrfsError(cannot: "open \(directory)", (error as? Errno) ?? .ioError)
+      throw BtrfsError("\(error)")
     }
   }
 

@@ -1,6 +1,7 @@
 import CBtrfs
 import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// A device of the volume as this host sees it now.
@@ -63,7 +64,7 @@ struct VolumeDevice {
     }
     return MediumDescription(
       id: medium, label: "devid \(item.number)", size: item.size, path: path,
-      hardwareID: path.isEmpty ? "" : HardwareID.of(device: path), identity: identity,
+      hardwareID: Sysfs().hardwareID(ofDevice: path)?.description ?? "", identity: identity,
       identityBytes: Superblock.identity(
         fileSystem: fileSystem, device: item.number, uuid: item.uuid), witness: witness)
   }

@@ -45,6 +45,22 @@ struct CompressedClusters: RunDecoder {
     }
   }
 
+  /// The beginning of each cluster's compressed bytes.
+  func stored(_ range: Range<UInt64>) -> [ProbeWindow] {
+    var windows: [ProbeWindow] = []
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let index = position >> header.clusterBits
+      if let cluster = cluster(at: index) {
+        let length = min(cluster.length, image.size - cluster.offset, 4096)
+        let window = ProbeWindow(layer: 0, offset: cluster.offset, length: Int(length))
+        if window.isPlain(on: image) { windows.append(window) }
+      }
+      position = (index + 1) << header.clusterBits
+    }
+    return windows
+  }
+
   /// The bytes of a whole cluster.
   private func content(at index: UInt64) throws(StackError) -> [UInt8] {
     guard let cluster = cluster(at: index) else {

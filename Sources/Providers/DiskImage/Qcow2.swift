@@ -51,9 +51,12 @@ public struct Qcow2: Sendable {
     let table = try header.activeTable(of: image)
     try clusters.add(table)
     let compressed = clusters.compressed
+    let runs = clusters.runs.finish()
+    let samples = ClusterSamples(lower: lower)
     return try LayerMap(
-      title: "qcow2 image \(image.title)", size: header.size, lower: lower,
-      runs: clusters.runs.finish(), identity: header.identity(on: image),
+      title: "qcow2 image \(image.title)", size: header.size, lower: lower, runs: runs,
+      identity: header.identity(on: image) + samples.plain(of: runs, on: clusters.dataFile)
+        + samples.compressed(compressed),
       witness: header.witness(on: image),
       decoder: compressed.isEmpty
         ? nil : CompressedClusters(image: image, header: header, clusters: compressed))

@@ -32,9 +32,10 @@ extension Qcow2Header {
     }
   }
 
-  /// Which image it is. The format keeps no unique identifier, so this is what an image
-  /// at rest keeps: version, cluster size, the disk's size, where the tables lie, and the
-  /// name of its backing file.
+  /// What of the header an image at rest keeps: version, cluster size, the disk's size,
+  /// where the tables lie, and the name of its backing file. The format keeps no unique
+  /// identifier, so samples of its data belong to its identity as well
+  /// (`ClusterSamples`).
   func identity(on image: Layer) -> [ProbeWindow] {
     var windows = [
       ProbeWindow(

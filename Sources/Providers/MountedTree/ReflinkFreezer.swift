@@ -107,9 +107,10 @@ public struct ReflinkFreezer: Sendable {
     as image: UniqueIdentifier, progress: (FreezeProgress) -> Void
   ) throws(StackError) -> ReflinkImage {
     let path = plannedCopyPath(for: image)
+    let directory = try OwnDirectory.open(
+      Self.directoryName, in: source.top, path: parent.appending(Self.directoryName).string)
+    defer { try? directory.close() }
     do {
-      let directory = try makeDirectory()
-      defer { try? directory.close() }
       let floe = try NodeHandle(of: directory)
       guard mkdirat(directory.rawValue, image.description, 0o700) == 0 else {
         throw StackError(cannot: "make \(path)", Errno(rawValue: errno))
@@ -126,19 +127,6 @@ public struct ReflinkFreezer: Sendable {
       if let error = error as? Errno { throw StackError(cannot: "make \(path)", error) }
       throw (error as? StackError) ?? StackError("\(error)")
     }
-  }
-
-  /// Opens floe's directory, which only root may look into, and makes it first where it
-  /// is not there.
-  private func makeDirectory() throws(StackError) -> FileDescriptor {
-    let path = parent.appending(Self.directoryName).string
-    if mkdirat(source.top.rawValue, Self.directoryName, 0o700) != 0, errno != EEXIST {
-      throw StackError(cannot: "make the directory \(path)", Errno(rawValue: errno))
-    }
-    let number = openat(
-      source.top.rawValue, Self.directoryName, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-    guard number >= 0 else { throw StackError(cannot: "open \(path)", Errno(rawValue: errno)) }
-    return FileDescriptor(rawValue: number)
   }
 }
 

@@ -20,6 +20,13 @@ extension Layer {
         let range = run.range.clamped(to: window.offset..<end)
         guard case .below(let stripes) = run.content else {
           isComplete = false
+          // Encoded bytes that are written anew may come to lie elsewhere, so they show
+          // what a medium is, but not that it changed.
+          guard stay, case .encoded = run.content, let decoder = map.decoder else { continue }
+          for encoded in decoder.stored(range) {
+            found += try map.lower[encoded.layer].mediumWindows(
+              of: encoded, stay: stay, isComplete: &isComplete)
+          }
           continue
         }
         var position = range.lowerBound

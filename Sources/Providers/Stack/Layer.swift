@@ -255,6 +255,10 @@ public protocol RunDecoder: Sendable {
   func read(
     into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
   ) throws(StackError)
+
+  /// Bytes of the layers below that a range, all of which lies in encoded runs, is decoded
+  /// from, or as many of them as tell it from others.
+  func stored(_ range: Range<UInt64>) -> [ProbeWindow]
 }
 
 /// Why a volume stack cannot be read: one sentence that says what and where.

@@ -1,5 +1,6 @@
 public import FrozenImage
 import ImageReader
+import LinuxIO
 
 /// A volume stack as floe found it: the layer that holds the data, everything below
 /// it, and what the backup host has to know of it.
@@ -84,7 +85,8 @@ public struct Stack: Sendable {
       for (medium, window) in carried {
         let index = found.firstIndex { $0.layer === medium }
         if let index {
-          found[index].windows.append(window)
+          // Several probes may lie in one compressed cluster.
+          if !found[index].windows.contains(window) { found[index].windows.append(window) }
         } else {
           found.append(MediumWindows(layer: medium, windows: [window]))
         }
@@ -157,7 +159,8 @@ public struct Stack: Sendable {
       media.append(
         MediumDescription(
           id: id, label: medium.path, size: medium.size,
-          path: medium.path, hardwareID: HardwareID.of(device: medium.path),
+          path: medium.path,
+          hardwareID: Sysfs().hardwareID(ofDevice: medium.path)?.description ?? "",
           identity: identity, identityBytes: try layer.extract(identity),
           witness: try witnessProbe(of: layer)))
     }

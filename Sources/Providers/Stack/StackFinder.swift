@@ -1,6 +1,6 @@
 import FrozenImage
 import ImageReader
-import LinuxIO
+public import LinuxIO
 
 /// Finds the layers of a volume stack, from the media up, and what the top of it holds.
 public struct StackFinder {
@@ -11,15 +11,20 @@ public struct StackFinder {
   /// logical volume's UUID.
   private var pins: [String] = []
   private var notes: [String] = []
+  private let sysfs: Sysfs
 
   /// - Parameters:
   ///   - place: where to begin, and what to take on the way.
   ///   - frozen: what was frozen there. What is there now is read as a file system only
   ///     when its witness is still the same: one that somebody mounted may make no sense
   ///     in between.
-  public init(_ place: StackPlace, frozen: StackFreezer.Image? = nil) {
+  ///   - sysfs: where the kernel shows this host's devices.
+  public init(
+    _ place: StackPlace, frozen: StackFreezer.Image? = nil, sysfs: Sysfs = Sysfs()
+  ) {
     self.place = place
     self.frozen = frozen
+    self.sysfs = sysfs
     selectors = place.selectors[...]
   }
 
@@ -94,6 +99,11 @@ public struct StackFinder {
     of device: StackDevice, depth: Int
   ) throws(StackError) -> Layer {
     guard depth < 8 else { throw StackError("\(device.path) is made of too many devices") }
+    if device.partition == nil, let map = sysfs.multipathMap(overDevice: device.path),
+      let whole = try StackDevice.find(map)
+    {
+      return try layer(of: whole, depth: depth + 1)
+    }
     if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }
     if let (disk, number) = device.partition {
       let below = try layer(of: disk, depth: depth + 1)
@@ -191,12 +201,14 @@ public struct StackFinder {
     var paths = place.physicalVolumes
     if paths.isEmpty {
       let isInFile = known.contains { $0.layer.isInFile }
-      paths = isInFile ? [] : MediumFinder.blockDevices()
+      paths = isInFile ? [] : sysfs.blockDevices()
     }
     for path in paths {
       let isNamed = !place.physicalVolumes.isEmpty
       // Logical volumes may belong to guests, whose bytes say what they like.
       if !isNamed, (try? StackDevice.find(path))?.logicalVolume != nil { continue }
+      // Its multipath map shows the same bytes.
+      if !isNamed, sysfs.multipathMap(overDevice: path) != nil { continue }
       do throws(StackError) {
         let layer = try Self.medium(path)
         if let volume = try PhysicalVolume.find(on: layer),

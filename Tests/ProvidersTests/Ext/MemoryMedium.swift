@@ -25,4 +25,6 @@ struct CopyDecoder: RunDecoder {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StackError) {
     buffer.copyBytes(from: bytes[Int(offset)..<Int(offset) + buffer.count])
   }
+
+  func stored(_ range: Range<UInt64>) -> [ProbeWindow] { [] }
 }

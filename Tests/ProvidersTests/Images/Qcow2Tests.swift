@@ -1,4 +1,5 @@
 import FrozenImage
+import ImageReader
 import LinuxIO
 import Testing
 
@@ -152,6 +153,51 @@ struct Qcow2Tests {
       let before = try stack.configurationID()
       try files.run(change)
       #expect(try stack.configurationID() != before, "\(change)")
+    }
+  }
+
+  /// The only difference is the file system's UUID: the header, the sizes and the places
+  /// are the same.
+  @Test(arguments: ["-c", "-c -o compression_type=zstd", "-c -o cluster_size=512", ""])
+  func identityTellsImagesOfOneSizeApart(_ options: String) throws {
+    try files.run(
+      """
+      truncate -s 16M a; mkfs.ext4 -q -O ^metadata_csum,^metadata_csum_seed a; cp a b
+      tune2fs -U random b >/dev/null
+      for n in a b; do qemu-img convert -f raw -O qcow2 \(options) $n $n.qcow2; done
+      """)
+    let media = try ["a", "b"].map { name in
+      let place = StackPlace(
+        start: .path(files.path("\(name).qcow2")), selectors: [], physicalVolumes: [],
+        assumesFrozen: false)
+      return try #require(try StackFinder(place).find().stack.media().first)
+    }
+    #expect(media[0].id != media[1].id)
+    #expect(throws: MediumError.self) {
+      try OpenMedium(path: media[1].path).verifyIdentity(of: media[0])
+    }
+    try OpenMedium(path: media[0].path).verifyIdentity(of: media[0])
+    // The header alone is that of many.
+    let names = ["a.qcow2", "b.qcow2"]
+    let headers = try names.map { Array(try files.bytes($0)[..<60]) }
+    #expect(headers[0] == headers[1])
+  }
+
+  /// Overlays of one base, as many virtual machines have them; the file system's own
+  /// superblock lies in the base.
+  @Test func identityTellsOverlaysApart() throws {
+    try files.run(
+      """
+      truncate -s 16M base; mkfs.ext4 -q base
+      for n in a b; do qemu-img create -q -f qcow2 -b base -F raw $n
+      qemu-io -f qcow2 -c "write -s /dev/urandom 9M 1M" $n >/dev/null; done
+      """)
+    let media = try ["a", "b"].map { name in
+      try #require(try Stack(top: files.disk(name)).media().first { $0.path == files.path(name) })
+    }
+    #expect(media[0].id != media[1].id)
+    #expect(throws: MediumError.self) {
+      try OpenMedium(path: media[1].path).verifyIdentity(of: media[0])
     }
   }
 

@@ -35,6 +35,20 @@ extension MountedTreeTests {
       try ReflinkFreezer.thaw(copy)
     }
 
+    /// Somebody else made the directory, or a link, that floe would make copies in.
+    @Test(arguments: [
+      ("mkdir .floe; chmod 777 .floe", "others than its owner may write to"),
+      ("mkdir .floe; chown 4711 .floe; chmod 700 .floe", "belongs to the user 4711"),
+      ("mkdir d; chmod 700 d; ln -s d .floe", "is no directory"),
+    ])
+    func noCopyIsMadeInWhatIsOfOthers(_ making: String, _ sentence: String) throws {
+      let volume = try LoopFileSystem("xfs")
+      try volume.run("mkdir s; echo x > s/f; \(making)")
+      let why = reason { _ = try freeze(volume.path("s")) }
+      #expect(why.contains(sentence) && why.contains(volume.path(".floe")))
+      #expect(try shell("ls -A \(volume.path(".floe"))/").trimmed.isEmpty)
+    }
+
     @Test func theCopyStaysWhenTheOriginalIsWritten() throws {
       let volume = try LoopFileSystem("xfs")
       try volume.run("mkdir -p s/d; head -c 3M /dev/urandom > s/f; echo x > s/d/g; cp -a s old")
