@@ -113,13 +113,30 @@ let package = Package(
       ],
       swiftSettings: rules),
 
-    .testTarget(name: "FrozenImageTests", dependencies: ["FrozenImage"], swiftSettings: rules),
+    // What tests share: reproducible numbers, and the simulation of the read rule, of
+    // which `swift run simulate --seeds N --from S` runs as much as one likes.
+    .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: rules),
+    .target(
+      name: "VolumeSimulation", dependencies: ["FrozenImage", "ImageReader", "SeededNumbers"],
+      path: "Tests/VolumeSimulation", swiftSettings: rules),
+    .executableTarget(
+      name: "simulate",
+      dependencies: [
+        "VolumeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/simulate", swiftSettings: rules),
+
     .testTarget(
-      name: "ImageReaderTests", dependencies: ["FrozenImage", "ImageReader"], swiftSettings: rules),
+      name: "FrozenImageTests", dependencies: ["FrozenImage", "SeededNumbers"],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ImageReaderTests",
+      dependencies: ["FrozenImage", "ImageReader", "SeededNumbers", "VolumeSimulation"],
+      swiftSettings: rules),
     .testTarget(
       name: "LinuxIOTests",
       dependencies: [
-        "CCompression", "FrozenImage", "ImageReader", "LinuxIO",
+        "CCompression", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

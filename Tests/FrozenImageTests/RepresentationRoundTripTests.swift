@@ -1,4 +1,5 @@
 import FrozenImage
+import SeededNumbers
 import Testing
 
 /// What is written is what is read.

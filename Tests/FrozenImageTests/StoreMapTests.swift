@@ -1,4 +1,5 @@
 import FrozenImage
+import SeededNumbers
 import Testing
 
 /// A chain of stores, resolved byte by byte in the plainest way: what `StoreMap` must

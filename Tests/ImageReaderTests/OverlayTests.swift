@@ -1,4 +1,5 @@
 import FrozenImage
+import SeededNumbers
 import Testing
 
 @testable import ImageReader

@@ -1,6 +1,7 @@
 import FrozenImage
 import ImageReader
 import Testing
+import VolumeSimulation
 
 /// One read at a time, step by step: what a read does when something is missing.
 @Suite struct ReadRuleTests {

@@ -1,6 +1,7 @@
 import CCompression
 import FrozenImage
 import Glibc
+import SeededNumbers
 
 /// Makes compressed runs as btrfs writes them, with the libraries' own encoders.
 enum CompressedBytes {
@@ -62,22 +63,7 @@ enum CompressedBytes {
   }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) {
-    state = seed
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
-  }
-
+extension SeededGenerator {
   /// Bytes that compress more or less well.
   mutating func text(_ count: Int) -> [UInt8] {
     let kinds = UInt64.random(in: 1...255, using: &self)

@@ -1,6 +1,7 @@
 import CCompression
 import FrozenImage
 import Glibc
+import SeededNumbers
 import Testing
 
 @testable import LinuxIO

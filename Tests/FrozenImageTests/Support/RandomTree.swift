@@ -1,4 +1,5 @@
 import FrozenImage
+import SeededNumbers
 
 /// A random tree with everything that a representation can hold.
 struct RandomTree {

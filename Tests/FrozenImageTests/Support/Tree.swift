@@ -1,4 +1,5 @@
 import FrozenImage
+import SeededNumbers
 import Testing
 
 /// Everything that a representation tells of a node, in a form that can be compared.

@@ -1,0 +1,243 @@
+import FrozenImage
+import ImageReader
+
+// What a reader does, one step at a time: the part of a blocking driver.
+
+extension Simulation {
+  /// What a reader is in the middle of.
+  enum Activity {
+    case idle
+    case ready
+    case fetching(ReadPlan, next: Int, FetchOutcome)
+    case checking(found: [ConfigurationID.Entry], unreadable: Set<MediumID>, next: Int)
+    case asking(MappingQuestion)
+    /// The provider looked at the witness.
+    case looked(MappingQuestion, at: UInt64)
+    /// The reply is on its way.
+    case replied(Result<MappingAnswer, SourceError>, to: MappingQuestion, at: UInt64)
+    case readingThrough
+  }
+
+  struct Reader {
+    var read: PortionRead?
+    var activity = Activity.idle
+    var bytes: [UInt8] = []
+    var range: Range<Int> = 0..<0
+    var early: ConfigurationID?
+    /// Reads that came to an end, one way or another.
+    var reads = 0
+  }
+
+  mutating func step(_ index: Int) throws {
+    switch readers[index].activity {
+    case .idle: begin(index)
+    case .ready: proceed(index)
+    case .fetching(let plan, let next, let outcome): fetch(index, plan, next, outcome)
+    case .checking(let found, let unreadable, let next): check(index, found, unreadable, next)
+    case .asking(let question): look(index, question)
+    case .looked(let question, let seen): try answer(index, question, seen)
+    case .replied(let result, let question, let time):
+      guard now >= time else { return }
+      rule.answered(result, to: question, now: now)
+      readers[index].activity = .ready
+    case .readingThrough: readThrough(index)
+    }
+  }
+
+  private mutating func begin(_ index: Int) {
+    let start = Int.random(in: 0..<Self.blockCount, using: &random)
+    let end = min(Self.blockCount, start + Int.random(in: 1...4, using: &random))
+    let size = SimulatedVolume.blockSize
+    let range = UInt64(start) * size..<UInt64(end) * size
+    readers[index].range = start..<end
+    readers[index].read = rule.begin(
+      Portion(inode: 1, range: range), content: content(of: range))
+    readers[index].activity = .ready
+  }
+
+  private mutating func proceed(_ index: Int) {
+    guard var read = readers[index].read else { return }
+    let step = rule.next(&read, now: now)
+    readers[index].read = read
+    switch step {
+    case .fetch(let plan):
+      readers[index].bytes = []
+      readers[index].early = found
+      readers[index].activity = .fetching(plan, next: 0, .complete)
+    case .check: readers[index].activity = .checking(found: [], unreadable: [], next: 0)
+    case .ask(let question): readers[index].activity = .asking(question)
+    case .readThrough: readers[index].activity = .readingThrough
+    case .finished: accept(index)
+    case .failed:
+      report.failedReads += 1
+      end(index)
+    case .pause: break
+    }
+  }
+
+  /// The oracle: every byte that is accepted must be the frozen one.
+  private mutating func accept(_ index: Int) {
+    let reader = readers[index]
+    report.reads += 1
+    report.bytes += reader.range.count * Int(SimulatedVolume.blockSize)
+    let wrong = reader.range.enumerated().count { position, block in
+      position >= reader.bytes.count || reader.bytes[position] != UInt8(block + 1)
+    }
+    report.wrongBytes += wrong * Int(SimulatedVolume.blockSize)
+    end(index)
+  }
+
+  private mutating func end(_ index: Int) {
+    let reads = readers[index].reads
+    readers[index] = Reader()
+    readers[index].reads = reads + 1
+  }
+
+  // MARK: Data
+
+  /// Fetches one block of what the medium holds at this moment.
+  private mutating func fetch(
+    _ index: Int, _ plan: ReadPlan, _ next: Int, _ outcome: FetchOutcome
+  ) {
+    let places = plan.pieces.flatMap(places(of:))
+    guard next < places.count else {
+      guard var read = readers[index].read else { return }
+      rule.fetched(&read, outcome, now: now)
+      readers[index].read = read
+      readers[index].activity = .ready
+      return
+    }
+    var outcome = outcome
+    var byte = UInt8(0xEE)
+    switch places[next] {
+    case nil:
+      switch source(of: readers[index].range.lowerBound + next) {
+      case .success(let found): byte = found
+      case .failure(let error): outcome = .sourceFailed(error)
+      }
+    case let place?:
+      if failing.contains(place.medium) || happens(.shortRead, percent: 2) {
+        if case .complete = outcome {
+          outcome = .damaged(FetchOutcome.Damage(reason: "a read failed", isMismatch: false))
+        }
+      } else {
+        byte = volume.contents[place.medium][place.block]
+      }
+    }
+    readers[index].bytes.append(byte)
+    readers[index].activity = .fetching(plan, next: next + 1, outcome)
+  }
+
+  /// Where the blocks of a piece lie; `nil` for those that the production host gives.
+  private func places(of piece: ReadPlan.Piece) -> [SimulatedVolume.Place?] {
+    let size = SimulatedVolume.blockSize
+    let count = Int((piece.range.upperBound - piece.range.lowerBound) / size)
+    guard case .media(let copies) = piece.source, let copy = copies.first,
+      let medium = SimulatedVolume.media.firstIndex(of: copy.medium)
+    else { return [SimulatedVolume.Place?](repeating: nil, count: count) }
+    return (0..<count).map {
+      SimulatedVolume.Place(medium: medium, block: Int(copy.offset / size) + $0)
+    }
+  }
+
+  /// A block as the production host reads it.
+  private mutating func source(of block: Int) -> Result<UInt8, SourceError> {
+    if let error = noReply() { return .failure(error) }
+    if volume.isThawed { return .failure(.thawed("the image was given up")) }
+    guard volume.isReadable(block) else { return .failure(.failed("a medium is lost")) }
+    return .success(UInt8(block + 1))
+  }
+
+  private mutating func readThrough(_ index: Int) {
+    guard var read = readers[index].read else { return }
+    readers[index].bytes = []
+    var failure: SourceError?
+    for block in readers[index].range where failure == nil {
+      switch source(of: block) {
+      case .success(let byte): readers[index].bytes.append(byte)
+      case .failure(let error): failure = error
+      }
+    }
+    rule.readThrough(&read, failed: failure, now: now)
+    readers[index].read = read
+    readers[index].activity = .ready
+  }
+
+  // MARK: Checks
+
+  /// What is on the media right now.
+  private var found: ConfigurationID {
+    ConfigurationID(entries: SimulatedVolume.media.indices.map(witness(of:)))
+  }
+
+  private func witness(of medium: Int) -> ConfigurationID.Entry {
+    ConfigurationID.Entry(
+      medium: SimulatedVolume.media[medium],
+      bytes: SimulatedVolume.bytes(of: volume.witness[medium]))
+  }
+
+  /// Reads one medium's witness; two of them make a check.
+  private mutating func check(
+    _ index: Int, _ found: [ConfigurationID.Entry], _ unreadable: Set<MediumID>, _ next: Int
+  ) {
+    guard next < SimulatedVolume.media.count else {
+      rule.checked(found: ConfigurationID(entries: found), unreadable: unreadable)
+      readers[index].activity = .ready
+      return
+    }
+    let medium = SimulatedVolume.media[next]
+    if failing.contains(next) {
+      readers[index].activity = .checking(
+        found: found, unreadable: unreadable.union([medium]), next: next + 1)
+      return
+    }
+    var entry = witness(of: next)
+    let pretended: ConfigurationID? =
+      switch mutation {
+      case .checksAlwaysMatch: rule.known.configurationID
+      case .checksBeginTooEarly: readers[index].early
+      case .checksReadOneMedium: next == 0 ? rule.known.configurationID : nil
+      case nil: nil
+      }
+    if let bytes = pretended?[medium] {
+      entry = ConfigurationID.Entry(medium: medium, bytes: bytes)
+    }
+    readers[index].activity = .checking(
+      found: found + [entry], unreadable: unreadable, next: next + 1)
+  }
+
+  // MARK: Questions
+
+  /// Why no reply comes; `nil` when one does.
+  private mutating func noReply() -> SourceError? {
+    if !isUp { return .unreachable("the production host is down") }
+    return happens(.lostReply, percent: 10) ? .unreachable("the reply was lost") : nil
+  }
+
+  private mutating func look(_ index: Int, _ question: MappingQuestion) {
+    if let error = noReply() { return reply(index, .failure(error), question) }
+    if volume.isThawed {
+      return reply(index, .failure(.thawed("the image was given up")), question)
+    }
+    if let seen = volume.look() { readers[index].activity = .looked(question, at: seen) }
+  }
+
+  private mutating func answer(
+    _ index: Int, _ question: MappingQuestion, _ seen: UInt64
+  ) throws {
+    if !isUp { return reply(index, .failure(.unreachable("it crashed")), question) }
+    guard !volume.isThawed, let answer = try volume.answer(question, at: seen) else {
+      readers[index].activity = .asking(question)
+      return
+    }
+    reply(index, .success(answer), question)
+  }
+
+  private mutating func reply(
+    _ index: Int, _ result: Result<MappingAnswer, SourceError>, _ question: MappingQuestion
+  ) {
+    let delay =
+      happens(.slowReply, percent: 20) ? UInt64.random(in: 1...300, using: &random) : 0
+    readers[index].activity = .replied(result, to: question, at: now + delay * Self.actionTime)
+  }
+}

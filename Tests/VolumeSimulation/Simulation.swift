@@ -1,0 +1,150 @@
+import FrozenImage
+import ImageReader
+import SeededNumbers
+
+/// Interleaves reads with a volume that moves and fails, at every point where a real
+/// read can be interrupted, and looks at every byte that the read rule accepts.
+///
+/// At each action one of the readers, the volume or a fault takes one step; a seed
+/// decides which, so that a run replays exactly. Which faults a run has is decided by
+/// its seed too: some faults hide others.
+package struct Simulation {
+  /// A part of the rule that the driver drops, to prove that the simulation sees it.
+  package enum Mutation: Sendable {
+    /// Checks find the known state, whatever is on the media.
+    case checksAlwaysMatch
+    /// Checks tell what was on the media before the data was read.
+    case checksBeginTooEarly
+    /// Checks read the second medium, and take the first to be as known.
+    case checksReadOneMedium
+  }
+
+  package var mutation: Mutation?
+  package var volume: SimulatedVolume
+  package internal(set) var report = SimulationReport()
+
+  static let actionTime: UInt64 = 1000
+  static let blockCount = 12
+
+  var rule: ReadRule
+  var random: SeededGenerator
+  var readers = [Reader](repeating: Reader(), count: 4)
+  var now: UInt64 = 0
+  /// Whether the production host answers.
+  var isUp = true
+  /// Media whose reads fail at present.
+  var failing: Set<Int> = []
+  /// The faults that happen in this run.
+  private var faults: [Fault]
+  /// How restless the volume is: moves, commits and poison in a hundred actions.
+  private let pace: Int
+  /// Where each block lay at the freeze.
+  private let frozen: SimulatedVolume
+
+  package init(seed: UInt64) throws {
+    random = SeededGenerator(seed: seed)
+    let layout = random.chance(50) ? SimulatedVolume.Layout.fileExtents : .storeExtents
+    volume = SimulatedVolume(blockCount: Self.blockCount, placeCount: 16, layout: layout)
+    frozen = volume
+    pace = Int.random(in: 1...10, using: &random)
+    faults = []
+    for fault in Fault.allCases where random.chance(fault.share) { faults.append(fault) }
+    rule = try Self.rule(of: volume)
+    report.seeds = 1
+  }
+
+  static func rule(of volume: SimulatedVolume) throws -> ReadRule {
+    var limits = ReadRule.Limits()
+    limits.retryInterval = 20 * actionTime
+    limits.remapTimeout = 1500 * actionTime
+    return ReadRule(
+      state: volume.state(of: SimulatedVolume.firstGeneration), map: try volume.map,
+      media: try volume.descriptions, limits: limits)
+  }
+
+  /// What the representation says of a part of the file.
+  func content(of range: Range<UInt64>) -> PortionContent {
+    PortionContent(
+      extents: (0..<Self.blockCount).compactMap { frozen.extent(of: $0).clipped(to: range) },
+      checksummed: [])
+  }
+
+  /// Takes this many actions, ends every fault, and lets every reader get through.
+  package mutating func run(actions: Int = 3000) throws {
+    for _ in 0..<actions {
+      now += Self.actionTime
+      switch Int.random(in: 0..<100, using: &random) {
+      case 0..<pace: moveSomething()
+      case 20..<20 + pace: if isUp { volume.commitStep() }
+      case 40..<40 + pace: volume.poison()
+      case 60..<62: try fail()
+      default: try step(Int.random(in: 0..<readers.count, using: &random))
+      }
+    }
+    try rest()
+    keepStatistics()
+  }
+
+  private mutating func moveSomething() {
+    guard isUp else { return }
+    let block = Int.random(in: 0..<Self.blockCount, using: &random)
+    if random.chance(30) {
+      if volume.copyOnWrite(block, using: &random) { report.copiesOnWrite += 1 }
+    } else if volume.move(block, using: &random) {
+      report.moves += 1
+    }
+  }
+
+  /// The mover pauses and nothing fails any more: a reader that does not get through is
+  /// stuck. A commit under way is ended, as any file system ends it.
+  private mutating func rest() throws {
+    isUp = true
+    failing = []
+    faults = []
+    for index in readers.indices { readers[index].reads = 0 }
+    for _ in 0..<20_000 {
+      guard readers.contains(where: { $0.reads == 0 }) else { return }
+      now += Self.actionTime
+      if volume.isCommitting { volume.commitStep() }
+      try step(Int.random(in: 0..<readers.count, using: &random))
+    }
+    report.stuckReaders += readers.count { $0.reads == 0 }
+  }
+
+  /// Counts what the rule did before it is gone.
+  private mutating func keepStatistics() {
+    report.remaps += Int(rule.statistics.remaps)
+    report.discardedReads += Int(rule.statistics.discardedReads)
+    report.questions += Int(rule.statistics.questions)
+  }
+
+  /// Whether a fault of this kind happens now, at a point where it may.
+  mutating func happens(_ fault: Fault, percent: Int) -> Bool {
+    guard faults.contains(fault), random.chance(percent) else { return false }
+    report.faults[fault.rawValue] += 1
+    return true
+  }
+
+  /// Faults that happen by themselves, and their ends.
+  private mutating func fail() throws {
+    if !isUp {
+      if random.chance(50) { isUp = true }
+    } else if happens(.crash, percent: 20) {
+      volume.crash()
+      isUp = false
+    } else if happens(.thaw, percent: 2) {
+      volume.thaw()
+    } else if happens(.mediumLost, percent: 2) {
+      volume.loseSecondMedium()
+    } else if happens(.readerRestart, percent: 5) {
+      keepStatistics()
+      rule = try Self.rule(of: frozen)
+      readers = readers.map { _ in Reader() }
+    }
+    if !failing.isEmpty {
+      if random.chance(50) { failing = [] }
+    } else if happens(.inputOutputError, percent: 20) {
+      failing = [Int.random(in: 0..<2, using: &random)]
+    }
+  }
+}
