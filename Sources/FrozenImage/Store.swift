@@ -102,6 +102,8 @@ public enum ChainError: Error, Hashable, Sendable {
   case unmapped(StoreAddress)
   /// Stores that point at each other, or more than `StoreMap.maximumDepth` of them.
   case tooDeep(StoreID)
+  /// A run that lies in more than `StoreMap.maximumRuns` pieces.
+  case tooManyPieces(StoreAddress)
 }
 
 extension ChainError: CustomStringConvertible {
@@ -114,6 +116,8 @@ extension ChainError: CustomStringConvertible {
     case .unmapped(let address):
       "no extent of store \(address.store.rawValue) covers offset \(address.offset)"
     case .tooDeep(let store): "the chain below store \(store.rawValue) loops or is too deep"
+    case .tooManyPieces(let address):
+      "store \(address.store.rawValue) lies in too many pieces at offset \(address.offset)"
     }
   }
 }

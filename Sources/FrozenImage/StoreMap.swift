@@ -108,9 +108,14 @@ public struct StoreMap: Sendable, Equatable {
   /// Most copies of a run that are told apart.
   public static let maximumCopies = 64
 
+  /// Most pieces that a run is resolved into: those of 32 MiB in sectors. Stripes of a
+  /// byte would let a small map fill the memory.
+  public static let maximumRuns = 65_536
+
   /// Resolves a run of a store down to the media, in ascending order of position.
   ///
-  /// - Throws: `ChainError` when a part of the run is not mapped.
+  /// - Throws: `ChainError` when a part of the run is not mapped, or the run lies in too
+  ///   many pieces.
   public func resolve(
     _ address: StoreAddress, length: UInt64
   ) throws(ChainError) -> [PhysicalRun] {
@@ -125,6 +130,7 @@ public struct StoreMap: Sendable, Equatable {
       if let last = runs.last, let joined = last.joined(with: run) {
         runs[runs.count - 1] = joined
       } else {
+        guard runs.count < Self.maximumRuns else { throw .tooManyPieces(address) }
         runs.append(run)
       }
       position += piece.length

@@ -166,6 +166,19 @@ private struct FlatOracle {
     #expect(runs.map(\.length) == [80])
   }
 
+  /// A map of a few bytes that would resolve into more pieces than fit the memory.
+  @Test func aRunInTooManyPiecesIsRefused() throws {
+    let length: UInt64 = 1 << 40
+    let extent = try StoreExtent(
+      offset: 0, length: length, columns: 2, copies: 1, stripeLength: 1,
+      targets: [0, length].map { StoreAddress(store: Self.physical, offset: $0) })
+    let map = try map([extent])
+    let start = StoreAddress(store: Self.logical, offset: 0)
+    #expect(throws: ChainError.tooManyPieces(start)) { try map.resolve(start, length: length) }
+    let most = StoreMap.maximumRuns
+    #expect(try map.resolve(start, length: UInt64(most)).count == most)
+  }
+
   @Test func invariantsAreRefused() throws {
     let target = StoreAddress(store: Self.physical, offset: 0)
     #expect(throws: ChainError.malformedExtent(offset: 0)) {

@@ -39,30 +39,33 @@ struct ChunkTree: Hashable {
   /// The youngest transaction that wrote a leaf of the tree.
   private(set) var newestLeaf: UInt64 = 0
 
+  init() {}
+
   /// Reads the whole tree.
   init(of descriptor: FileDescriptor) throws(BtrfsError) {
     var search = TreeSearch(of: descriptor, capacity: 256 << 10)
     let all =
       TreeKey(object: 0, type: 0, offset: 0)...TreeKey(object: .max, type: .max, offset: .max)
-    var devices: [Device] = []
-    var chunks: [Chunk] = []
-    var newestLeaf: UInt64 = 0
+    var tree = ChunkTree()
     try search.scan(TreeID.chunk, all) { item throws(BtrfsError) in
-      newestLeaf = max(newestLeaf, item.leafTransaction)
-      if item.key.type == ItemType.device {
-        devices.append(try Device(item))
-      } else if item.key.type == ItemType.chunk {
-        let chunk = try Chunk(item)
-        if let last = chunks.last, last.end > chunk.start {
-          throw BtrfsError("two chunks of the volume overlap at \(chunk.start)")
-        }
-        if chunk.holdsData { chunks.append(chunk) }
-      }
+      try tree.take(item)
       return true
     }
-    self.devices = devices
-    self.chunks = chunks
-    self.newestLeaf = newestLeaf
+    self = tree
+  }
+
+  /// Takes the tree's next item, in key order.
+  mutating func take(_ item: TreeItem) throws(BtrfsError) {
+    newestLeaf = max(newestLeaf, item.leafTransaction)
+    if item.key.type == ItemType.device {
+      devices.append(try Device(item))
+    } else if item.key.type == ItemType.chunk {
+      let chunk = try Chunk(item)
+      if let last = chunks.last, last.end > chunk.start {
+        throw BtrfsError("two chunks of the volume overlap at \(chunk.start)")
+      }
+      if chunk.holdsData { chunks.append(chunk) }
+    }
   }
 
   /// Only the devices.

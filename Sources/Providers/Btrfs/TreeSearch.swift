@@ -84,7 +84,7 @@ struct TreeSearch: ~Copyable {
       } catch {
         throw BtrfsError(cannot: "search btrfs tree \(tree)", error)
       }
-      return try parse()
+      return try Self.items(of: UnsafeRawBufferPointer(buffer))
     }
   }
 
@@ -98,8 +98,8 @@ struct TreeSearch: ~Copyable {
     buffer = Self.allocate(needed)
   }
 
-  private func parse() throws(BtrfsError) -> [TreeItem] {
-    let answer = UnsafeRawBufferPointer(buffer)
+  /// The items of a search's answer (`struct btrfs_ioctl_search_args_v2`).
+  static func items(of answer: UnsafeRawBufferPointer) throws(BtrfsError) -> [TreeItem] {
     let count: UInt32 = answer.number(at: Int(CBTRFS_SEARCH_COUNT)) ?? 0
     var items: [TreeItem] = []
     var position = Int(CBTRFS_SEARCH_BUFFER)

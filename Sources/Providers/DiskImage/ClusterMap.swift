@@ -13,6 +13,9 @@ struct ClusterMap {
 
   /// Bits 9 through 55 of an entry: a place in the image.
   static let offsetMask: UInt64 = 0x00FF_FFFF_FFFF_FE00
+  /// Bytes of all L2 tables together, which are read whole: those of a disk of 16 TiB in
+  /// clusters of 64 KiB. A sparse file may have any number of tables that map nothing.
+  static let maximumTableLength: UInt64 = 2 << 30
   private static let copiedFlag: UInt64 = 1 << 63
   private static let compressedFlag: UInt64 = 1 << 62
   private static let zeroFlag: UInt64 = 1
@@ -26,8 +29,16 @@ struct ClusterMap {
   }
 
   /// - Parameter table: the entries of the active L1 table that the disk's size needs.
-  /// - Throws: `StackError` when an entry leads nowhere or to a place twice.
+  /// - Throws: `StackError` when an entry leads nowhere or to a place twice, or there are
+  ///   too many L2 tables.
   mutating func add(_ table: [UInt64]) throws(StackError) {
+    // At most 2^22 of them (`Qcow2Header.activeTable`).
+    let count = UInt64(table.count { $0 & Self.offsetMask != 0 })
+    guard count * header.clusterSize <= Self.maximumTableLength else {
+      throw StackError(
+        "\(title) has \(count) L2 tables of \(header.clusterSize) bytes, more than "
+          + "\(Self.maximumTableLength) bytes in all")
+    }
     var seen: Set<UInt64> = []
     var entries = [UInt8](repeating: 0, count: Int(header.clusterSize))
     for (index, entry) in table.enumerated() {

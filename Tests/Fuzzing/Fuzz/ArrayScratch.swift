@@ -1,0 +1,1 @@
+../../FrozenImageTests/Support/ArrayScratch.swift

@@ -1,0 +1,1 @@
+../../FrozenImageTests/Support/Surgery.swift

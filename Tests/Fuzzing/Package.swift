@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// floe's sources once more, as a package that is built for libFuzzer alone, so that the
+// project's own package knows nothing of it. Without gRPC, libfuse and the program, of
+// which nothing is fuzzed. `mount-scripts/fuzz` builds and runs it.
+
+/// As the project's own package has it.
+let rules: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+  name: "fuzzing",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-system.git", from: "1.8.0"),
+  ],
+  targets: [
+    .target(name: "CChecksum"),
+    .target(name: "FrozenImage", dependencies: ["CChecksum"], swiftSettings: rules),
+    .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
+    .target(name: "CLinuxIO"),
+    .systemLibrary(name: "CCompression"),
+    .systemLibrary(name: "CHash"),
+    .target(
+      name: "LinuxIO",
+      dependencies: [
+        "FrozenImage", "ImageReader", "CCompression", "CHash", "CLinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+    .target(name: "CBtrfs"),
+    .target(name: "CFileMap"),
+    .systemLibrary(name: "CBlkid", pkgConfig: "blkid"),
+    .target(name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
+    .target(
+      name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
+    .target(
+      name: "Providers",
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
+        "CInflate", "CLinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+    // The messages and what they become; neither the service nor its client.
+    .target(
+      name: "FloeWire",
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["floe.proto", "generate", "Generated/floe.grpc.swift"], swiftSettings: rules),
+    .target(
+      name: "ImageService",
+      dependencies: [
+        "FloeWire", "FrozenImage", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      sources: ["Conversion"], swiftSettings: rules),
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: [
+        "CBtrfs", "CCompression", "FloeWire", "FrozenImage", "ImageReader", "ImageService",
+        "LinuxIO",
+        "Providers", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Fuzz", swiftSettings: rules),
+  ],
+  swiftLanguageModes: [.v6]
+)
