@@ -150,7 +150,7 @@ let package = Package(
     .testTarget(
       name: "ImageServiceTests",
       dependencies: [
-        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
+        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "SeededNumbers",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -167,11 +167,11 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "Providers", "floe",
+        "FrozenImage", "ImageReader", "LinuxIO", "Providers", "SeededNumbers", "floe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
-      exclude: ["manifest", "mover"],
+      exclude: ["manifest", "mover", "network"],
       swiftSettings: rules),
   ],
   swiftLanguageModes: [.v6]

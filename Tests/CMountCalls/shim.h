@@ -30,3 +30,13 @@ static inline long mount_allocate(int file, int64_t offset, int64_t length) {
 static inline int mount_memory_file(const char *name) {
   return (int)syscall(SYS_memfd_create, name, 0);
 }
+
+// copy_file_range(2), at the files' own positions
+static inline long mount_copy_range(int from, int to, size_t length) {
+  return syscall(SYS_copy_file_range, from, NULL, to, NULL, length, 0);
+}
+
+// splice(2), at the files' own positions
+static inline long mount_splice(int from, int to, size_t length) {
+  return syscall(SYS_splice, from, NULL, to, NULL, length, 0);
+}

@@ -65,8 +65,55 @@ extension MountTests {
           var offset = off_t(0)
           while try check(sendfile(target, descriptor, &offset, 1 << 20), "sendfile") > 0 {}
           #expect(try bytes(of: target, at: 0, count: file.bytes.count + 1) == file.bytes)
-
         }
+      }
+    }
+
+    @Test func throughAPipe() async throws {
+      let file = sampleFile(inode: 821, size: 3_000_001)
+      try await mounted(try MemoryImage([file])) { mount in
+        let target = mount_memory_file("copy")
+        defer { close(target) }
+        try opened("\(mount.path)/821") { try splice($0, to: target) }
+        let found = try bytes(of: target, at: 0, count: file.bytes.count + 1)
+        #expect(found == file.bytes)
+      }
+    }
+
+    private func splice(_ file: Int32, to target: Int32) throws {
+      var ends: [Int32] = [-1, -1]
+      try check(pipe(&ends), "pipe")
+      defer { for end in ends { close(end) } }
+      while true {
+        var rest = try check(mount_splice(file, ends[1], 32768), "splice")
+        if rest == 0 { return }
+        while rest > 0 { rest -= try check(mount_splice(ends[0], target, rest), "splice") }
+      }
+    }
+
+    /// Either the kernel copies all of a file, or it says at once that it does not.
+    @Test func copiedInTheKernel() async throws {
+      let file = sampleFile(inode: 822, size: 3_000_001)
+      try await mounted(try MemoryImage([file])) { mount in
+        let target = mount_memory_file("copy")
+        defer { close(target) }
+        let refusal = try opened("\(mount.path)/822") { copy($0, to: target) }
+        let found = try bytes(of: target, at: 0, count: file.bytes.count + 1)
+        if let refusal {
+          #expect([EXDEV, EINVAL, EOPNOTSUPP].contains(refusal))
+          #expect(found.isEmpty)
+        } else {
+          #expect(found == file.bytes)
+        }
+      }
+    }
+
+    /// What copy_file_range(2) failed with; `nil` when it came to the file's end.
+    private func copy(_ file: Int32, to target: Int32) -> Int32? {
+      while true {
+        let count = mount_copy_range(file, target, 1 << 20)
+        if count < 0 { return errno }
+        if count == 0 { return nil }
       }
     }
 

@@ -37,14 +37,13 @@ let package = Package(
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid"),
-    .target(name: "CInflate", linkerSettings: [.linkedLibrary("z"), .linkedLibrary("zstd")]),
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
       name: "Providers",
       dependencies: [
         "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
-        "CInflate", "CLinuxIO",
+        "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -59,7 +58,7 @@ let package = Package(
       dependencies: [
         "FloeWire", "FrozenImage", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      sources: ["Conversion"], swiftSettings: rules),
+      path: "Sources/ImageService/Conversion", swiftSettings: rules),
     .executableTarget(
       name: "Fuzz",
       dependencies: [

@@ -1,6 +1,7 @@
 import FloeWire
 import FoundationEssentials
 import FrozenImage
+import SeededNumbers
 import SwiftProtobuf
 import Testing
 

@@ -3,6 +3,7 @@ import Glibc
 import ImageReader
 import LinuxIO
 import Logging
+import SeededNumbers
 import Synchronization
 import SystemPackage
 import Testing

@@ -1,4 +1,5 @@
 import Glibc
+import SeededNumbers
 import Testing
 
 /// Reads random pieces of files through a mount, past the kernel's page cache, and
@@ -31,7 +32,7 @@ struct Verifier {
     self.files = try files.map { ($0, try readFile("\(reference)/\($0)")) }
     size = self.files.reduce(0) { $0 + $1.bytes.count }
     seed = .random(in: .min ... .max)
-    generator = SeededGenerator(state: seed)
+    generator = SeededGenerator(seed: seed)
   }
 
   /// Reads some pieces of up to 256 KiB; a wrong byte is an issue at once.
@@ -90,18 +91,5 @@ struct Verifier {
       done += got
     }
     return .success(Array(bytes.prefix(done)))
-  }
-}
-
-/// SplitMix64: the same seed gives the same numbers.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
   }
 }

@@ -1,0 +1,158 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// Media that fail on the backup host's side alone, over nbdkit and nbdfuse.
+  @Suite("Faults of media")
+  struct Faults {
+    /// Mounts with one medium behind a path that can fail, the others as they are.
+    private func mount(
+      _ site: Site, through path: FaultyPath, options: [String] = []
+    ) throws -> BackupHost {
+      let media = site.volume.devices.enumerated().map { number, device in
+        (id: device.medium, path: number == 0 ? path.path : device.loop)
+      }
+      return try BackupHost(
+        site.production.source(Site.image), media: media, options: options, in: site.scratch)
+    }
+
+    private func expectRight(
+      _ verifier: inout Verifier, pieces: Int = 100,
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+      let tally = try verifier.read(pieces: pieces, sourceLocation: sourceLocation)
+      #expect(tally.failures == 0, "\(tally)", sourceLocation: sourceLocation)
+    }
+
+    /// Waits until reads are right again without a new mount.
+    private func waitForReads(_ verifier: inout Verifier) throws {
+      try waitUntil("reads are right again") { try verifier.read(pieces: 5).failures == 0 }
+      try expectRight(&verifier)
+    }
+
+    @Test("RAID1, all of one leg fails: the reader sees no error")
+    func failingLeg() throws {
+      let site = try Site(small: .raid1)
+      let path = try FaultyPath(to: site.volume.devices[0].image, in: site.scratch)
+      let backup = try mount(site, through: path)
+      var verifier = try site.verifier(backup)
+      try expectRight(&verifier)
+      try path.fail()
+      try expectRight(&verifier, pieces: 300)
+      let mover = try site.mover("balance", "rewrite")
+      try mover.waitForTurns(2)
+      try expectRight(&verifier, pieces: 100)
+      path.heal()
+      try expectRight(&verifier)
+      try mover.stop()
+      #expect(try backup.status().errors == 0)
+      try backup.unmount()
+    }
+
+    @Test("RAID1, places of one leg fail: the other leg is read, without the production host")
+    func badPlacesOfOneLeg() throws {
+      let site = try Site(small: .raid1)
+      let path = try FaultyPath(to: site.volume.devices[0].image, .badPlaces, in: site.scratch)
+      let backup = try mount(site, through: path)
+      try path.fail()
+      try site.production.killService()
+      // Mirrored bytes without data checksums need the production host.
+      let mirrored = Tree.smallFiles.filter { !$0.contains("no-checksums") }
+      var verifier = try Verifier(
+        reference: site.snapshot, mount: backup.mountpoint, files: mirrored)
+      try expectRight(&verifier, pieces: 200)
+      let status = try backup.status()
+      #expect(status.errors == 0 && status.bytes.production_host == 0, "\(status)")
+      #expect(backup.process.errors.contains("another copy was read"), "\(backup.process.errors)")
+      try backup.unmount()
+    }
+
+    @Test("No mirror: the production host has what the medium does not give")
+    func readThrough() throws {
+      let site = try Site(small: .single)
+      let path = try FaultyPath(to: site.volume.devices[0].image, in: site.scratch)
+      let backup = try mount(site, through: path)
+      try path.fail()
+      var verifier = try site.verifier(backup)
+      try expectRight(&verifier)
+      #expect(try backup.status().bytes.production_host > 0)
+      path.heal()
+      try waitUntil("the storage is read again") {
+        let before = try backup.status().bytes.storage
+        try expectRight(&verifier, pieces: 20)
+        return try backup.status().bytes.storage > before
+      }
+      try backup.unmount()
+    }
+
+    @Test("No mirror and no production host: EIO, and rsync copies what can be read")
+    func badPlacesWithoutMirror() throws {
+      let site = try Site(small: .single)
+      let path = try FaultyPath(to: site.volume.devices[0].image, .badPlaces, in: site.scratch)
+      let backup = try mount(site, through: path, options: ["--remap-timeout", "0.5"])
+      try path.fail()
+      try site.production.killService()
+      // Without large files: each read that fails takes the timeout.
+      let names = Tree.smallFiles.filter { $0.hasPrefix("files/") }
+      let copy = try site.scratch.directory("copy")
+      let rsync = try attempt("rsync", ["-aHS", "\(backup.mountpoint)/files", copy])
+      #expect(rsync.ending == .exited(23), "\(rsync.errors)")
+      #expect(rsync.errors.contains("Input/output error"), "\(rsync.errors)")
+
+      var (copied, unreadable) = (0, 0)
+      for name in names {
+        if access("\(copy)/\(name)", F_OK) == 0 {
+          #expect(
+            try readFile("\(copy)/\(name)") == readFile("\(site.snapshot)/\(name)"), "\(name)")
+          copied += 1
+        } else {
+          #expect(throws: HarnessError.self, "\(name)") {
+            try readFile("\(backup.mountpoint)/\(name)")
+          }
+          unreadable += 1
+        }
+      }
+      #expect(copied > 0 && unreadable > 0, "\(copied) copied, \(unreadable) unreadable")
+
+      path.heal()
+      var verifier = try site.verifier(backup)
+      try waitForReads(&verifier)
+      let again = try attempt("rsync", ["-aHS", "\(backup.mountpoint)/files", copy])
+      #expect(again.succeeded, "\(again.errors)")
+      for name in names {
+        #expect(try readFile("\(copy)/\(name)") == readFile("\(site.snapshot)/\(name)"), "\(name)")
+      }
+      try backup.unmount()
+    }
+
+    @Test("The medium's server is killed and started again: EIO, then right")
+    func serverKilled() throws {
+      let site = try Site(small: .single)
+      let path = try FaultyPath(to: site.volume.devices[0].image, in: site.scratch)
+      let backup = try mount(site, through: path, options: ["--remap-timeout", "1"])
+      var verifier = try site.verifier(backup)
+      try expectRight(&verifier)
+      try site.production.killService()
+      try path.kill()
+      let without = try verifier.read(pieces: 3)
+      #expect(without.failed == [EIO: 3], "\(without)")
+      try path.start()
+      try waitForReads(&verifier)
+      try backup.unmount()
+    }
+
+    @Test("The medium is late: all is right")
+    func late() throws {
+      let site = try Site(small: .single)
+      let path = try FaultyPath(
+        to: site.volume.devices[0].image, .late(milliseconds: 20), in: site.scratch)
+      let backup = try mount(site, through: path)
+      let mover = try site.mover()
+      var verifier = try site.verifier(backup)
+      try expectRight(&verifier, pieces: 60)
+      try mover.stop()
+      try expectRight(&verifier, pieces: 60)
+      try backup.unmount()
+    }
+  }
+}
