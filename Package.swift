@@ -151,6 +151,8 @@ let package = Package(
       name: "ImageServiceTests",
       dependencies: [
         "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "SeededNumbers",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),

@@ -16,6 +16,8 @@ public final class ImageServer: Sendable {
   private static let maximumWaiting = 1024
   /// Most calls at once on one connection.
   private static let maximumStreams = 128
+  /// From the last byte of a connection to the question whether anybody is there.
+  private static let keepAlive = Duration.seconds(60)
   /// Between two looks for providers that nobody uses any more.
   private static let cleaningInterval = Duration.seconds(2)
 
@@ -77,6 +79,8 @@ public final class ImageServer: Sendable {
       config: .defaults {
         $0.rpc.maxRequestPayloadSize = WireLimit.messageLength
         $0.http2.maxConcurrentStreams = Self.maximumStreams
+        // A backup host that is gone without a word is found out.
+        $0.connection.keepalive.time = Self.keepAlive
         // A question must not wait for others to share its packet.
         $0.connection.flushCoalescing = nil
       })

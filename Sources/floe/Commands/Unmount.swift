@@ -23,9 +23,10 @@ struct Unmount: ParsableCommand {
     let isDead = MountTable.isDead(mountpoint)
     try MountTable.unmount(mountpoint, lazily: lazy || isDead)
     // The process ends its session with the production host before it exits; after
-    // that the image can be thawed.
+    // that the image can be thawed. What the kernel read ahead may still wait for a
+    // mapping first, for as long as a read may (`--remap-timeout`).
     guard let process, process > 1, !lazy else { return }
-    for _ in 0..<3000 {
+    for _ in 0..<12_000 {
       if kill(process, 0) != 0 || Self.isZombie(process) { return }
       usleep(10_000)
     }

@@ -43,8 +43,8 @@ extension EndToEnd {
       print("load: idle \(idle); warm \(warm ?? loaded); loaded \(loaded); rest \(rest)")
       #expect(status.errors == 0, "\(status)")
       #expect(status.remaps > 0, "\(status)")
-      #expect(rest.descriptors <= idle.descriptors + 2)
-      #expect(loaded.threads <= (warm ?? loaded).threads + 8)
+      #expect(rest.descriptors <= idle.descriptors + 4)
+      #expect(loaded.threads <= (warm ?? loaded).threads + 16)
       #expect(loaded.memory <= (warm ?? loaded).memory * 2 + 32 << 20)
       try backup.unmount()
     }

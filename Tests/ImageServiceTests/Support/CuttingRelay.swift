@@ -66,6 +66,14 @@ final class CuttingRelay: Sendable {
   }
 }
 
+/// A line to a Unix socket, on which nothing was said yet; the caller closes it.
+func connectedSocket(_ path: String) throws -> FileDescriptor {
+  let line = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+  let connected = withAddress(path) { Glibc.connect(line, $0, $1) }
+  try #require(connected == 0, "\(Errno(rawValue: errno))")
+  return FileDescriptor(rawValue: line)
+}
+
 /// The socket address of a path.
 private func withAddress<Result>(
   _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result

@@ -8,7 +8,7 @@ import Testing
 ///
 /// The process is this very test program, told by its environment to run one "test"
 /// that serves until it is killed.
-final class ServerProcess {
+final class ServerProcess: Sendable {
   static let variable = "FLOE_TEST_SERVE_STATE"
   private let process: pid_t
 
@@ -21,10 +21,11 @@ final class ServerProcess {
     ]
     var argv = arguments.map { strdup($0) } + [nil]
     defer { argv.forEach { free($0) } }
-    setenv(Self.variable, stateDirectory.string, 1)
-    defer { unsetenv(Self.variable) }
+    // Not this process's own environment: other tests start services as well.
+    var environment = [strdup("\(Self.variable)=\(stateDirectory)"), nil]
+    defer { environment.forEach { free($0) } }
     var child = pid_t()
-    let result = posix_spawn(&child, program, nil, nil, &argv, environ)
+    let result = posix_spawn(&child, program, nil, nil, &argv, &environment)
     try #require(result == 0, "posix_spawn: \(Errno(rawValue: result))")
     process = child
   }
@@ -33,6 +34,15 @@ final class ServerProcess {
   func kill() {
     Glibc.kill(process, SIGKILL)
     waitpid(process, nil, 0)
+  }
+
+  /// Bytes of anonymous memory (proc(5), RssAnon).
+  func memory() throws -> Int {
+    let file = try FileDescriptor.open("/proc/\(process)/status", .readOnly)
+    let status = String(decoding: try content(of: file), as: UTF8.self)
+    let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") })
+    let words = line.split(whereSeparator: \.isWhitespace)
+    return try #require(words.dropFirst().first.flatMap { Int($0) }) << 10
   }
 
   deinit { kill() }
