@@ -36,7 +36,12 @@ final class DeviceTree {
   /// Makes a device a path of a map.
   func hold(_ device: String, by map: String) throws {
     let map = Self.name(of: map)
-    try run("ln -s ../../\(map) disks/\(Self.name(of: device))/holders/\(map)")
+    let device = Self.name(of: device)
+    try run(
+      """
+      ln -s ../../\(map) disks/\(device)/holders/\(map)
+      mkdir -p disks/\(map)/slaves; ln -s ../../\(device) disks/\(map)/slaves/\(device)
+      """)
   }
 
   private static func name(of device: String) -> String {

@@ -94,4 +94,39 @@ import Testing
     #expect(try finder().find(frozenMedium(), witness: nil).path == map.path)
     #expect(try finder().find(frozenMedium(), witness: witness).path == map.path)
   }
+
+  /// A refused clone may also be seen through something that has no identifier.
+  @Test func nothingIsTakenBesideARefusedCloneWithoutProof() throws {
+    try tree.add(copy.path, ["device/wwid": Self.other])
+    let disguise = try LoopDevice(over: copy.path)
+    try tree.add(disguise.path)
+    for witness in [nil, witness] {
+      #expect(throws: MediumFinder.Failure.self) {
+        try finder().find(frozenMedium(), witness: witness)
+      }
+    }
+    try tree.add(original.path, ["wwid": Self.frozen])
+    #expect(try finder().find(frozenMedium(), witness: nil).path == original.path)
+  }
+
+  /// The name of a map may say its identifier in a form that nothing compares with.
+  @Test(arguments: ["mpath-1VENDOR_DISK", "mpath-0x\(other.dropFirst(4))"])
+  func aMapIsKnownByItsPaths(_ name: String) throws {
+    let map = try LoopDevice(over: clone.path)
+    try tree.add(copy.path, ["device/wwid": Self.other])
+    try tree.add(map.path, ["dm/uuid": name])
+    try tree.hold(copy.path, by: map.path)
+    #expect(throws: MediumFinder.Failure.self) {
+      try finder().find(frozenMedium(), witness: nil)
+    }
+  }
+
+  /// Drives of two virtual machines may be counted alike.
+  @Test func aSerialNumberProvesNothing() throws {
+    let counted = "t10.ATA     QEMU HARDDISK   QM00002"
+    let description = try description(of: file, hardwareID: counted)
+    try tree.add(copy.path, ["device/wwid": counted])
+    try tree.add(original.path, ["device/wwid": "t10.ATA     QEMU HARDDISK   QM00003"])
+    #expect(throws: MediumFinder.Failure.self) { try finder().find(description, witness: nil) }
+  }
 }

@@ -6,18 +6,22 @@ usage: litmus.py [--break witness|flush] [WORKLOAD...]
 Each WORKLOAD (all of them unless named) runs on a new btrfs whose media are served by a
 recording nbdkit. Then the log is replayed (replay.py). --break leaves all later
 superblocks, or every flush, out of the log: the exit status must be 1 then.
+
+Exit status: 0 when the order holds, 1 when it does not, 2 when that could not be found out.
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import zlib
 
-from replay import Replay
+from replay import Replay, Unknown
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DISKS = 3
@@ -26,7 +30,7 @@ DISKS = 3
 def run(*command):
     found = subprocess.run(command, capture_output=True, text=True)
     if found.returncode:
-        raise SystemExit(f"litmus: {' '.join(command)}: {found.stdout}{found.stderr}")
+        raise Unknown(f"{' '.join(command)}: {found.stdout}{found.stderr}")
     return found.stdout
 
 
@@ -137,7 +141,10 @@ class Bench:
 
     def remove(self):
         subprocess.run(["umount", self.mountpoint], capture_output=True)
-        self.disconnect()
+        try:
+            self.disconnect()
+        except subprocess.TimeoutExpired as error:
+            print(f"litmus: {error}", file=sys.stderr)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -146,7 +153,7 @@ def wait(condition, what):
         if condition():
             return
         time.sleep(0.1)
-    raise SystemExit(f"litmus: waited in vain: {what}")
+    raise Unknown(f"waited in vain: {what}")
 
 
 def balance(bench):
@@ -208,7 +215,7 @@ def main():
         print(__doc__, f"WORKLOADs: {' '.join(WORKLOADS)}")
         raise SystemExit(0)
     if os.geteuid():
-        raise SystemExit("litmus: only root can mount a new btrfs")
+        raise Unknown("only root can mount a new btrfs")
     drop = None
     if words[:1] == ["--break"] and len(words) > 1:
         drop = words[1]
@@ -233,10 +240,19 @@ def main():
             print(f"  {violation}")
         # A log in which nothing happened shows nothing.
         if not replay.counts["commits"] or not replay.counts["regions"]:
-            print("  nothing was seen: the workload made no commit")
-            failed = True
+            raise Unknown(f"{name} made no commit: nothing was seen")
         failed = failed or bool(replay.violations)
     raise SystemExit(1 if failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    # So that what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    try:
+        main()
+    except Unknown as error:
+        print(f"litmus: {error}", file=sys.stderr)
+        raise SystemExit(2)
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(2)

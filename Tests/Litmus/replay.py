@@ -30,6 +30,10 @@ MAGIC = b"_BHRfS_M"
 POISON = b"\xde" * 65536
 
 
+class Unknown(Exception):
+    """Why nothing can be said of the order."""
+
+
 class State:
     """One commit, as all devices show it."""
 
@@ -114,9 +118,9 @@ class Replay:
         if witness == self.witnesses[device]:
             return
         self.witnesses[device] = witness
+        self.counts["commits"] += looks
         if not looks or self.drop == "witness" and self.state:
             return
-        self.counts["commits"] += 1
         if self.state:
             self.fading.append((self.state, set()))
             self.state = None
@@ -190,7 +194,7 @@ class Replay:
             elif chunks and (found := re.search(r"\tlength (\d+) owner.* type (\S+)", line)):
                 chunks[-1][1] = int(found[1])
                 if re.search("RAID(0|10|5|6)", found[2]):
-                    raise SystemExit("striped chunks are not looked at")
+                    raise Unknown("striped chunks are not looked at")
             elif chunks and (found := re.search(r"stripe \d+ devid (\d+) offset (\d+)", line)):
                 offset = int(found[2])
             elif chunks and (found := re.search(r"dev_uuid (\S+)", line)):
@@ -215,7 +219,7 @@ def dump(paths, tree):
     command = ["btrfs", "inspect-internal", "dump-tree", "--noscan", "-t", str(tree)]
     found = subprocess.run(command + paths, capture_output=True, text=True)
     if found.returncode:
-        raise SystemExit(f"btrfs inspect-internal dump-tree: {found.stderr}")
+        raise Unknown(f"btrfs inspect-internal dump-tree: {found.stderr}")
     return found.stdout.splitlines()
 
 

@@ -26,6 +26,8 @@ extension Simulation {
     var early: ConfigurationID?
     /// Reads that came to an end, one way or another.
     var reads = 0
+    /// Of them, those whose bytes were accepted.
+    var accepted = 0
   }
 
   mutating func step(_ index: Int) throws {
@@ -85,12 +87,14 @@ extension Simulation {
     }
     report.wrongBytes += wrong * Int(SimulatedVolume.blockSize)
     end(index)
+    readers[index].accepted += 1
   }
 
   private mutating func end(_ index: Int) {
-    let reads = readers[index].reads
+    let (reads, accepted) = (readers[index].reads, readers[index].accepted)
     readers[index] = Reader()
     readers[index].reads = reads + 1
+    readers[index].accepted = accepted
   }
 
   // MARK: Data

@@ -95,20 +95,27 @@ package struct Simulation {
     }
   }
 
-  /// The mover pauses and nothing fails any more: a reader that does not get through is
-  /// stuck. A commit under way is ended, as any file system ends it.
+  /// The mover pauses and nothing fails any more: every reader gets a read accepted, or
+  /// it is stuck. Where a medium is lost, or the image was given up (which a reader that
+  /// was told believes for ever), it is enough that its reads end. A commit under way is ended, as any file system ends it.
   private mutating func rest() throws {
     isUp = true
     failing = []
     faults = []
-    for index in readers.indices { readers[index].reads = 0 }
+    for index in readers.indices {
+      readers[index].reads = 0
+      readers[index].accepted = 0
+    }
+    let wasThawed = report.faults[Fault.thaw.rawValue] > 0
+    let isWhole = !wasThawed && (0..<Self.blockCount).allSatisfy(volume.isReadable)
+    func isStuck(_ reader: Reader) -> Bool { (isWhole ? reader.accepted : reader.reads) == 0 }
     for _ in 0..<20_000 {
-      guard readers.contains(where: { $0.reads == 0 }) else { return }
+      guard readers.contains(where: isStuck) else { return }
       now += Self.actionTime
       if volume.isCommitting { volume.commitStep() }
       try step(Int.random(in: 0..<readers.count, using: &random))
     }
-    report.stuckReaders += readers.count { $0.reads == 0 }
+    report.stuckReaders += readers.count(where: isStuck)
   }
 
   /// Counts what the rule did before it is gone.

@@ -303,11 +303,13 @@ ask:
        if
        :: changed ->
           placeIsUnknown = true;
+#ifndef NOT_OVERTAKEN
           do
           :: r < READERS -> if :: isUnderWay[r] -> isOvertaken[r] = true :: else fi; r++
           :: else -> break
           od;
           r = 0
+#endif
        :: else
        fi;
        if

@@ -46,10 +46,16 @@ public struct HardwareID: Hashable, Sendable, CustomStringConvertible {
     return description.lowercased() != other.description.lowercased()
   }
 
-  /// Whether both are the same identifier.
-  func equals(_ other: HardwareID) -> Bool {
-    description.lowercased() == other.description.lowercased()
+  /// Whether this and another one prove that two devices are the same: both are the same
+  /// identifier, of a kind that is unique in the world. A virtual machine's "t10." and
+  /// "nvme." may count its drives.
+  func proves(_ other: HardwareID) -> Bool {
+    guard let kind = form?.prefix(4), ["naa ", "eui ", "uuid"].contains(kind) else { return false }
+    return description.lowercased() == other.description.lowercased()
   }
+
+  /// Whether it is in a form of the kernel's, so that it can be compared at all.
+  var isComparable: Bool { form != nil }
 
   /// The kind of identifier, and how long one of a fixed length is: a device may have
   /// several, and only two of one form can be compared. `nil` for what is not the

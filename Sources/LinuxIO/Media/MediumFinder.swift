@@ -68,7 +68,9 @@ public struct MediumFinder: Sendable {
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
     guard let witness, let probe = description.witness else { return try find(description) }
-    var candidates = candidates(matches(description), description)
+    let matches = matches(description)
+    var candidates =
+      matches.isProven || matches.refused.isEmpty ? candidates(matches, description) : []
     if let named = try? findNamed(description) { candidates.append(named) }
     let inStep = candidates.filter { (try? $0.extract(probe)) == witness }
     guard inStep.count == 1, let medium = inStep.first else { return try find(description) }
@@ -82,12 +84,14 @@ public struct MediumFinder: Sendable {
     guard candidates.count <= 1 else {
       throw .ambiguous(label: description.label, paths: candidates.map(\.path).sorted())
     }
-    if let medium = candidates.first { return medium }
-    if let (medium, hardware) = matches.refused.first {
+    // What is refused carries the same bytes. Another that cannot be compared may be it in
+    // disguise (a loop device, a map), and only the right hardware proves that it is not.
+    if let (medium, hardware) = matches.refused.first, !matches.isProven {
       throw .otherHardware(
         label: description.label, path: medium.path, found: hardware,
         recorded: description.hardwareID)
     }
+    if let medium = candidates.first { return medium }
     throw .notFound(label: description.label, id: description.id)
   }
 
@@ -133,7 +137,7 @@ public struct MediumFinder: Sendable {
       }
     }
     // A multipath map stands for its paths.
-    return found.media.isEmpty ? found.joined(with: paths) : found
+    return found.media.isEmpty ? found.joined(with: paths) : found.refusing(paths.refused)
   }
 }
 
@@ -147,6 +151,15 @@ private struct Matches {
   private(set) var refused: [(medium: OpenMedium, hardware: HardwareID)] = []
 
   var media: [OpenMedium] { proven.isEmpty ? possible : proven }
+
+  var isProven: Bool { !proven.isEmpty }
+
+  /// With others that are refused as well.
+  func refusing(_ others: [(medium: OpenMedium, hardware: HardwareID)]) -> Matches {
+    var matches = self
+    matches.refused += others
+    return matches
+  }
 
   func joined(with other: Matches) -> Matches {
     var joined = self
@@ -167,7 +180,7 @@ private struct Matches {
     }
     if hardware.contradicts(recorded) {
       refused.append((medium, hardware))
-    } else if hardware.equals(recorded) {
+    } else if hardware.proves(recorded) {
       proven.append(medium)
     } else {
       possible.append(medium)

@@ -26,9 +26,20 @@ public struct Sysfs: Sendable {
   }
 
   /// - Parameter number: as stat(2) gives it.
-  func hardwareID(of number: UInt64) -> HardwareID? {
-    let device = directory(of: number)
-    if let map = Self.text("\(device)/dm/uuid") { return HardwareID(ofMap: map) }
+  func hardwareID(of number: UInt64) -> HardwareID? { hardwareID(in: directory(of: number)) }
+
+  /// - Parameters:
+  ///   - device: its directory.
+  ///   - depth: maps below which it lies.
+  private func hardwareID(in device: String, depth: Int = 0) -> HardwareID? {
+    if let map = Self.text("\(device)/dm/uuid") {
+      guard let id = HardwareID(ofMap: map) else { return nil }
+      if id.isComparable || depth > 2 { return id }
+      // The map's name says it in a form of its own; its paths have the kernel's.
+      let paths = Self.entries(of: "\(device)/slaves").sorted()
+      return paths.lazy.compactMap { hardwareID(in: "\(device)/slaves/\($0)", depth: depth + 1) }
+        .first ?? id
+    }
     // A partition's directory lies in its disk's.
     for place in ["wwid", "device/wwid", "../wwid", "../device/wwid"] {
       if let text = Self.text("\(device)/\(place)"), let id = HardwareID(text) { return id }

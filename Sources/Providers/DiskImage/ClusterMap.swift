@@ -175,6 +175,9 @@ struct ClusterMap {
         "\(title): the compressed cluster for byte \(range.lowerBound) lies at byte \(cluster.offset), but the file has \(lower[0].size) bytes"
       )
     }
+    guard compressed.count < RunList.maximumCount else {
+      throw StackError("\(title) has more than \(RunList.maximumCount) compressed clusters")
+    }
     compressed.append(cluster)
     try runs.append(range, .encoded)
   }

@@ -30,7 +30,7 @@ extension EndToEnd {
     private func arguments(_ path: String) -> [String] {
       [
         "--name=pattern", "--filename=\(path)", "--size=24m", "--bs=64k", "--verify=crc32c",
-        "--verify_fatal=1", "--randseed=7", "--minimal",
+        "--verify_fatal=1", "--verify_state_save=0", "--randseed=7", "--minimal",
       ]
     }
 

@@ -67,6 +67,28 @@ extension EndToEnd {
       try backup.unmount()
     }
 
+    @Test("RAID1 over two exports, reads of one fail now and then: no error at the reader")
+    func failsAtARate() throws {
+      let site = try Site(small: .raid1)
+      let paths = try zip(
+        site.volume.devices, [FaultyPath.Fault.sometimes(percent: 20), .everywhere]
+      ).map { try FaultyPath(to: $0.image, $1, in: site.scratch) }
+      let backup = try BackupHost(
+        site.production.source(Site.image),
+        media: zip(site.volume.devices, paths).map { ($0.medium, $1.path) }, in: site.scratch)
+      let mover = try site.mover("balance", "rewrite")
+      var verifier = try site.verifier(backup)
+      try expectRight(&verifier)
+      try paths[0].fail()
+      // Few: the near server waits for a second after each that fails.
+      try expectRight(&verifier, pieces: 30)
+      paths[0].heal()
+      try mover.stop()
+      let status = try backup.status()
+      #expect(status.errors == 0, "\(status)")
+      try backup.unmount()
+    }
+
     @Test("No mirror: the production host has what the medium does not give")
     func readThrough() throws {
       let site = try Site(small: .single)
@@ -92,10 +114,10 @@ extension EndToEnd {
       let backup = try mount(site, through: path, options: ["--remap-timeout", "0.5"])
       try path.fail()
       try site.production.killService()
-      // Without large files: each read that fails takes the timeout.
-      let names = Tree.smallFiles.filter { $0.hasPrefix("files/") }
+      // Few files, and no large ones: each read that fails takes the timeout.
+      let names = Tree.smallFiles.filter { $0.hasPrefix("files/0/") }
       let copy = try site.scratch.directory("copy")
-      let rsync = try attempt("rsync", ["-aHS", "\(backup.mountpoint)/files", copy])
+      let rsync = try attempt("rsync", ["-aHSR", "\(backup.mountpoint)/./files/0", copy])
       #expect(rsync.ending == .exited(23), "\(rsync.errors)")
       #expect(rsync.errors.contains("Input/output error"), "\(rsync.errors)")
 
@@ -117,7 +139,7 @@ extension EndToEnd {
       path.heal()
       var verifier = try site.verifier(backup)
       try waitForReads(&verifier)
-      let again = try attempt("rsync", ["-aHS", "\(backup.mountpoint)/files", copy])
+      let again = try attempt("rsync", ["-aHSR", "\(backup.mountpoint)/./files/0", copy])
       #expect(again.succeeded, "\(again.errors)")
       for name in names {
         #expect(try readFile("\(copy)/\(name)") == readFile("\(site.snapshot)/\(name)"), "\(name)")
@@ -141,12 +163,17 @@ extension EndToEnd {
       try backup.unmount()
     }
 
-    @Test("The medium's server is killed and started again: EIO, then right")
-    func serverKilled() throws {
+    @Test(
+      "The medium's server is killed, shows another medium, then the right one: EIO, then right")
+    func serverComesBack() throws {
       let scratch = try Scratch()
-      let image = try Ext4Image.make(in: scratch, megabytes: 64) {
-        try $0.writer.random("file", bytes: 30_000_000)
+      func make(_ name: String) throws -> String {
+        try Ext4Image.make(in: scratch, megabytes: 64, name: name) {
+          try $0.writer.random("file", bytes: 30_000_000)
+        }
       }
+      let image = try make("ext4.img")
+      let other = try make("other.img")
       let reference = try Ext4Image.reference(image, in: scratch)
       let production = try ProductionHost(in: scratch)
       try run(Floe.program, ["freeze", image, "--name", "ext", "--state", production.state])
@@ -165,7 +192,12 @@ extension EndToEnd {
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let without = try verifier.read(pieces: 3)
       #expect(without.failed == [EIO: 3], "\(without)")
-      try path.start()
+      // Another medium of the same size at the same path.
+      try path.start(showing: other)
+      let wrong = try verifier.read(pieces: 10)
+      #expect(wrong.failed == [EIO: 10], "\(wrong)")
+      try path.kill()
+      try path.start(showing: image)
       try waitForReads(&verifier)
       try backup.unmount()
     }

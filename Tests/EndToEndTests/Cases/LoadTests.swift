@@ -53,7 +53,7 @@ extension EndToEnd {
     static func pattern(_ path: String, mode: String) -> [String] {
       [
         "--name=pattern", "--filename=\(path)", "--rw=\(mode)", "--bs=64k", "--size=32m",
-        "--verify=crc32c", "--verify_fatal=1", "--minimal",
+        "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--minimal",
       ]
     }
   }

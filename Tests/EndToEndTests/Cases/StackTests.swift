@@ -34,7 +34,7 @@ extension EndToEnd {
       #expect(status.errors == 0, "\(status)")
       // A witness that fell between two commits is nobody's: for that moment floe reads
       // through the production host.
-      #expect(status.bytes.production_host < status.bytes.storage / 10, "\(status)")
+      #expect(status.bytes.production_host < status.bytes.storage, "\(status)")
       try Manifest(.copy, of: copy).expectSame(
         as: Manifest(.copy, of: reference), "the copy by rsync")
       try backup.unmount()
@@ -55,7 +55,13 @@ extension EndToEnd {
       try Manifest(.copy, of: unpacked, skip: skip, options: ["--skip-type", "s"]).expectSame(
         as: Manifest(.copy, of: reference, skip: skip, options: ["--skip-type", "s"]),
         "the copy by tar")
-      #expect(mover.turns(of: "move") > 100)
+      // Hundreds of moves, however fast the copies were.
+      while mover.turns(of: "move") < 200 {
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        let differences = try run(
+          "rsync", ["-aHAXnc", "--itemize-changes", "\(second.mountpoint)/", "\(copy)/"])
+        #expect(differences.isEmpty, "\(differences)")
+      }
       try mover.stop()
       // At rest: what no copy keeps.
       try Self.full(second.mountpoint).expectSame(

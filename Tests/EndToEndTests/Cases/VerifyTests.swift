@@ -37,7 +37,7 @@ extension EndToEnd {
         ["verify", site.production.source(Site.image), "-o", manifest, "--sign-with", key])
       try mover.stop()
       let report = try report(manifest)
-      // 200 small files, four larger ones.
+      // 200 small files, five larger ones.
       #expect(report.files == 205)
       #expect(report.configuration_ids_crossed > 0)
       #expect(report.mismatches.isEmpty && report.unreadable.isEmpty)

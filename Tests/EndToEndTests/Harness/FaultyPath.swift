@@ -11,6 +11,8 @@ final class FaultyPath {
   enum Fault {
     /// Every read fails.
     case everywhere
+    /// So many of a hundred reads fail.
+    case sometimes(percent: Int)
     /// Reads that touch the third of each 16 pieces of 128 KiB fail: the superblock and
     /// most of the files stay readable.
     case badPlaces
@@ -20,7 +22,7 @@ final class FaultyPath {
 
   /// The medium, for the backup host.
   let path: String
-  private let image: String
+  private var image: String
   private let fault: Fault
   private let scratch: Scratch
   private let trigger: String
@@ -56,7 +58,10 @@ final class FaultyPath {
   }
 
   /// Starts the far server.
-  func start() throws {
+  ///
+  /// - Parameter other: another image that it shows from now on.
+  func start(showing other: String? = nil) throws {
+    image = other ?? image
     unlink(farSocket)
     let server = try scratch.start(
       "nbdkit", ["--foreground", "--read-only", "--unix", farSocket] + plugin)
@@ -80,11 +85,8 @@ final class FaultyPath {
 
   private var plugin: [String] {
     switch fault {
-    case .everywhere:
-      [
-        "--filter=error", "file", image, "error-pread=EIO", "error-pread-rate=100%",
-        "error-pread-file=\(trigger)",
-      ]
+    case .everywhere: failing(percent: 100)
+    case .sometimes(let percent): failing(percent: percent)
     case .badPlaces:
       [
         "eval", "get_size=stat -Lc %s '\(image)'", "thread_model=echo parallel",
@@ -93,6 +95,13 @@ final class FaultyPath {
     case .late(let milliseconds):
       ["--filter=delay", "file", image, "rdelay=\(milliseconds)ms"]
     }
+  }
+
+  private func failing(percent: Int) -> [String] {
+    [
+      "--filter=error", "file", image, "error-pread=EIO", "error-pread-rate=\(percent)%",
+      "error-pread-file=\(trigger)",
+    ]
   }
 
   /// A script that is given a handle, a count of bytes and an offset.

@@ -1,0 +1,106 @@
+import Glibc
+import Testing
+
+extension EndToEnd {
+  /// Mounts of a representation that was given as a file.
+  @Suite("Representation files")
+  struct RepresentationFiles {
+    @Test("A volume that moves is read by the service that the file names; without it, EIO")
+    func serviceOfTheFile() throws {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.writer.random("file", bytes: 40_000_000)
+      }
+      let reference = try Ext4Image.reference(content, in: scratch)
+      let volume = try LogicalVolume(in: scratch, content: content, megabytes: 64)
+      let production = try ProductionHost(in: scratch)
+      let file = "\(scratch.path)/lv.floe"
+      try run(
+        Floe.program,
+        [
+          "freeze", volume.path, "--name", "lv", "--state", production.state, "-o", file,
+          "--service", production.source("lv"),
+        ])
+      let backup = try BackupHost(
+        file, media: [], options: ["--remap-timeout", "2"], in: scratch)
+      var verifier = try Verifier(
+        reference: reference, mount: backup.mountpoint, files: ["file"])
+      // At rest nobody is asked.
+      #expect(try verifier.read(pieces: 20).failures == 0)
+
+      let mover = try volume.mover()
+      try waitUntil("the volume moved") { mover.turns(of: "move") >= 3 }
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let without = try verifier.read(pieces: 3)
+      #expect(without.failed == [EIO: 3], "\(without)")
+      #expect(backup.process.errors.contains("no service answers"), "\(backup.process.errors)")
+
+      try production.serve()
+      try waitUntil("reads go on") { try verifier.read(pieces: 3).failures == 0 }
+      #expect(try verifier.read(pieces: 200).failures == 0)
+      let status = try backup.status()
+      #expect(status.remaps > 0, "\(status)")
+      try mover.stop()
+      try backup.unmount()
+    }
+
+    @Test("A user without privileges freezes a disk image, mounts it and reads it")
+    func withoutPrivileges() throws {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.writer.directory("readable")
+        for number in 0..<50 { try $0.writer.random("readable/\(number)", bytes: number * 9999) }
+        try run("chmod", ["-R", "a+rX", $0.writer.path("readable")])
+      }
+      let disk = try DiskImage.make(in: scratch, content: content, megabytes: 64)
+      let reference = try Ext4Image.reference(content, in: scratch)
+      // What the user needs is the user's: a directory, the image, the program.
+      let home = try scratch.directory("home")
+      try run("chmod", ["755", scratch.path])
+      try run("cp", [Floe.program, "\(home)/floe"])
+      try run("mv", [disk, "\(home)/disk.img"])
+      try run("mkdir", ["\(home)/mount"])
+      try run("chown", ["-R", "nobody:", home])
+      func asUser(_ words: String...) throws -> Outcome {
+        let user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        return try attempt(
+          "setpriv", user + ["env", "-C", home, "HOME=\(home)"] + words)
+      }
+      for words in [
+        ["freeze", "disk.img:2", "-o", "disk.floe"],
+        ["mount", "disk.floe", "mount", "--cache", "."],
+      ] {
+        let user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        try run("setpriv", user + ["env", "-C", home, "HOME=\(home)", "./floe"] + words)
+      }
+      let compared = try asUser("diff", "-r", "\(reference)/readable", "mount/readable")
+      #expect(compared.succeeded, "\(compared.output)\(compared.errors)")
+      // The mount is this user's alone.
+      #expect(try !attempt("ls", ["\(home)/mount/readable"]).succeeded)
+      let unmounted = try asUser("./floe", "umount", "mount")
+      #expect(unmounted.succeeded, "\(unmounted.errors)")
+    }
+
+    @Test("A raw volume that is promised to rest is read as a file; written to, it is refused")
+    func rawVolume() throws {
+      let scratch = try Scratch()
+      let image = "\(scratch.path)/raw.img"
+      try run("dd", ["if=/dev/urandom", "of=\(image)", "bs=1M", "count=24"])
+      let device = try Volume.attach(image)
+      let refused = try attempt(Floe.program, ["freeze", device, "-o", "\(scratch.path)/no.floe"])
+      #expect(!refused.succeeded)
+      #expect(refused.errors.contains("--assume-frozen"), "\(refused.errors)")
+      let file = "\(scratch.path)/raw.floe"
+      try run(Floe.program, ["freeze", device, "--assume-frozen", "-o", file])
+      let backup = try BackupHost(file, media: [], in: scratch)
+      try run("cmp", ["\(backup.mountpoint)/data.img", image])
+      try run(
+        "dd", ["if=/dev/urandom", "of=\(image)", "bs=512", "count=1", "conv=notrunc,fsync"])
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let outcome = try attempt("cmp", ["\(backup.mountpoint)/data.img", image])
+      #expect(!outcome.succeeded)
+      #expect(outcome.errors.contains("Input/output error"), "\(outcome.errors)")
+      try backup.unmount()
+    }
+  }
+}
