@@ -69,6 +69,35 @@ extension EndToEnd {
       try second.unmount()
     }
 
+    @Test("The raw view of a logical volume that moves has its bytes; named physical volumes")
+    func movingVolumeView() throws {
+      let scratch = try Scratch()
+      let content = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.writer.random("file", bytes: 50_000_000)
+      }
+      let volume = try LogicalVolume(in: scratch, content: content, megabytes: 64)
+      let production = try ProductionHost(in: scratch)
+      let named = volume.devices.flatMap { ["--pv", $0] }
+      let incomplete = try attempt(
+        Floe.program, ["freeze", volume.path, "--explain", "--pv", volume.devices[1]])
+      #expect(!incomplete.succeeded)
+      try run(
+        Floe.program,
+        ["freeze", volume.path, "--name", "lv", "--state", production.state] + named)
+      try production.serve()
+      let mover = try volume.mover()
+      let backup = try BackupHost(
+        production.source("lv"), media: [], options: ["--view", "volume"], in: scratch)
+      repeat {
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        try run("cmp", ["\(backup.mountpoint)/data.img", content])
+      } while mover.turns(of: "move") < 20
+      try mover.stop()
+      let status = try backup.status()
+      #expect(status.errors == 0 && status.remaps > 0, "\(status)")
+      try backup.unmount()
+    }
+
     /// Everything of a tree. What the kernel calls data of a preallocated range depends
     /// on which pages are in its cache, so that is emptied.
     private static func full(_ tree: String) throws -> Manifest {

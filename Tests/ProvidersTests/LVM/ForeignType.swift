@@ -44,6 +44,13 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
       "raid5", "device_count = 2\nstripe_size = 16\nregion_size = 128\nraids = [\(legs)]",
       "only the kernel knows what is in sync", parts: legParts),
     ForeignType(
+      "raid4", "device_count = 2\nstripe_size = 16\nregion_size = 128\nraids = [\(legs)]",
+      "only the kernel knows what is in sync", parts: legParts),
+    ForeignType(
+      "vdo", "vdo_pool = \"pool\"\nvdo_offset = 0",
+      "its data are compressed and deduplicated", parts: [("pool_vdata", "pv0 20")],
+      others: [pool("vdo-pool", vdoPool)]),
+    ForeignType(
       "thin-pool",
       "metadata = \"pool_tmeta\"\npool = \"pool_tdata\"\ntransaction_id = 0\nchunk_size = 128",
       "the pool's own metadata hold its places", parts: thinParts),
@@ -86,6 +93,29 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
     ("root_rmeta_0", "pv0 20"), ("root_rimage_0", "pv0 30"), ("root_rmeta_1", "pv1 20"),
     ("root_rimage_1", "pv1 30"),
   ]
+  private static let vdoPool = """
+    data = "pool_vdata"
+    header_size = 0
+    virtual_extents = 4
+    use_compression = 1
+    use_deduplication = 1
+    use_metadata_hints = 0
+    minimum_io_size = 4096
+    block_map_cache_size_mb = 128
+    block_map_era_length = 16380
+    use_sparse_index = 0
+    index_memory_size_mb = 256
+    max_discard = 1
+    slab_size_mb = 2048
+    ack_threads = 1
+    bio_threads = 4
+    bio_rotation = 64
+    cpu_threads = 2
+    hash_zone_threads = 1
+    logical_threads = 1
+    physical_threads = 1
+    write_policy = "auto"
+    """
   private static let thinParts = [("pool_tmeta", "pv0 20"), ("pool_tdata", "pv1 20")]
 
   private static func pool(_ type: String, _ body: String) -> String {
