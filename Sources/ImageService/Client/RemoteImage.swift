@@ -127,15 +127,9 @@ public final class RemoteImage: MappingSource {
     }
     return try ask { calls, options in
       try await calls.readPortion(request, options: options) { response in
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count)
-        for try await chunk in response.messages {
-          guard chunk.offset == offset &+ UInt64(bytes.count),
-            chunk.data.count <= count - bytes.count
-          else { throw WireError("inode \(inode): a chunk at \(chunk.offset) was not asked for") }
-          bytes += chunk.data
-        }
-        return bytes
+        var assembly = PortionAssembly(inode: inode, offset: offset, count: count)
+        for try await chunk in response.messages { try assembly.add(chunk) }
+        return assembly.bytes
       }
     }
   }

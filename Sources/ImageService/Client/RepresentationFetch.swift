@@ -71,8 +71,7 @@ private final class FetchedFile: @unchecked Sendable {
   private let descriptor: FileDescriptor
   private let directory: FilePath
   private var isHandedOver = false
-  private var header: Floe_V1_RepresentationHeader?
-  private var written: UInt64 = 0
+  private var assembly = RepresentationAssembly()
   private var hash = SHA256()
 
   init(in directory: FilePath) throws(ServiceError) {
@@ -90,7 +89,7 @@ private final class FetchedFile: @unchecked Sendable {
   }
 
   /// Bytes that came and were written.
-  var length: UInt64 { lock.withLock { _ in written } }
+  var length: UInt64 { lock.withLock { _ in assembly.length } }
 
   func take(_ chunk: Floe_V1_RepresentationChunk) throws {
     try lock.withLock { _ in Result { try write(chunk) } }.get()
@@ -98,31 +97,17 @@ private final class FetchedFile: @unchecked Sendable {
 
   private func write(_ chunk: Floe_V1_RepresentationChunk) throws {
     guard !isHandedOver else { return }
-    if chunk.hasHeader {
-      if let header, header != chunk.header {
-        throw ServiceError.corrupt("the representation changed while it was fetched")
-      }
-      guard chunk.header.sha256.count == 32, Int64(exactly: chunk.header.length) != nil else {
-        throw ServiceError.corrupt("the representation's header makes no sense")
-      }
-      header = chunk.header
-    }
+    let position = assembly.length
+    try assembly.add(chunk)
     guard !chunk.data.isEmpty else { return }
-    guard let header, chunk.offset == written,
-      UInt64(chunk.data.count) <= header.length - written
-    else {
-      throw ServiceError.corrupt(
-        "a chunk of the representation at \(chunk.offset) came where \(written) was expected")
-    }
     do {
       try chunk.data.withUnsafeBytes { bytes in
-        _ = try descriptor.writeAll(toAbsoluteOffset: Int64(written), bytes)
+        _ = try descriptor.writeAll(toAbsoluteOffset: Int64(position), bytes)
       }
     } catch {
       throw ServiceError.cannotKeep("\(directory): \(error)")
     }
     hash.update(data: chunk.data)
-    written += UInt64(chunk.data.count)
   }
 
   /// The file, once every byte came and the digest is right.
@@ -131,8 +116,8 @@ private final class FetchedFile: @unchecked Sendable {
   }
 
   private func check() throws(ServiceError) -> FileDescriptor {
-    guard let header, written == header.length else {
-      throw .corrupt("the representation ends after \(written) bytes")
+    guard let header = assembly.header, assembly.isComplete else {
+      throw .corrupt("the representation ends after \(assembly.length) bytes")
     }
     guard Data(hash.finalize()) == header.sha256 else {
       throw .corrupt("the representation's SHA-256 is not the one that the service told")

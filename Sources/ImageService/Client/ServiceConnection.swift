@@ -1,6 +1,6 @@
 import FloeWire
 import FoundationEssentials
-public import FrozenImage
+import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import LinuxIO
@@ -165,29 +165,5 @@ extension Duration {
     let (sum, carry) = product.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
     // Half the range, so that a sum with a time of the clock does not wrap.
     return overflow || carry ? .max / 2 : min(sum, .max / 2)
-  }
-}
-
-/// An image as a service lists it.
-public struct ImageSummary: Hashable, Sendable {
-  public let id: UniqueIdentifier
-  /// A label for people, unique within the service.
-  public let name: String
-  /// The kind of volume stack ("btrfs").
-  public let provider: String
-  /// What was frozen, as the production host names it.
-  public let source: String
-  /// When it was frozen.
-  public let created: Timestamp
-  /// Bytes.
-  public let representationLength: UInt64
-
-  init(wire: Floe_V1_ImageSummary) throws(WireError) {
-    id = try UniqueIdentifier(wire: wire.image, "an image")
-    name = try wire.name.checked("an image's name")
-    provider = try wire.provider.checked("an image's provider")
-    source = try wire.source.checked("an image's source")
-    created = Timestamp(seconds: wire.createdSeconds, nanoseconds: wire.createdNanoseconds)
-    representationLength = wire.representationLength
   }
 }

@@ -150,13 +150,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     context: ServerContext
   ) async throws {
     let bytes = try await blocking {
-      guard (1...WireLimit.portionLength).contains(Int(request.length)),
-        !request.offset.addingReportingOverflow(UInt64(request.length)).overflow
-      else {
-        throw WireError("a portion of \(request.length) bytes at \(request.offset) cannot be read")
-      }
-      let image = try images.image(try UniqueIdentifier(wire: request.image, "the image"))
-      return try Self.read(request, from: image)
+      let portion = try PortionRequest(wire: request)
+      return try Self.read(portion, from: try images.image(portion.image))
     }
     for start in stride(from: 0, to: bytes.count, by: WireLimit.chunkLength) {
       let end = min(start + WireLimit.chunkLength, bytes.count)
@@ -169,13 +164,14 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   }
 
   private static func read(
-    _ request: Floe_V1_ReadPortionRequest, from image: any ServedImage
+    _ portion: PortionRequest, from image: any ServedImage
   ) throws -> [UInt8] {
-    try [UInt8](unsafeUninitializedCapacity: Int(request.length)) { buffer, count in
-      let space = UnsafeMutableRawBufferPointer(buffer)
-      let read = try image.read(inode: request.inode, offset: request.offset, into: space)
+    try [UInt8](unsafeUninitializedCapacity: portion.count) { buffer, count in
+      let space = UnsafeMutableRawBufferPointer(
+        rebasing: UnsafeMutableRawBufferPointer(buffer)[..<portion.count])
+      let read = try image.read(inode: portion.inode, offset: portion.offset, into: space)
       guard (0...space.count).contains(read) else {
-        throw SourceError.failed("inode \(request.inode): \(read) bytes came of \(space.count)")
+        throw SourceError.failed("inode \(portion.inode): \(read) bytes came of \(space.count)")
       }
       count = read
     }

@@ -7,6 +7,7 @@ let targets: [String: Target] = [
   "decoder": fuzzDecoder,
   "ext": fuzzExt,
   "lvm": fuzzLVM,
+  "messages": fuzzMessages,
   "partitions": fuzzPartitions,
   "qcow2": fuzzQcow2,
   "representation": fuzzRepresentation,

@@ -5,16 +5,23 @@ import SwiftProtobuf
 @testable import ImageReader
 @testable import ImageService
 
-/// An input is the pages of an answer, each after its length in two bytes; the last may be
-/// cut short. Every page is taken for a question as well.
+/// The messages of an input, each after its length in two bytes; the last may be cut short.
+func messages(in input: ArraySlice<UInt8>) -> [[UInt8]] {
+  var messages: [[UInt8]] = []
+  var rest = input
+  while rest.count > 2 {
+    let length = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
+    messages.append(Array(rest.dropFirst(2).prefix(length)))
+    rest = rest.dropFirst(2 + length)
+  }
+  return messages
+}
+
+/// An input is the pages of an answer. Every page is taken for a question as well.
 func fuzzWire(_ input: [UInt8]) {
   var assembly = AnswerAssembly()
   var isSound = true
-  var rest = input[...]
-  while rest.count > 2 {
-    let length = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
-    let bytes = Array(rest.dropFirst(2).prefix(length))
-    rest = rest.dropFirst(2 + length)
+  for bytes in messages(in: input[...]) {
     if let request = try? Floe_V1_AnswerRequest(serializedBytes: bytes) {
       _ = try? MappingQuestion(wire: request)
     }
