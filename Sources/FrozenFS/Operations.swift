@@ -39,9 +39,10 @@ private func negotiate(_ connection: inout fuse_conn_info, _ files: FrozenFileSy
     | FUSE_CAP_POSIX_ACL
   connection.want &= ~UInt32(bitPattern: unwanted)
   connection.want |= UInt32(bitPattern: wanted) & connection.capable
-  // Read-ahead of a few files at once: 4 MiB each in requests of 1 MiB.
-  connection.max_background = 64
-  connection.congestion_threshold = 48
+  // Read-ahead of a few files at once: 4 MiB each in requests of 1 MiB. Fewer than there
+  // are threads (`SessionLoop`): while they wait, somebody has to answer the others.
+  connection.max_background = 24
+  connection.congestion_threshold = 18
   files.mayOpenUnasked.store(
     connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0, ordering: .relaxed)
 }

@@ -20,10 +20,13 @@ public struct PortionRead: Sendable {
   var hasAsked = false
   /// Whether lost media were looked at since the last plan.
   var hasLooked = false
-  /// When to give up, in nanoseconds of the driver's clock; set by the first failure.
+  /// When to give up, in nanoseconds of the driver's clock; set when the production host
+  /// is needed, and forgotten when it answered at once.
   var deadline: UInt64?
   /// When to stop waiting for the round that it waits for now.
   var waitDeadline: UInt64?
+  /// Whether some medium was lost when the plan was made.
+  var lacksMedia = false
   /// Not to be tried again before.
   var resumeTime: UInt64 = 0
   var lastFailure: String?
@@ -54,15 +57,13 @@ public enum FetchOutcome: Sendable {
   /// A piece that the production host had to give could not be had.
   case sourceFailed(SourceError)
 
+  /// Why no copy of some bytes serves.
   public struct Damage: Sendable {
     /// Medium, place and what is wrong, in one sentence.
     public let reason: String
-    /// Whether a data checksum told, rather than the medium.
-    public let isMismatch: Bool
 
-    public init(reason: String, isMismatch: Bool) {
+    public init(reason: String) {
       self.reason = reason
-      self.isMismatch = isMismatch
     }
   }
 }

@@ -2,6 +2,7 @@ public import FrozenImage
 
 /// Where each byte of a portion is to be fetched from.
 public struct ReadPlan: Sendable, Equatable {
+  /// Where a piece's bytes are.
   public enum Source: Sendable, Hashable {
     /// A hole, or space that was never written.
     case zeros
@@ -35,6 +36,7 @@ public struct ReadPlan: Sendable, Equatable {
     public let copies: [MediumAddress]
   }
 
+  /// A run of the portion that comes from one source.
   public struct Piece: Sendable, Hashable {
     /// Bytes of the file.
     public let range: Range<UInt64>
@@ -69,6 +71,9 @@ public struct ReadPlan: Sendable, Equatable {
 
   /// Whether a byte comes from a medium, so that it needs to be validated.
   public var readsMedia: Bool { !media.isEmpty }
+
+  /// Whether a byte can only be had from the production host.
+  var needsProductionHost: Bool { pieces.contains { $0.source == .productionHost } }
 }
 
 /// What a portion consists of, as the representation tells it.

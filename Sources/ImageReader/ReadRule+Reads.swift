@@ -28,16 +28,18 @@ extension ReadRule {
     if now < read.resumeTime { return expired(&read, now: now) ?? .pause(until: read.resumeTime) }
     if let step = lookAtLostMedia(&read, now: now) { return step }
     var planner = Planner(portion: read.portion, content: read.content, map: map, lost: lost)
+    read.lacksMedia = !lost.isEmpty
     guard let plan = planner.plan(with: overlay) else {
       if read.hasAsked { read.vainAttempts += 1 }
       if read.vainAttempts >= limits.attempts {
-        return readThrough(&read, "its place keeps changing")
+        return readThrough(&read, "its place keeps changing", now: now)
       }
       read.hasAsked = true
       wanted.append(read.portion)
       return ask(&read, now: now)
     }
     if remapMemory.isNews(plan, of: read, map: map, overlay: overlay) { statistics.remaps += 1 }
+    if plan.needsProductionHost { setDeadline(&read, now: now) }
     lastReadID += 1
     read.id = lastReadID
     read.plan = plan
@@ -82,9 +84,10 @@ extension ReadRule {
     case .sourceFailed(.thawed(let reason)):
       thawed = reason
       _ = fail(&read, .thawed(reason))
-    case .sourceFailed(.failed(let reason)):
+    case .sourceFailed(.failed(let reason)) where !read.lacksMedia:
       _ = fail(&read, .unreadable(reason))
-    case .sourceFailed(.unreachable(let reason)):
+    case .sourceFailed(.failed(let reason)), .sourceFailed(.unreachable(let reason)):
+      // Perhaps the storage has it by then: a medium that is lost for a moment.
       retreat(&read)
       read.lastFailure = reason
       read.resumeTime = now + limits.retryInterval
@@ -98,7 +101,7 @@ extension ReadRule {
       return discard(&read, now: now)
     }
     if validation == .witness, registration.plan.media.isSubset(of: matched) {
-      return accept(&read)
+      return accept(&read, now: now)
     }
     return ask(&read, now: now)
   }
@@ -113,7 +116,7 @@ extension ReadRule {
   /// Waits for a round of somebody else, but not for ever: one medium whose path
   /// hangs must not hold up every read without end.
   private mutating func wait(_ read: inout PortionRead, now: UInt64) -> Step {
-    let deadline = read.waitDeadline ?? now + limits.remapTimeout
+    let deadline = read.waitDeadline ?? now + limits.roundTimeout
     read.waitDeadline = deadline
     guard now < deadline else {
       return fail(&read, .unreadable("a witness check or a question does not come back"))
@@ -139,6 +142,7 @@ extension ReadRule {
       guard checks.serves(foundTicket) else { return check(&read, now: now) }
       _ = questions.begin()
       read.waitDeadline = nil
+      setDeadline(&read, now: now)
       defer {
         wanted = []
         validating = []
@@ -162,6 +166,8 @@ extension ReadRule {
       }
       return .pause(until: retryTime)
     }
+    // Once something failed, no answer makes the read wait for longer.
+    if read.lastFailure == nil { read.deadline = nil }
     guard let registration = underWay[read.id] else {
       read.phase = .planning
       return next(&read, now: now)
@@ -169,17 +175,16 @@ extension ReadRule {
     guard !registration.isOvertaken, registration.plan.media.isSubset(of: inStep) else {
       return discard(&read, now: now)
     }
-    return accept(&read)
+    return accept(&read, now: now)
   }
 
   /// The mapping held when the bytes were read: they are the image's, unless the
   /// medium itself is damaged.
-  private mutating func accept(_ read: inout PortionRead) -> Step {
+  private mutating func accept(_ read: inout PortionRead, now: UInt64) -> Step {
     guard case .damaged(let damage) = read.outcome else { return finish(&read) }
-    if damage.isMismatch { statistics.checksumMismatches += 1 }
     read.damage = damage
     retreat(&read)
-    return readThrough(&read, damage.reason)
+    return readThrough(&read, damage.reason, now: now)
   }
 
   private mutating func discard(_ read: inout PortionRead, now: UInt64) -> Step {
@@ -187,7 +192,7 @@ extension ReadRule {
     read.vainAttempts += 1
     retreat(&read)
     if read.vainAttempts >= limits.attempts {
-      return readThrough(&read, "its place keeps changing")
+      return readThrough(&read, "its place keeps changing", now: now)
     }
     return next(&read, now: now)
   }
@@ -201,7 +206,10 @@ extension ReadRule {
     read.phase = .planning
   }
 
-  private mutating func readThrough(_ read: inout PortionRead, _ reason: String) -> Step {
+  private mutating func readThrough(
+    _ read: inout PortionRead, _ reason: String, now: UInt64
+  ) -> Step {
+    setDeadline(&read, now: now)
     read.phase = .readingThrough(reason: reason)
     return .readThrough(reason: reason)
   }
@@ -230,11 +238,15 @@ extension ReadRule {
     }
   }
 
+  /// From now on the read waits for the production host.
+  private func setDeadline(_ read: inout PortionRead, now: UInt64) {
+    if read.deadline == nil { read.deadline = now + limits.remapTimeout }
+  }
+
   /// Fails the read when it has waited for as long as it may.
   private mutating func expired(_ read: inout PortionRead, now: UInt64) -> Step? {
-    let deadline = read.deadline ?? now + limits.remapTimeout
-    read.deadline = deadline
-    guard now >= deadline else { return nil }
+    setDeadline(&read, now: now)
+    guard let deadline = read.deadline, now >= deadline else { return nil }
     let reason = read.lastFailure ?? unanswered ?? "no answer came in time"
     return fail(&read, .unreadable("its place cannot be validated: \(reason)"))
   }

@@ -29,6 +29,9 @@ public struct ReadRule: Sendable {
   public struct Limits: Sendable {
     /// Nanoseconds that a read waits for a valid mapping before it fails.
     public var remapTimeout: UInt64 = 30_000_000_000
+    /// Nanoseconds that a read waits for another one's check or question to come back
+    /// before it fails.
+    public var roundTimeout: UInt64 = 30_000_000_000
     /// Nanoseconds between two questions while the production host cannot answer.
     public var retryInterval: UInt64 = 200_000_000
     /// Times that a portion is read in vain before it is read through the
@@ -57,12 +60,15 @@ public struct ReadRule: Sendable {
     case failed(ReadError)
   }
 
+  /// How long, and how often, its reads try.
   public let limits: Limits
   /// What proves that a mapping held; without a witness only way (b) is open.
   public let validation: Validation
   /// The latest state of the mapping that is known.
   public internal(set) var known: MappingState
+  /// What stores are made of, under that state.
   public internal(set) var map: StoreMap
+  /// The media, under that state.
   public internal(set) var media: [MediumDescription]
   /// Why the image is gone for good; `nil` while it is not.
   public internal(set) var thawed: String?
@@ -70,6 +76,7 @@ public struct ReadRule: Sendable {
   public internal(set) var unanswered: String?
   /// What the last check found on the media.
   public internal(set) var found: ConfigurationID
+  /// What was done so far.
   public var statistics = ReaderStatistics()
 
   /// Media that showed no witness at the last check.

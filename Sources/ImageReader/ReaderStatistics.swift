@@ -15,7 +15,8 @@ public struct ReaderStatistics: Sendable, Equatable {
   public var questions: UInt64 = 0
   /// States of the mapping that became known after the first.
   public var configurationChanges: UInt64 = 0
-  /// Blocks whose data checksum did not match, although their mapping held.
+  /// Runs of bytes on a medium whose data checksum did not match, although their mapping
+  /// held; also where another copy served. The driver counts them.
   public var checksumMismatches: UInt64 = 0
   /// Bytes answered from the storage media.
   public var storageBytes: UInt64 = 0

@@ -1,4 +1,5 @@
 import LinuxIO
+import SystemPackage
 
 /// A few threads of its own for work that blocks, so that Swift's cooperative pool never
 /// waits for a disk; and a bound on how much of it may wait.
@@ -14,10 +15,11 @@ final class BlockingPool: Sendable {
   /// More work than may wait.
   struct Overloaded: Error {}
 
-  init(threads: Int, maximumWaiting: Int) {
+  /// - Throws: `EAGAIN` when the system has no thread left.
+  init(threads: Int, maximumWaiting: Int) throws(Errno) {
     self.maximumWaiting = maximumWaiting
     for _ in 0..<threads {
-      Thread.detach { [state] in
+      try Thread.detach { [state] in
         while let job = Self.next(state) { job() }
       }
     }

@@ -10,10 +10,13 @@ public enum ChildProcess {
     return wait(for: child)
   }
 
-  /// Waits for a child to end; a death by signal counts as 128 and the signal.
+  /// Waits for a child to end; a death by signal counts as 128 and the signal, an end that
+  /// nobody can tell of (waitpid(2): a parent that ignores SIGCHLD) as 127.
   public static func wait(for child: Int32) -> Int32 {
     var status: Int32 = 0
-    while waitpid(child, &status, 0) < 0, errno == EINTR {}
+    var ended: pid_t
+    repeat { ended = waitpid(child, &status, 0) } while ended < 0 && errno == EINTR
+    guard ended == child else { return 127 }
     let signal = status & 0x7F
     return signal == 0 ? status >> 8 & 0xFF : 128 + signal
   }

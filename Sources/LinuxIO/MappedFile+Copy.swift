@@ -9,20 +9,21 @@ extension MappedFile {
   public convenience init(
     copyOf path: FilePath, in directory: FilePath? = nil
   ) throws(MappedFileError) {
-    let directory = (directory ?? path.removingLastComponent()).string
-    // open(2): __O_TMPFILE has this value on x86-64 and arm64 alike.
-    let noName: Int32 = 0o20000000 | O_DIRECTORY
-    let copy = open(directory, noName | O_RDWR | O_CLOEXEC, 0o600)
-    guard copy >= 0 else {
-      throw MappedFileError("no file can be made in \(directory): \(Errno(rawValue: errno))")
+    let directory = directory ?? path.removingLastComponent()
+    let copy: FileDescriptor
+    do throws(Errno) {
+      copy = try UnnamedFile.make(in: directory)
+    } catch {
+      throw MappedFileError("no file can be made in \(directory): \(error)")
     }
     do {
-      try Self.copy(path, to: FileDescriptor(rawValue: copy))
+      try Self.copy(path, to: copy)
+      try UnnamedFile.synchronize(copy)
     } catch {
-      close(copy)
+      close(copy.rawValue)
       throw MappedFileError("\(path) cannot be copied: \(error)")
     }
-    try self.init(descriptor: FileDescriptor(rawValue: copy))
+    try self.init(descriptor: copy)
   }
 
   private static func copy(_ path: FilePath, to copy: FileDescriptor) throws {

@@ -1,4 +1,5 @@
 import Glibc
+public import SystemPackage
 
 /// A thread of the operating system, for work that blocks: Swift's cooperative
 /// pool must never wait for a disk.
@@ -8,9 +9,10 @@ public enum Thread {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
-  /// Starts a detached thread (pthread_create(3)); runs the body here when the
-  /// system has no thread left.
-  public static func detach(_ body: @escaping @Sendable () -> Void) {
+  /// Starts a detached thread (pthread_create(3)).
+  ///
+  /// - Throws: `EAGAIN` when the system has no thread left.
+  public static func detach(_ body: @escaping @Sendable () -> Void) throws(Errno) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
@@ -23,6 +25,9 @@ public enum Thread {
         if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
         return nil
       }, argument.toOpaque())
-    if result != 0 { argument.takeRetainedValue().run() }
+    if result != 0 {
+      argument.release()
+      throw Errno(rawValue: result)
+    }
   }
 }

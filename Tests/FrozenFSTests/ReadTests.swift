@@ -135,7 +135,7 @@ extension MountTests {
         let wrong = Counter()
         let finished = Counter()
         for reader in 0..<32 {
-          Thread.detach {
+          try Thread.detach {
             let file = files[reader % files.count]
             let found = try? contents(of: "\(mount.path)/\(file.attributes.inode)")
             if found != file.bytes { wrong.add() }

@@ -247,7 +247,7 @@ import VolumeSimulation
     guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
     rule.fetched(&read, .complete, now: 0)
     guard case .pause(let until) = rule.next(&read, now: 0) else { throw Unexpected() }
-    #expect(until == rule.limits.remapTimeout)
+    #expect(until == rule.limits.roundTimeout)
     guard case .failed(.unreadable) = rule.next(&read, now: until) else { throw Unexpected() }
   }
 
@@ -266,14 +266,13 @@ import VolumeSimulation
     var rule = try rule()
     var read = begin(rule)
     guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
-    rule.fetched(&read, .damaged(.init(reason: "bad block", isMismatch: true)), now: 0)
+    rule.fetched(&read, .damaged(.init(reason: "bad block")), now: 0)
     guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
     rule.checked(found: volume.configurationID(of: 10), unreadable: [])
     guard case .readThrough(let reason) = rule.next(&read, now: 0) else { throw Unexpected() }
     #expect(reason == "bad block")
     rule.readThrough(&read, failed: nil, now: 0)
     guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
-    #expect(rule.statistics.checksumMismatches == 1)
     #expect(rule.statistics.productionHostBytes == 4096)
   }
 

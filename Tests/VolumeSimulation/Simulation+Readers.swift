@@ -122,7 +122,7 @@ extension Simulation {
     case let place?:
       if failing.contains(place.medium) || happens(.shortRead, percent: 2) {
         if case .complete = outcome {
-          outcome = .damaged(FetchOutcome.Damage(reason: "a read failed", isMismatch: false))
+          outcome = .damaged(FetchOutcome.Damage(reason: "a read failed"))
         }
       } else {
         byte = volume.contents[place.medium][place.block]

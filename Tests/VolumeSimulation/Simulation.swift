@@ -57,6 +57,7 @@ package struct Simulation {
     var limits = ReadRule.Limits()
     limits.retryInterval = 20 * actionTime
     limits.remapTimeout = 1500 * actionTime
+    limits.roundTimeout = 1500 * actionTime
     return ReadRule(
       state: volume.state(of: SimulatedVolume.firstGeneration), map: try volume.map,
       media: try volume.descriptions, limits: limits)

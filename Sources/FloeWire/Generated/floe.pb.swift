@@ -294,7 +294,8 @@ public nonisolated struct Floe_V1_AnswerPage: Sendable {
     set {part = .stores(newValue)}
   }
 
-  /// Extents of stores; at most 1,048,576 in all; those of one store in ascending order.
+  /// Extents of stores; at most 1,048,576 in all, with at most 4,194,304 targets; those of
+  /// one store in ascending order.
   public var storeExtents: Floe_V1_StoreExtents {
     get {
       if case .storeExtents(let v)? = part {return v}
@@ -303,7 +304,7 @@ public nonisolated struct Floe_V1_AnswerPage: Sendable {
     set {part = .storeExtents(newValue)}
   }
 
-  /// Media; at most 4,096 in all.
+  /// Media; at most 4,096 in all, with at most 1,048,576 fragments of probes.
   public var media: Floe_V1_Media {
     get {
       if case .media(let v)? = part {return v}
@@ -331,9 +332,10 @@ public nonisolated struct Floe_V1_AnswerPage: Sendable {
     case changed(Floe_V1_ChangedRanges)
     /// Stores; at most 65,536 in all.
     case stores(Floe_V1_Stores)
-    /// Extents of stores; at most 1,048,576 in all; those of one store in ascending order.
+    /// Extents of stores; at most 1,048,576 in all, with at most 4,194,304 targets; those of
+    /// one store in ascending order.
     case storeExtents(Floe_V1_StoreExtents)
-    /// Media; at most 4,096 in all.
+    /// Media; at most 4,096 in all, with at most 1,048,576 fragments of probes.
     case media(Floe_V1_Media)
     /// The place of one asked portion, or more of its extents; at most 262,144 extents in all.
     case located(Floe_V1_Located)

@@ -26,7 +26,12 @@ struct RepresentationFetch {
 
   func run() throws(ServiceError) -> FileDescriptor {
     // Writing blocks, so it has a thread of its own.
-    let pool = BlockingPool(threads: 1, maximumWaiting: 16)
+    let pool: BlockingPool
+    do throws(Errno) {
+      pool = try BlockingPool(threads: 1, maximumWaiting: 16)
+    } catch {
+      throw .cannotKeep("no thread can be started to write it: \(error)")
+    }
     defer { pool.stop() }
     var giveUp = MonotonicClock.now() &+ image.timeouts.stalledFetch.nanoseconds
     while true {
@@ -76,12 +81,11 @@ private final class FetchedFile: @unchecked Sendable {
 
   init(in directory: FilePath) throws(ServiceError) {
     self.directory = directory
-    let name = directory.appending(".floe-\(UniqueIdentifier.random())").string
-    let opened = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
-    guard opened >= 0, unlink(name) == 0 else {
-      throw .cannotKeep("no file can be made in \(directory): \(Errno(rawValue: errno))")
+    do throws(Errno) {
+      descriptor = try UnnamedFile.make(in: directory)
+    } catch {
+      throw .cannotKeep("no file can be made in \(directory): \(error)")
     }
-    descriptor = FileDescriptor(rawValue: opened)
   }
 
   deinit {
@@ -121,6 +125,11 @@ private final class FetchedFile: @unchecked Sendable {
     }
     guard Data(hash.finalize()) == header.sha256 else {
       throw .corrupt("the representation's SHA-256 is not the one that the service told")
+    }
+    do throws(Errno) {
+      try UnnamedFile.synchronize(descriptor)
+    } catch {
+      throw .cannotKeep("\(directory): \(error)")
     }
     isHandedOver = true
     return descriptor

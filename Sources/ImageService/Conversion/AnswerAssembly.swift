@@ -12,6 +12,8 @@ struct AnswerAssembly {
   private var stores: [StoreID: Store] = [:]
   private var storeExtents: [StoreID: [StoreExtent]] = [:]
   private var storeExtentCount = 0
+  private var targetCount = 0
+  private var fragmentCount = 0
   private var media: [MediumDescription] = []
   private var located: [MappingAnswer.Located] = []
   private var locatedExtentCount = 0
@@ -36,6 +38,8 @@ struct AnswerAssembly {
       try check(stores.count, head.storeCount, WireLimit.stores, "stores")
     case .storeExtents(let part)?:
       for extent in part.extents {
+        targetCount += extent.targets.count
+        try check(targetCount, WireLimit.targets, "targets of store extents")
         let (store, extent) = try extent.decoded()
         storeExtents[store, default: []].append(extent)
       }
@@ -43,7 +47,12 @@ struct AnswerAssembly {
       try check(
         storeExtentCount, head.storeExtentCount, WireLimit.storeExtents, "store extents")
     case .media(let part)?:
-      for medium in part.media { media.append(try MediumDescription(wire: medium)) }
+      for medium in part.media {
+        let windows = medium.identity.windows + medium.witness.windows
+        fragmentCount += windows.reduce(0) { $0 + $1.fragments.count }
+        try check(fragmentCount, WireLimit.fragments, "fragments of media")
+        media.append(try MediumDescription(wire: medium))
+      }
       try check(media.count, head.mediumCount, WireLimit.media, "media")
     case .located(let part)?:
       try add(part)
@@ -101,10 +110,14 @@ struct AnswerAssembly {
   private func check(
     _ count: Int, _ announced: UInt32, _ limit: Int, _ what: String
   ) throws(WireError) {
-    guard count <= limit else { throw WireError("the answer has more than \(limit) \(what)") }
+    try check(count, limit, what)
     guard count <= Int(announced) else {
       throw WireError("the answer has more \(what) than its head announced")
     }
+  }
+
+  private func check(_ count: Int, _ limit: Int, _ what: String) throws(WireError) {
+    guard count <= limit else { throw WireError("the answer has more than \(limit) \(what)") }
   }
 
   private mutating func add(_ range: Range<FileKey>) throws(WireError) {

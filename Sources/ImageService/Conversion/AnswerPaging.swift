@@ -33,7 +33,8 @@ struct AnswerPaging {
         storeExtents += run.map { (store, $0) }
       }
       guard volume.map.stores.count <= WireLimit.stores, volume.media.count <= WireLimit.media,
-        storeExtents.count <= WireLimit.storeExtents
+        storeExtents.count <= WireLimit.storeExtents,
+        storeExtents.reduce(0, { $0 + $1.1.targets.count }) <= WireLimit.targets
       else {
         throw WireError(
           "the volume has \(volume.map.stores.count) stores, \(storeExtents.count) store extents "

@@ -22,6 +22,10 @@ enum WireLimit {
   static let changedRanges = 65_536
   static let stores = 65_536
   static let storeExtents = 1_048_576
+  /// Targets of all store extents of an answer.
+  static let targets = 4_194_304
+  /// Fragments of all probes of an answer.
+  static let fragments = 1_048_576
   static let media = 4096
   /// Extents of all located portions of an answer.
   static let locatedExtents = 262_144

@@ -58,11 +58,11 @@ public final class ImageServer: Sendable {
   /// Serves until `shutDown`; removes a Unix socket's file at the end.
   ///
   /// - Parameter ready: called once the service answers, with where it listens.
-  /// - Throws: `ListenError`, `CatalogueError`.
+  /// - Throws: `ListenError`, `CatalogueError`, `Errno` when the system has no threads.
   public func run(listen endpoint: Endpoint, ready: (Endpoint) -> Void) async throws {
     try catalogue.create()
     let socket = try ListeningSocket(endpoint)
-    let pool = BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)
+    let pool = try BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)
     defer { pool.stop() }
     let images = ServedImages(catalogue: catalogue, open: open)
     let cleaning = Task {

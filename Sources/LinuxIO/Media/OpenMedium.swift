@@ -123,17 +123,19 @@ public final class OpenMedium: Medium {
     let mask = alignment - 1
     let address = Int(bitPattern: buffer.baseAddress)
     if address & mask == 0, start & mask == 0, buffer.count & mask == 0 {
-      try readAligned(into: buffer, at: start)
+      try readAligned(into: buffer, at: start, needing: buffer.count)
     } else {
       try readThroughBounce(into: buffer, at: start)
     }
   }
 
+  /// - Parameter needed: bytes without which the read fails; a file need not end at a
+  ///   multiple of the alignment.
   private func readAligned(
-    into buffer: UnsafeMutableRawBufferPointer, at start: Int
+    into buffer: UnsafeMutableRawBufferPointer, at start: Int, needing needed: Int
   ) throws(MediumError) {
     var done = 0
-    while done < buffer.count {
+    while done < needed {
       let count = pread(
         descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
         start + done)
@@ -167,7 +169,7 @@ public final class OpenMedium: Medium {
       let wanted = min(buffer.count - done, bounce.count - skip)
       let span = (skip + wanted + mask) & ~mask
       let piece = UnsafeMutableRawBufferPointer(rebasing: bounce[..<span])
-      try readAligned(into: piece, at: aligned)
+      try readAligned(into: piece, at: aligned, needing: skip + wanted)
       UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted])
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece[skip..<skip + wanted]))
       done += wanted

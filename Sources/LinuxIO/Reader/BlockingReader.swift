@@ -7,15 +7,21 @@ public import Logging
 public final class BlockingReader: FileReading {
   /// How a reader behaves.
   public struct Options: Sendable {
+    /// How long, and how often, a read tries.
     public var limits = ReadRule.Limits()
     /// Whether data checksums are verified.
     public var verifiesChecksums = true
+    /// Whether every copy of mirrored data is read and judged, not only the first that is
+    /// good.
+    public var readsEveryCopy = false
 
     public init() {}
   }
 
+  /// The image.
   public let representation: Representation
-  public let volume: VolumeDescription
+  private let volume: VolumeDescription
+  /// What it reads from.
   public let media: MediaTable
   let source: any MappingSource
   let options: Options
@@ -94,18 +100,29 @@ public final class BlockingReader: FileReading {
     do throws(RepresentationError) {
       fetch = try PortionFetch(
         portion: portion, node: node, buffer: buffer, representation: representation,
-        media: media, source: source, verifiesChecksums: options.verifiesChecksums)
+        media: media, source: source, options: options)
     } catch {
       throw .unreadable("\(error)")
     }
     var read = rule.withLock { $0.begin(portion, content: fetch.content) }
+    var reported: Set<BadCopy> = []
+    func reportBadCopies(_ note: (BadCopy) -> Void = { _ in }) {
+      let new = fetch.badCopies.filter { reported.insert($0).inserted }
+      guard !new.isEmpty else { return }
+      let mismatches = new.count(where: \.isMismatch)
+      rule.withLock { $0.statistics.checksumMismatches += UInt64(mismatches) }
+      for copy in new {
+        note(copy)
+        report(copy)
+      }
+    }
     while true {
       switch step(&read) {
       case .fetch(let plan):
         let outcome = fetch.run(plan)
         rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
       case .readThrough(let reason):
-        if read.damage != nil { fetch.badCopies.forEach(report) }
+        if read.damage != nil { reportBadCopies() }
         complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
@@ -113,10 +130,7 @@ public final class BlockingReader: FileReading {
       case .ask(let question): ask(question)
       case .finished:
         if media.areInstalled(fetch.readFrom) {
-          for copy in fetch.badCopies {
-            complaints.note("another copy was read: \(copy.reason)")
-            report(copy)
-          }
+          reportBadCopies { complaints.note("another copy was read: \($0.reason)") }
           return
         }
         // The witness that was checked may be that of a medium which took the place

@@ -2,6 +2,7 @@ public import FrozenImage
 import Glibc
 public import ImageReader
 import Synchronization
+import SystemPackage
 
 /// The media that a reader has open, and the witness check over all of them.
 public final class MediaTable: Sendable {
@@ -111,14 +112,23 @@ public final class MediaTable: Sendable {
       return true
     }
     guard begins else { return }
-    Thread.detach { [self] in
-      var isChanged = false
-      for description in lost where replace(description, as: known) { isChanged = true }
-      state.withLock { state in
-        state.isSearching = false
-        state.nextSearch = MonotonicClock.now() + searchInterval
+    do throws(Errno) {
+      try Thread.detach { [self] in
+        var isChanged = false
+        for description in lost where replace(description, as: known) { isChanged = true }
+        endSearch()
+        if isChanged { changed() }
       }
-      if isChanged { changed() }
+    } catch {
+      // The next check tries again.
+      endSearch()
+    }
+  }
+
+  private func endSearch() {
+    state.withLock { state in
+      state.isSearching = false
+      state.nextSearch = MonotonicClock.now() + searchInterval
     }
   }
 
@@ -127,6 +137,12 @@ public final class MediaTable: Sendable {
   private func replace(_ description: MediumDescription, as known: ConfigurationID) -> Bool {
     do {
       let medium = try opener(description, known[description.id])
+      // It may have come back during the search, and what was found may be a clone.
+      if let probe = description.witness, let current = self[description.id],
+        (try? current.extract(probe)) == known[description.id]
+      {
+        return false
+      }
       return state.withLock { state in
         let isNew = state.media[description.id].map { $0.medium.path != medium.path } ?? true
         state.install(medium, as: description.id)

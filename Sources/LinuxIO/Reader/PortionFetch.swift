@@ -4,11 +4,10 @@ import ImageReader
 /// Bytes on a medium that cannot be read, do not match their data checksum, or cannot be
 /// decoded, found by a read whose mapping held.
 public struct BadCopy: Hashable, Sendable {
-  /// The source's inode number.
-  public let inode: UInt64
   /// Bytes from the start of the file; of compressed bytes, the first one wanted of what
   /// they decode to.
   public let offset: UInt64
+  /// Where it lies.
   public let place: MediumAddress
   /// Whether a data checksum told.
   public let isMismatch: Bool
@@ -27,10 +26,12 @@ struct PortionFetch {
   private let checksums: [Representation.ChecksumRun]
   /// Those of `content.checksummedRuns`, in that order.
   private let compressedChecksums: [Representation.CompressedChecksums]
+  private let readsEveryCopy: Bool
   private let runs = RunBuffer()
   /// Bytes of the file.
   private let size: UInt64
-  /// The media that the last run read from.
+  /// The media that the last run read from, each as it was installed when it was read
+  /// first: one that was replaced since is not the one that a later check looks at.
   private(set) var readFrom: [MediumID: UInt64] = [:]
   /// What the last run found wrong; it counts only if the mapping held.
   private(set) var badCopies: [BadCopy] = []
@@ -39,7 +40,7 @@ struct PortionFetch {
   init(
     portion: Portion, node: NodeIndex, buffer: UnsafeMutableRawBufferPointer,
     representation: Representation, media: MediaTable, source: any MappingSource,
-    verifiesChecksums: Bool
+    options: BlockingReader.Options
   ) throws(RepresentationError) {
     self.portion = portion
     self.buffer = buffer
@@ -47,6 +48,8 @@ struct PortionFetch {
     self.media = media
     self.source = source
     size = try representation.attributes(of: node).size
+    readsEveryCopy = options.readsEveryCopy
+    let verifiesChecksums = options.verifiesChecksums
     checksums =
       verifiesChecksums ? try representation.checksums(of: node, in: portion.range) : []
     compressedChecksums =
@@ -124,7 +127,7 @@ struct PortionFetch {
   }
 
   /// Reads one run of bytes from the first copy that can be read and whose
-  /// checksums match.
+  /// checksums match; if every copy is to be read, also looks at the others.
   ///
   /// - Parameters:
   ///   - offset: of the file, that the bytes are read for.
@@ -133,29 +136,46 @@ struct PortionFetch {
     _ copies: [MediumAddress], into target: UnsafeMutableRawBufferPointer, for offset: UInt64,
     firstMismatch: () -> Mismatch?
   ) -> FetchOutcome.Damage? {
-    var damage = FetchOutcome.Damage(reason: "there is no copy to read", isMismatch: false)
+    var damage = FetchOutcome.Damage(reason: "there is no copy to read")
+    var good: MediumAddress?
+    var last: MediumAddress?
     for copy in copies {
-      guard let installed = media.installed(copy.medium) else {
-        damage = FetchOutcome.Damage(reason: media.failure(of: copy.medium), isMismatch: false)
-        continue
+      last = copy
+      if let found = read(copy, into: target, for: offset, firstMismatch: firstMismatch) {
+        damage = found
+      } else {
+        good = good ?? copy
+        if !readsEveryCopy { return nil }
       }
-      let medium = installed.medium
-      readFrom[copy.medium] = installed.serial
-      do throws(MediumError) {
-        try medium.read(into: target, at: copy.offset)
-      } catch {
-        damage = note(error.description, isMismatch: false, at: copy, offset: offset)
-        continue
-      }
-      guard let mismatch = firstMismatch() else { return nil }
-      let place = copy.offset + UInt64(mismatch.position)
-      damage = note(
-        "\(medium.path): the data checksum does not match at byte \(place) "
-          + "(inode \(portion.inode), offset \(mismatch.offset))",
-        isMismatch: true, at: MediumAddress(medium: copy.medium, offset: place),
-        offset: mismatch.offset)
     }
-    return damage
+    guard let good else { return damage }
+    // What was looked at last may be bad, or another copy that is just as good.
+    return good == last
+      ? nil : read(good, into: target, for: offset, firstMismatch: firstMismatch)
+  }
+
+  /// Reads one copy of a run of bytes; returns what is wrong with it.
+  private mutating func read(
+    _ copy: MediumAddress, into target: UnsafeMutableRawBufferPointer, for offset: UInt64,
+    firstMismatch: () -> Mismatch?
+  ) -> FetchOutcome.Damage? {
+    guard let installed = media.installed(copy.medium) else {
+      return FetchOutcome.Damage(reason: media.failure(of: copy.medium))
+    }
+    let medium = installed.medium
+    if readFrom[copy.medium] == nil { readFrom[copy.medium] = installed.serial }
+    do throws(MediumError) {
+      try medium.read(into: target, at: copy.offset)
+    } catch {
+      return note(error.description, isMismatch: false, at: copy, offset: offset)
+    }
+    guard let mismatch = firstMismatch() else { return nil }
+    let place = copy.offset + UInt64(mismatch.position)
+    return note(
+      "\(medium.path): the data checksum does not match at byte \(place) "
+        + "(inode \(portion.inode), offset \(mismatch.offset))",
+      isMismatch: true, at: MediumAddress(medium: copy.medium, offset: place),
+      offset: mismatch.offset)
   }
 
   /// Notes that what lies at a place is not what was written there.
@@ -163,9 +183,8 @@ struct PortionFetch {
     _ reason: String, isMismatch: Bool, at place: MediumAddress, offset: UInt64
   ) -> FetchOutcome.Damage {
     badCopies.append(
-      BadCopy(
-        inode: portion.inode, offset: offset, place: place, isMismatch: isMismatch, reason: reason))
-    return FetchOutcome.Damage(reason: reason, isMismatch: isMismatch)
+      BadCopy(offset: offset, place: place, isMismatch: isMismatch, reason: reason))
+    return FetchOutcome.Damage(reason: reason)
   }
 
   /// A block that does not match its checksum.
@@ -227,7 +246,7 @@ extension PortionFetch {
     } catch {
       let problem = "cannot be decoded: \(error)"
       guard let place = source.places.first?.copies.first else {
-        return FetchOutcome.Damage(reason: "a compressed run \(problem)", isMismatch: false)
+        return FetchOutcome.Damage(reason: "a compressed run \(problem)")
       }
       return note(
         "\(media[place.medium]?.path ?? "a medium"): the compressed bytes at byte \(place.offset) "

@@ -65,6 +65,7 @@ struct Verify: ParsableCommand {
     var request = ReaderRequest()
     request.media = try ReaderRequest.media(from: medium)
     request.remapTimeout = remapTimeout
+    request.readsEveryCopy = true
     let image = try OpenedImage(
       ImageSource(source), cache: cache, mountpoint: "(floe verify)", timeouts: request.timeouts)
     defer { image.questions.close() }

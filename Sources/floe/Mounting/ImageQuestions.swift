@@ -75,7 +75,8 @@ final class LateQuestions: ImageQuestions {
     self.image = image
     self.mountpoint = mountpoint
     self.timeouts = timeouts
-    if mountpoint != nil { Thread.detach { [self] in announce() } }
+    // Without a thread it is told at the first question.
+    if mountpoint != nil { try? Thread.detach { [self] in announce() } }
   }
 
   /// Tells the service of the mount; ends when it knows, or when nobody needs it.

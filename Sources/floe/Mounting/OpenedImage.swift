@@ -78,7 +78,7 @@ struct OpenedImage {
       } else {
         questions = LateQuestions(
           to: try ServiceAddress(service), image: representation.image.id,
-          mountpoint: mountpoint, timeouts: timeouts)
+          mountpoint: mountpoint.map(MountTable.absolute), timeouts: timeouts)
       }
     }
   }

@@ -11,6 +11,8 @@ struct ReaderRequest {
   /// Seconds.
   var remapTimeout: Double = 30
   var verifiesChecksums = true
+  /// Whether every copy of mirrored data is judged.
+  var readsEveryCopy = false
 
   /// Reads `ID=PATH` words.
   static func media(from words: [String]) throws -> [String: String] {
@@ -38,11 +40,13 @@ struct ReaderRequest {
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
+    options.limits.roundTimeout = options.limits.remapTimeout
     // Where nobody can be asked, waiting helps only a commit that is half on the media.
     if image.questions is NoQuestions {
       options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
     }
     options.verifiesChecksums = verifiesChecksums
+    options.readsEveryCopy = readsEveryCopy
     return try BlockingReader(
       representation: image.representation, volume: volume,
       media: MediaTable { description, witness in

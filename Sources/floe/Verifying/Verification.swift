@@ -1,6 +1,7 @@
 import FrozenImage
 import ImageReader
 import LinuxIO
+import SystemPackage
 
 /// Reads every byte of an image's files, and collects what is wrong with them.
 final class Verification: Sendable {
@@ -22,8 +23,12 @@ final class Verification: Sendable {
     var files: UInt64 = 0
     /// Bytes that were read; holes are not.
     var bytes: UInt64 = 0
+    /// The first of them; `mismatchCount` counts all.
     var mismatches: [Mismatch] = []
+    var mismatchCount = 0
+    /// The first of them; `unreadableCount` counts all.
     var unreadable: [Unreadable] = []
+    var unreadableCount = 0
     /// Why the walk over the tree ended early.
     var failure: (any Error)?
   }
@@ -59,9 +64,16 @@ final class Verification: Sendable {
   ///
   /// - Parameter progress: called now and then, from this thread.
   func run(below root: NodeIndex, threads: Int, progress: (Findings) -> Void) -> Findings {
-    state.withLock { $0.workers = threads }
-    for _ in 0..<threads { Thread.detach { self.work() } }
     do {
+      for _ in 0..<threads {
+        state.withLock { $0.workers += 1 }
+        do throws(Errno) {
+          try Thread.detach { self.work() }
+        } catch {
+          state.withLock { $0.workers -= 1 }
+          throw Failure("no thread can be started to read with: \(error)")
+        }
+      }
       try walk(root, progress)
     } catch {
       state.withLock { $0.findings.failure = error }
@@ -149,6 +161,7 @@ final class Verification: Sendable {
       }
     } catch {
       state.withLock { state in
+        state.findings.unreadableCount += 1
         guard state.findings.unreadable.count < Self.findingLimit else { return }
         state.findings.unreadable.append(Unreadable(path: job.path, reason: "\(error)"))
       }
@@ -157,6 +170,7 @@ final class Verification: Sendable {
 
   private func note(_ copy: BadCopy, of job: Job) {
     state.withLock { state in
+      state.findings.mismatchCount += 1
       guard state.findings.mismatches.count < Self.findingLimit else { return }
       state.findings.mismatches.append(
         Mismatch(path: job.path, offset: copy.offset, reason: copy.reason))

@@ -28,7 +28,12 @@ struct VerificationManifest: Encodable {
   var reads_thrown_away: UInt64
   var remaps: UInt64
   /// Copies that are damaged on their medium, also where another copy had the bytes.
+  var mismatch_count: Int
+  /// The first of them.
   var mismatches: [Verification.Mismatch]
+  /// Files that cannot be read as a whole.
+  var unreadable_count: Int
+  /// The first of them.
   var unreadable: [Verification.Unreadable]
 
   init(
@@ -50,6 +55,8 @@ struct VerificationManifest: Encodable {
     configuration_id = status.known.configurationID.reportText
     reads_thrown_away = status.statistics.discardedReads
     remaps = status.statistics.remaps
+    mismatch_count = findings.mismatchCount
+    unreadable_count = findings.unreadableCount
     mismatches = findings.mismatches.sorted { ($0.path, $0.offset) < ($1.path, $1.offset) }
     unreadable = findings.unreadable.sorted { $0.path < $1.path }
   }
@@ -62,9 +69,11 @@ struct VerificationManifest: Encodable {
       "data checksums    \(data_checksums)",
       "configuration IDs \(configuration_ids_crossed) crossed, \(remaps) remaps, "
         + "\(reads_thrown_away) reads thrown away",
-      "damaged copies    \(mismatches.count)",
-      "unreadable files  \(unreadable.count)",
+      "damaged copies    \(mismatch_count)",
+      "unreadable files  \(unreadable_count)",
     ]
+    let unlisted = mismatch_count - mismatches.count + unreadable_count - unreadable.count
+    if unlisted > 0 { lines.append("not listed        \(unlisted) more of these") }
     lines += mismatches.map { "  \($0.path) at \($0.offset): \($0.reason)" }
     lines += unreadable.map { "  \($0.path): \($0.reason)" }
     return lines.joined(separator: "\n")

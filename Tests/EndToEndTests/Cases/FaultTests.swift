@@ -202,6 +202,21 @@ extension EndToEnd {
       try backup.unmount()
     }
 
+    @Test("A medium that is not of this host's file systems ends anywhere: its last bytes too")
+    func oddEnd() throws {
+      let scratch = try Scratch()
+      let image = "\(scratch.path)/raw"
+      try run("dd", ["if=/dev/urandom", "of=\(image)", "bs=512", "count=4099"])
+      let file = "\(scratch.path)/raw.floe"
+      try run(Floe.program, ["freeze", image, "--assume-frozen", "-o", file])
+      let path = try FaultyPath(to: image, in: scratch)
+      let backup = try BackupHost(file, media: [(id: image, path: path.path)], in: scratch)
+      #expect(try readFile("\(backup.mountpoint)/data.img") == readFile(image))
+      // Not by another path to the same bytes.
+      #expect(backup.process.errors.isEmpty, "\(backup.process.errors)")
+      try backup.unmount()
+    }
+
     @Test("The medium is late: all is right")
     func late() throws {
       let site = try Site(small: .single)

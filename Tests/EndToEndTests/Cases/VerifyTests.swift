@@ -16,6 +16,7 @@ extension EndToEnd {
       let configuration_ids_crossed: UInt64
       let remaps: UInt64
       let mismatches: [Finding]
+      let mismatch_count: Int
       let unreadable: [Finding]
     }
 
@@ -47,8 +48,8 @@ extension EndToEnd {
       #expect(try !attempt("openssl", check + [manifest]).succeeded)
     }
 
-    @Test("Damage on one leg is reported, with the file and the medium")
-    func damagedLeg() throws {
+    @Test("Damage on either leg is reported, with the file and the medium", arguments: [0, 1])
+    func damaged(leg: Int) throws {
       let site = try Site(small: .raid1)
       let inspected = try run(
         Floe.program,
@@ -64,7 +65,9 @@ extension EndToEnd {
         let runs: [Run]
       }
       let chain = try JSONDecoder().decode(Chain.self, from: Data(inspected.utf8))
-      let copy = try #require(chain.runs.first?.copies.first)
+      let copies = try #require(chain.runs.first?.copies)
+      try #require(copies.count == 2)
+      let copy = copies[leg]
       let device = try #require(
         site.volume.devices.enumerated().first { copy.medium == "devid \($0.offset + 1)" }?.element)
       try run(
@@ -79,6 +82,7 @@ extension EndToEnd {
       #expect(!outcome.succeeded)
       let report = try report(manifest)
       #expect(report.mismatches.map(\.path) == ["/storage/fragmented"])
+      #expect(report.mismatch_count == 1)
       #expect(report.mismatches.first?.reason.contains(device.loop) == true)
       // The other leg had the bytes.
       #expect(report.unreadable.isEmpty)

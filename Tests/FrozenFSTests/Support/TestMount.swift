@@ -22,7 +22,7 @@ final class TestMount: Sendable {
     path = try temporaryDirectory()
     self.image = image
     let started = DispatchSemaphore(value: 0)
-    Thread.detach { [self] in
+    try Thread.detach { [self] in
       do {
         let root = try #require(image.tree.roots.first)
         let mount = try FrozenMount(
@@ -90,7 +90,11 @@ func mounted(
 /// Runs what blocks on a thread of its own, off Swift's cooperative pool.
 func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
   try await withCheckedThrowingContinuation { continuation in
-    Thread.detach { continuation.resume(with: Result { try body() }) }
+    do {
+      try Thread.detach { continuation.resume(with: Result { try body() }) }
+    } catch {
+      continuation.resume(throwing: error)
+    }
   }
 }
 

@@ -21,15 +21,15 @@ final class CuttingRelay: Sendable {
     listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     let bound = withAddress(path) { [listener] in bind(listener, $0, $1) }
     try #require(bound == 0 && listen(listener, 8) == 0, "\(Errno(rawValue: errno))")
-    Thread.detach { [self] in
+    try Thread.detach { [self] in
       while true {
         let client = accept(listener, nil, nil)
         if client < 0 { return }
         let server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         _ = withAddress(self.target) { Glibc.connect(server, $0, $1) }
         let limit = self.cuts.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-        Thread.detach { Self.copy(from: client, to: server, limit: nil) }
-        Thread.detach {
+        try? Thread.detach { Self.copy(from: client, to: server, limit: nil) }
+        try? Thread.detach {
           Self.copy(from: server, to: client, limit: limit)
           close(client)
           close(server)

@@ -56,7 +56,7 @@ final class ServerProcess: Sendable {
     }
     // Not to outlive the test, however that ends.
     let parent = getppid()
-    Thread.detach {
+    try Thread.detach {
       while getppid() == parent { usleep(100_000) }
       _exit(1)
     }

@@ -9,7 +9,11 @@ func blocking<Result: Sendable>(
   _ body: @escaping @Sendable () throws -> Result
 ) async throws -> Result {
   try await withCheckedThrowingContinuation { continuation in
-    Thread.detach { continuation.resume(with: Swift.Result { try body() }) }
+    do throws(Errno) {
+      try Thread.detach { continuation.resume(with: Swift.Result { try body() }) }
+    } catch {
+      continuation.resume(throwing: error)
+    }
   }
 }
 
