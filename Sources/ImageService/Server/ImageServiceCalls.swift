@@ -5,6 +5,7 @@ import GRPCCore
 import Glibc
 import ImageReader
 import Logging
+import NIOCore
 import SwiftProtobuf
 import SystemPackage
 
@@ -15,6 +16,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   let host: String
   let images: ServedImages
   let pool: BlockingPool
+  /// The threads that move the bytes of all connections.
+  let loops: any EventLoopGroup
   let logger: Logger
 
   /// Runs a call's blocking work on the pool, and words its errors for the wire.
@@ -32,6 +35,15 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
       if answer.code == .internalError { logger.warning("\(answer.message)") }
       throw answer
     }
+  }
+
+  /// Writes a message, and waits until the threads of the transport have it: they tell only
+  /// then that the client's window is full, and the next write waits for the client. Without
+  /// this a call writes on for as long as those threads are busy, and all of that is memory
+  /// of a client that reads slowly.
+  private func write<Message>(_ message: Message, to response: RPCWriter<Message>) async throws {
+    try await response.write(message)
+    for loop in loops.makeIterator() { try await loop.submit {}.get() }
   }
 
   /// Adds to a final “no” which state directory it is about: a backup host is to believe
@@ -77,7 +89,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   ) async throws {
     for entry in try await blocking({ try catalogue.entries() }) where entry.state == .frozen {
       guard let record = entry.record else { continue }
-      try await response.write(
+      try await write(
         .with {
           $0.image = record.id.wire
           $0.name = record.name
@@ -86,7 +98,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
           $0.createdSeconds = record.created.seconds
           $0.createdNanoseconds = record.created.nanoseconds
           $0.representationLength = record.representation?.length ?? 0
-        })
+        }, to: response)
     }
   }
 
@@ -109,11 +121,11 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     while offset < header.length {
       let start = offset
       let chunk = try await blocking { try file.read(at: start) }
-      try await response.write(
+      try await write(
         .with {
           $0.offset = start
           $0.data = chunk
-        })
+        }, to: response)
       offset += UInt64(chunk.count)
     }
   }
@@ -132,7 +144,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
         throw RPCError(answer: .internalError, "\(error)")
       }
     }
-    try await paging.forEach { try await response.write($0) }
+    try await paging.forEach { try await write($0, to: response) }
   }
 
   func liveCheck(
@@ -155,11 +167,11 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     }
     for start in stride(from: 0, to: bytes.count, by: WireLimit.chunkLength) {
       let end = min(start + WireLimit.chunkLength, bytes.count)
-      try await response.write(
+      try await write(
         .with {
           $0.offset = request.offset + UInt64(start)
           $0.data = Data(bytes[start..<end])
-        })
+        }, to: response)
     }
   }
 
