@@ -118,8 +118,8 @@ struct Qcow2Header {
     }
     if features.contains(.dirty) {
       throw StackError(
-        "\(title) is marked as dirty: it is in use, or was not closed; qemu-img check -r all clears it"
-      )
+        "\(title) is marked as dirty: a virtual machine uses it, or it was not closed; shut the "
+          + "machine down, and only when nobody has it open run qemu-img check -r all")
     }
   }
 

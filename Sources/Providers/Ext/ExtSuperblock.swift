@@ -108,15 +108,17 @@ struct ExtSuperblock {
     }
     guard !features.needsRecovery else {
       throw StackError(
-        "the journal of \(title) was not replayed: run e2fsck -p or mount and unmount it once "
-          + "(if it is mounted now, unmount it)")
+        "the journal of \(title) was not replayed: it is mounted for writing (here, on another "
+          + "host or in a virtual machine), or was not unmounted cleanly; unmount it there, and "
+          + "only when nobody uses it run e2fsck -p")
     }
     guard state & 2 == 0 else {
       throw StackError("the kernel recorded errors in the file system of \(title): run e2fsck -f")
     }
     guard state & 1 != 0 else {
       throw StackError(
-        "\(title) was not unmounted cleanly: run e2fsck (if it is mounted now, unmount it)")
+        "\(title) is mounted for writing (here, on another host or in a virtual machine), or was "
+          + "not unmounted cleanly: unmount it there, and only when nobody uses it run e2fsck")
     }
   }
 }

@@ -61,8 +61,9 @@ struct OpenFileSystem {
     let copy = kind.isXFS && superblock.hasReflinks ? ", let floe make a reflink copy" : ""
     return StackError(
       "\(path) is on the \(kind.rawValue) of \(medium.path), which is mounted read-write\(hidden), "
-        + "so its files may change: remount it read-only, freeze a snapshot of its device\(copy), "
-        + "or promise with --assume-frozen that nobody writes there")
+        + "so its files may change: remount it read-only, freeze a snapshot that the storage "
+        + "array made of its device\(copy), or promise with --assume-frozen that nobody writes there"
+    )
   }
 
   /// With data=journal, data that was written lies in the journal and reaches its place

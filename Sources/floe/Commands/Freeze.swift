@@ -32,7 +32,8 @@ struct Freeze: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where a service will answer for the image, for the file of -o: floe://HOST[:PORT]/IMAGE.",
+      "Where backup hosts reach the service of this image, for the file of -o: "
+        + "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.",
       valueName: "address"))
   var service: String?
 
@@ -68,9 +69,10 @@ struct Freeze: ParsableCommand {
     if !explain, name == nil, output == nil {
       throw ValidationError("say where the image goes: --name NAME, -o FILE, or both")
     }
-    if service != nil, output == nil {
-      throw ValidationError("--service is for the file of -o")
+    if service != nil, output == nil || name == nil {
+      throw ValidationError("--service is for the file of -o, of an image that has a --name")
     }
+    if explain, json { throw ValidationError("--explain has no JSON form") }
   }
 
   func run() throws {

@@ -35,7 +35,10 @@ struct Mount: ParsableCommand {
   @Option(help: "Seconds that a read waits for a valid mapping before it fails with EIO.")
   var remapTimeout: Double = 30
 
-  @Flag(help: "Do not verify data checksums; the read rule holds all the same.")
+  @Flag(
+    help: ArgumentHelp(
+      "Do not verify data checksums; the read rule holds all the same. What is mirrored is then "
+        + "read through the production host, as nothing tells a stale copy."))
   var noVerify = false
 
   @Option(help: "Where the representation is kept, without a name, while the image is mounted.")

@@ -5,8 +5,11 @@ struct Thaw: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Remove an image: its snapshot and its representation.",
     discussion: """
-      Refused while a backup host has the image mounted, unless forced; its readers then get \
-      ESTALE. Also removes what an interrupted freeze left.
+      Refused, unless forced, while a backup host that was heard of in the last 60 seconds has \
+      the image mounted. One that is cut off, or that mounted a file and never reached the \
+      service, does not count: look there first. Readers of a thawed image get ESTALE at their \
+      next question, at once where a snapshot or a copy is removed; an image at rest stays \
+      readable until its witness changes. Also removes what an interrupted freeze left.
       """)
 
   @Argument(help: "The image's name or UUID.")
@@ -24,8 +27,8 @@ struct Thaw: ParsableCommand {
     let entry = thawed.entry
     if let reason = thawed.leftOver {
       printError(
-        "floe: warning: \(reason); a snapshot named .floe/\(entry.id) may remain on the volume: "
-          + "delete it with btrfs subvolume delete")
+        "floe: warning: \(reason); .floe/\(entry.id) may remain beside what was frozen: remove it, "
+          + "on btrfs with btrfs subvolume delete, on XFS with chattr -R -i and rm -r")
     }
     print("\(entry.label) \(entry.id) thawed")
   }

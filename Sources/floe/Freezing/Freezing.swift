@@ -74,10 +74,10 @@ struct Freezing {
 
   private mutating func runWithoutCatalogue() throws -> FreezeReport {
     guard let output else { throw Failure("there is no place for the image") }
-    guard service != nil || !dataSet.needsService else {
+    guard !dataSet.needsService else {
       throw Failure(
         "reads of \(source) are validated by questions, as no witness shows its changes: give the "
-          + "image a --name to serve it, or a --service")
+          + "image a --name, so that floe serve can answer them")
     }
     let note = try dataSet.freeze(as: id)
     let name = output.stem ?? "image"

@@ -94,7 +94,9 @@ enum MountTable {
       switch Errno(rawValue: errno) {
       case Errno(rawValue: ENOTCONN):
         throw Failure("the process that served \(path) is gone; run: floe umount \(path)")
-      case .noData, .notSupported: throw Failure("\(path) is not on a mount of floe")
+      case .noData, .notSupported:
+        throw Failure(
+          "\(path) is not on a mount of floe, or on one of another user: only he and root may ask")
       case let error: throw Failure("\(path): \(error)")
       }
     }
