@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -29,6 +30,8 @@ int floe_loop_status(int fd, struct floe_loop_status *status) {
   status->size_limit = info.lo_sizelimit;
   return 0;
 }
+
+int floe_pidfd_open(int32_t process) { return pidfd_open(process, 0); }
 
 int floe_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 

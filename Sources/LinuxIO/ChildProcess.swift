@@ -6,7 +6,7 @@ public enum ChildProcess {
   /// Runs a program found on the PATH and returns its exit status; 127 when it
   /// could not be started.
   public static func run(_ program: String, _ arguments: [String]) -> Int32 {
-    guard let child = spawn(program, arguments, flags: 0, keeping: nil) else { return 127 }
+    guard let child = spawn(program, arguments) else { return 127 }
     return wait(for: child)
   }
 
@@ -21,11 +21,31 @@ public enum ChildProcess {
     return signal == 0 ? status >> 8 & 0xFF : 128 + signal
   }
 
+  /// Whether a child ends within some nanoseconds; nobody has to wait for it then.
+  static func ends(_ child: Int32, within nanoseconds: UInt64) -> Bool {
+    let process = floe_pidfd_open(child)
+    defer { if process >= 0 { close(process) } }
+    let deadline = MonotonicClock.now() + nanoseconds
+    var hasEnded = process < 0
+    while !hasEnded {
+      let now = MonotonicClock.now()
+      let rest = now < deadline ? (deadline - now) / 1_000_000 + 1 : 0
+      var request = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+      hasEnded = poll(&request, 1, Int32(clamping: rest)) > 0
+      guard hasEnded || rest > 0 else { return false }
+    }
+    _ = wait(for: child)
+    return true
+  }
+
   /// Starts a program.
   ///
-  /// - Parameter keeping: a descriptor of ours that the child gets as number 3.
+  /// - Parameters:
+  ///   - descriptor: one of ours that the child gets as number 3.
+  ///   - isMute: whether the child has no standard input, output and error.
   public static func spawn(
-    _ program: String, _ arguments: [String], flags: Int16, keeping descriptor: Int32?
+    _ program: String, _ arguments: [String], flags: Int16 = 0, keeping descriptor: Int32? = nil,
+    isMute: Bool = false
   ) -> Int32? {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -35,6 +55,9 @@ public enum ChildProcess {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     if let descriptor { posix_spawn_file_actions_adddup2(&actions, descriptor, 3) }
+    for standard in 0..<3 as Range<Int32> where isMute {
+      posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0)
+    }
     // A caller's open files, its locks with them, are not the child's.
     _ = withUnsafeMutablePointer(to: &actions) {
       floe_posix_spawn_close_from($0, descriptor == nil ? 3 : 4)

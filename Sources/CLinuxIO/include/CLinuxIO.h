@@ -26,6 +26,10 @@ struct floe_loop_status {
 // on failure.
 int floe_loop_status(int fd, struct floe_loop_status *status);
 
+// pidfd_open(2): a descriptor that can be read once the process has ended; -1 and errno on
+// failure.
+int floe_pidfd_open(int32_t process);
+
 // memfd_create(2), closed on exec, which glibc declares for _GNU_SOURCE only.
 int floe_memory_file(const char *name);
 

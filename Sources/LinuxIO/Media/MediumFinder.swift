@@ -27,7 +27,8 @@ public struct MediumFinder: Sendable {
 
   public enum Failure: Error, CustomStringConvertible, Sendable {
     case wrongMedium(label: String, MediumError)
-    case notFound(label: String, id: MediumID)
+    /// - Parameter silent: devices that did not answer.
+    case notFound(label: String, id: MediumID, silent: [String])
     case ambiguous(label: String, paths: [String])
     case otherHardware(label: String, path: String, found: HardwareID, recorded: String)
     case unknownName(String, known: [String])
@@ -36,8 +37,10 @@ public struct MediumFinder: Sendable {
       switch self {
       case .wrongMedium(let label, let error):
         "the medium named for \(label) is refused: \(error.path): \(error.reason)"
-      case .notFound(let label, let id):
+      case .notFound(let label, let id, let silent):
         "no block device of this host is the medium \(label) (\(id)); "
+          + (silent.isEmpty
+            ? "" : "\(silent.joined(separator: ", ")) did not answer and may be it; ")
           + "if it lies in a file, name it: --medium \(id)=PATH"
       case .ambiguous(let label, let paths):
         "\(paths.joined(separator: " and ")) both are \(label); name the right one with --medium"
@@ -92,7 +95,7 @@ public struct MediumFinder: Sendable {
         recorded: description.hardwareID)
     }
     if let medium = candidates.first { return medium }
-    throw .notFound(label: description.label, id: description.id)
+    throw .notFound(label: description.label, id: description.id, silent: matches.silent)
   }
 
   /// What may be the medium: the devices that match, and the file that was frozen, which
@@ -125,7 +128,12 @@ public struct MediumFinder: Sendable {
     let named = try? findNamed(description)
     var found = Matches()
     var paths = Matches()
+    var silent: [String] = []
     for path in sysfs.blockDevices() {
+      guard DeviceProbe.answers(path) else {
+        silent.append(path)
+        continue
+      }
       guard let medium = try? OpenMedium(path: path), let number = medium.deviceNumber,
         (try? medium.verifyIdentity(of: description)) != nil, number != named?.deviceNumber
       else { continue }
@@ -137,7 +145,9 @@ public struct MediumFinder: Sendable {
       }
     }
     // A multipath map stands for its paths.
-    return found.media.isEmpty ? found.joined(with: paths) : found.refusing(paths.refused)
+    var all = found.media.isEmpty ? found.joined(with: paths) : found.refusing(paths.refused)
+    all.silent = silent
+    return all
   }
 }
 
@@ -149,6 +159,8 @@ private struct Matches {
   private var possible: [OpenMedium] = []
   /// Those whose hardware is another one.
   private(set) var refused: [(medium: OpenMedium, hardware: HardwareID)] = []
+  /// Those that did not answer.
+  var silent: [String] = []
 
   var media: [OpenMedium] { proven.isEmpty ? possible : proven }
 

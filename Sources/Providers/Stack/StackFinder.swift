@@ -194,7 +194,7 @@ public struct StackFinder {
 
   /// Physical volumes: the one that was met, and those at the places that the user
   /// named, or on any block device of this host. A disk image is looked at alone.
-  private func physicalVolumes(
+  private mutating func physicalVolumes(
     beside known: [PhysicalVolume]
   ) throws(StackError) -> [PhysicalVolume] {
     var volumes = known
@@ -209,6 +209,11 @@ public struct StackFinder {
       if !isNamed, (try? StackDevice.find(path))?.logicalVolume != nil { continue }
       // Its multipath map shows the same bytes.
       if !isNamed, sysfs.multipathMap(overDevice: path) != nil { continue }
+      guard isNamed || DeviceProbe.answers(path) else {
+        let note = "\(path) does not answer and was left out of the search"
+        if !notes.contains(note) { notes.append(note) }
+        continue
+      }
       do throws(StackError) {
         let layer = try Self.medium(path)
         if let volume = try PhysicalVolume.find(on: layer),

@@ -1,6 +1,8 @@
 import ArgumentParser
 import FrozenImage
+import Glibc
 import ImageService
+import SystemPackage
 
 struct Images: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -31,6 +33,10 @@ struct Images: ParsableCommand {
   }
 
   func run() throws {
+    // A host on which nothing was frozen yet has none; another one was meant to be there.
+    guard state.isDefault || access(state.path, F_OK) == 0 else {
+      throw Failure("there is no state directory \(state.path): \(Errno(rawValue: errno))")
+    }
     let rows = try state.catalogue.entries().map(row)
     if json {
       print(JSON.text(of: rows))
@@ -51,9 +57,12 @@ struct Images: ParsableCommand {
       case .frozen: ("frozen", nil)
       case .beingFrozen: ("freezing", nil)
       case .orphan:
-        ("orphan", "its freeze was interrupted; floe thaw \(entry.label) removes what it left")
+        (
+          "orphan",
+          "its freeze was interrupted; \(state.command("thaw \(entry.label)")) removes what it left"
+        )
       case .damaged(let reason):
-        ("damaged", "\(reason); floe thaw --force \(entry.label) removes it")
+        ("damaged", "\(reason); \(state.command("thaw --force \(entry.label)")) removes it")
       }
     return Row(
       name: entry.label, id: "\(entry.id)", state: name, problem: problem,

@@ -8,4 +8,11 @@ struct StateOptions: ParsableArguments {
   var path = Catalogue.defaultDirectory.string
 
   var catalogue: Catalogue { Catalogue(directory: FilePath(path)) }
+
+  var isDefault: Bool { path == Catalogue.defaultDirectory.string }
+
+  /// A command that means this state directory, to be typed as it stands.
+  func command(_ words: String) -> String {
+    isDefault ? "floe \(words)" : "floe \(words) --state \(path)"
+  }
 }

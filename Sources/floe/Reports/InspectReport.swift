@@ -30,6 +30,9 @@ struct InspectReport: Encodable {
   var nodes: UInt64
   var volume: String
   var configuration_id: String
+  /// What proves that a place still held when it was read: "witness" (on the media) or
+  /// "question" (only the production host).
+  var validation: String
   var data_checksums: String
   var media: [Medium]
   var stores: [Store]
@@ -45,6 +48,11 @@ struct InspectReport: Encodable {
     nodes = representation.nodeCount
     self.volume = volume.label.isEmpty ? "\(volume.id)" : "\(volume.label) \(volume.id)"
     configuration_id = volume.state.configurationID.reportText
+    validation =
+      switch volume.validation {
+      case .witness: "witness"
+      case .question: "question"
+      }
     data_checksums = volume.checksum.map { "\($0)" } ?? "none"
     media = volume.media.map { medium in
       Medium(
@@ -78,6 +86,9 @@ struct InspectReport: Encodable {
       "frozen from       \(source) on \(host), \(nodes) nodes",
       "volume            \(provider) \(volume), data checksums: \(data_checksums)",
       "configuration ID  \(abbreviated(configurationID: configuration_id))",
+      "validation        "
+        + (validation == "witness"
+          ? "by the witness on the media" : "by the production host, asked at every read"),
     ]
     for medium in media {
       lines.append(

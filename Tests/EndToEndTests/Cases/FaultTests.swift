@@ -107,6 +107,35 @@ extension EndToEnd {
       try backup.unmount()
     }
 
+    /// What looks at every block device of a host meets some that have nothing to do with it.
+    @Test("A device that never answers hangs neither the search for media nor the end of floe")
+    func silentDevice() throws {
+      let site = try Site(small: .single)
+      let other = "\(site.scratch.path)/other"
+      try run("truncate", ["-s", "64M", other])
+      let path = try FaultyPath(to: other, in: site.scratch)
+      let device = try Volume.attach(path.path)
+      path.hang()
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let mountpoint = try site.scratch.directory("found")
+      let source = site.production.source(Site.image)
+      let mounted = try attempt(Floe.program, ["mount", source, mountpoint], seconds: 120)
+      #expect(mounted.succeeded, "\(mounted.errors)")
+      var verifier = try Verifier(
+        reference: site.snapshot, mount: mountpoint, files: Tree.smallFiles)
+      try expectRight(&verifier)
+      try run(Floe.program, ["umount", mountpoint])
+
+      // What is not found may be what does not answer.
+      try site.production.stopService()
+      let file = "\(site.scratch.path)/image.floe"
+      try run(Floe.program, ["freeze", site.snapshot, "-o", file])
+      try site.volume.unmount()
+      for device in site.volume.devices { try run("losetup", ["-d", device.loop]) }
+      let refused = try attempt(Floe.program, ["mount", file, mountpoint], seconds: 120)
+      #expect(refused.errors.contains("\(device) did not answer"), "\(refused.errors)")
+    }
+
     @Test("No mirror and no production host: EIO, and rsync copies what can be read")
     func badPlacesWithoutMirror() throws {
       let site = try Site(small: .single)

@@ -79,6 +79,9 @@ final class FaultyPath {
     far = nil
   }
 
+  /// Stops the far server, connected as it is: reads come to no end.
+  func hang() { far?.signal(SIGSTOP) }
+
   func fail() throws { try writeFile(trigger, []) }
 
   func heal() { unlink(trigger) }
