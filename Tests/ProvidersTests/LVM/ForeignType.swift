@@ -12,14 +12,15 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
   ///   - body: what the segment has beside its type and extents.
   ///   - parts: linear volumes that it is made of, with their places.
   ///   - others: volumes that it is made of and that are not linear.
+  ///   - extents: its own; each part has four.
   init(
     _ type: String, _ body: String, _ reason: String, parts: [(String, String)] = [],
-    others: [String] = []
+    others: [String] = [], extents: Int = 4
   ) {
     self.type = type
     self.reason = reason
     volumes =
-      [VolumeText.volume("root", VolumeText.segment(type, extents: 0..<4, body))]
+      [VolumeText.volume("root", VolumeText.segment(type, extents: 0..<extents, body))]
       + parts.map { name, place in
         VolumeText.volume(
           name, isVisible: false, VolumeText.segments("striped", [place], extents: 4))
@@ -38,14 +39,14 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
       "only the kernel knows which leg is in sync",
       parts: [("root_mimage_0", "pv0 20"), ("root_mimage_1", "pv1 20")]),
     ForeignType(
-      "raid1", "device_count = 2\nregion_size = 128\nraids = [\(legs)]",
-      "only the kernel knows which leg is in sync", parts: legParts),
-    ForeignType(
-      "raid5", "device_count = 2\nstripe_size = 16\nregion_size = 128\nraids = [\(legs)]",
-      "only the kernel knows what is in sync", parts: legParts),
-    ForeignType(
-      "raid4", "device_count = 2\nstripe_size = 16\nregion_size = 128\nraids = [\(legs)]",
-      "only the kernel knows what is in sync", parts: legParts),
+      "raid1", "device_count = 2\nregion_size = 128\nraids = [\(legs(2))]",
+      "only the kernel knows which leg is in sync", parts: legParts(2)),
+    striped("raid4", legs: 2, dataLegs: 1),
+    striped("raid5", legs: 2, dataLegs: 1),
+    striped("raid5_n", legs: 2, dataLegs: 1),
+    striped("raid6", legs: 5, dataLegs: 3),
+    striped("raid6_zr", legs: 5, dataLegs: 3),
+    striped("raid10", legs: 4, dataLegs: 2),
     ForeignType(
       "vdo", "vdo_pool = \"pool\"\nvdo_offset = 0",
       "its data are compressed and deduplicated", parts: [("pool_vdata", "pv0 20")],
@@ -87,12 +88,26 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
       parts: [("root_wcorig", "pv0 20"), ("fast_cvol", "pv1 20")]),
   ]
 
-  private static let legs =
-    "\"root_rmeta_0\", \"root_rimage_0\", \"root_rmeta_1\", \"root_rimage_1\""
-  private static let legParts = [
-    ("root_rmeta_0", "pv0 20"), ("root_rimage_0", "pv0 30"), ("root_rmeta_1", "pv1 20"),
-    ("root_rimage_1", "pv1 30"),
-  ]
+  private static func striped(_ type: String, legs count: Int, dataLegs: Int) -> ForeignType {
+    ForeignType(
+      type,
+      "device_count = \(count)\nstripe_size = 16\nregion_size = 128\nraids = [\(legs(count))]",
+      "only the kernel knows what is in sync", parts: legParts(count), extents: 4 * dataLegs)
+  }
+
+  private static func legs(_ count: Int) -> String {
+    (0..<count).map { "\"root_rmeta_\($0)\", \"root_rimage_\($0)\"" }.joined(separator: ", ")
+  }
+
+  private static func legParts(_ count: Int) -> [(String, String)] {
+    (0..<count).flatMap { leg in
+      [
+        ("root_rmeta_\(leg)", "pv\(leg % 2) \(20 + leg / 2 * 20)"),
+        ("root_rimage_\(leg)", "pv\(leg % 2) \(30 + leg / 2 * 20)"),
+      ]
+    }
+  }
+
   private static let vdoPool = """
     data = "pool_vdata"
     header_size = 0
