@@ -43,6 +43,9 @@ public struct MappingQuestion: Hashable, Sendable {
 
 /// What may have changed, and where portions lie, as of one state.
 public struct MappingAnswer: Hashable, Sendable {
+  /// Most extents of located portions. Whoever answers leaves portions out beyond that.
+  public static let maximumExtents = 262_144
+
   /// What may have changed since the state of the question.
   public enum Changes: Hashable, Sendable {
     /// The file ranges whose extents may differ: disjoint, ascending; empty when

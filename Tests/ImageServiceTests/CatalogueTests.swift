@@ -255,6 +255,34 @@ final class Clock: Sendable {
     try catalogue.thaw("nightly", force: false) { _ in }
   }
 
+  /// Removing what a provider made may take minutes.
+  @Test func othersUseTheCatalogueWhileAnImageIsThawed() throws {
+    let record = try catalogue.freeze("nightly")
+    let other = try catalogue.freeze("weekly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    let late = SessionRecord(id: .random(), backupHost: "backup2", mountpoint: "/mnt/y")
+    try catalogue.keep(session, on: record.id)
+    try catalogue.thaw("nightly", force: true) { _ in
+      try catalogue.keep(late, on: other.id)
+      try catalogue.keep(session, on: record.id)
+      let beingThawed = CatalogueError.beingThawed(image: "nightly")
+      #expect(throws: beingThawed) { try catalogue.keep(late, on: record.id) }
+      #expect(throws: beingThawed) { try catalogue.thaw("nightly", force: true) { _ in } }
+    }
+    #expect(try catalogue.entries().map(\.label) == ["weekly"])
+  }
+
+  @Test func aThawThatFailsLeavesTheImage() throws {
+    struct Failed: Error {}
+    let record = try catalogue.freeze("nightly")
+    #expect(throws: Failed.self) {
+      try catalogue.thaw("nightly", force: false) { _ in throw Failed() }
+    }
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    try catalogue.keep(session, on: record.id)
+    #expect(try catalogue.entry(named: "nightly").state == .frozen)
+  }
+
   @Test func forceThawsAMountedImage() throws {
     let record = try catalogue.freeze("nightly")
     let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")

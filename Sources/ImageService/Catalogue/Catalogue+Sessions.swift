@@ -14,11 +14,19 @@ extension Catalogue {
   /// Starts a session or says that it is still there. Sessions are files, so they
   /// outlive a restart of the service.
   ///
-  /// - Throws: `CatalogueError.unknownImage` when the image is thawed.
+  /// - Throws: `CatalogueError.unknownImage` when the image is thawed, `.beingThawed` to
+  ///   one that is new.
   public func keep(_ session: SessionRecord, on image: UniqueIdentifier) throws {
+    let path = path(of: session.id, on: image)
+    // One that goes on waits for nobody: it would expire meanwhile.
+    if isAlive(path), (try? files.read(SessionRecord.self, from: path)) == session,
+      (try? touch(path)) != nil
+    {
+      return
+    }
     try files.withStateLock {
       let record = try frozenRecord(of: image)
-      let path = path(of: session.id, on: image)
+      guard try !isLocked(image) else { throw CatalogueError.beingThawed(image: record.name) }
       // Also a file that cannot be read is replaced.
       if (try? files.read(SessionRecord.self, from: path)) != session {
         guard try removeExpiredSessions(of: image) < Self.maximumSessions else {

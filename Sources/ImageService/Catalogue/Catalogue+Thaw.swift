@@ -22,7 +22,7 @@ extension Catalogue {
   ///     when `release` throws.
   ///   - release: deletes what the provider made for the image; no error when that is
   ///     gone already. It is not called for a damaged record, which does not say what.
-  /// - Throws: `CatalogueError.mounted`, `.beingFrozen`, `.damaged`, `.unknownImage`, and
+  /// - Throws: `CatalogueError.mounted`, `.beingFrozen`, `.beingThawed`, `.damaged`, `.unknownImage`, and
   ///   without `force` what `release` throws.
   @discardableResult
   public func thaw(
@@ -31,8 +31,10 @@ extension Catalogue {
     guard access(directory.string, F_OK) == 0 else {
       throw CatalogueError.unknownImage(reference, stateDirectory: directory.string)
     }
-    return try files.withStateLock {
-      let entry = try entry(named: reference)
+    // What a provider made may take long to remove, and others use the catalogue meanwhile;
+    // the image's own lock keeps new mounts of it away.
+    let (entry, held) = try files.withStateLock { () throws -> (ImageEntry, FileDescriptor) in
+      let entry = try self.entry(named: reference)
       switch entry.state {
       case .beingFrozen: throw CatalogueError.beingFrozen(image: entry.label)
       case .damaged(let reason) where !force:
@@ -42,10 +44,21 @@ extension Catalogue {
       guard force || entry.sessions.isEmpty else {
         throw CatalogueError.mounted(image: entry.label, sessions: entry.sessions)
       }
-      let leftOver = try releaseWhatWasMade(for: entry, force: force, release)
-      try forget(entry.id)
-      return ThawedImage(entry: entry, leftOver: leftOver)
+      return (entry, try lockToThaw(entry))
     }
+    defer { try? held.close() }
+    let leftOver = try releaseWhatWasMade(for: entry, force: force, release)
+    try files.withStateLock { try forget(entry.id) }
+    return ThawedImage(entry: entry, leftOver: leftOver)
+  }
+
+  private func lockToThaw(_ entry: ImageEntry) throws(CatalogueError) -> FileDescriptor {
+    // Who lists the images holds the lock of an orphan for a moment, to see that it is one.
+    for _ in 0..<100 {
+      if let held = try files.lock(directory(of: entry.id), waiting: false) { return held }
+      usleep(10_000)
+    }
+    throw CatalogueError.beingThawed(image: entry.label)
   }
 
   /// - Returns: why something may be left; `nil` when nothing is.

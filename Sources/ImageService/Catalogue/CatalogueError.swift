@@ -13,6 +13,8 @@ public enum CatalogueError: Error, Hashable, Sendable {
   case mounted(image: String, sessions: [SessionRecord])
   /// Another floe freezes the image right now.
   case beingFrozen(image: String)
+  /// Another floe thaws the image right now.
+  case beingThawed(image: String)
   /// The image was never frozen completely.
   case incomplete(image: String)
   /// The image's record cannot be read.
@@ -52,6 +54,7 @@ extension CatalogueError: CustomStringConvertible {
       "the image “\(image)” is mounted: "
         + sessions.map { "on \($0.backupHost) at \($0.mountpoint)" }.joined(separator: ", ")
     case .beingFrozen(let image): "the image “\(image)” is being frozen by another floe right now"
+    case .beingThawed(let image): "the image “\(image)” is being thawed by another floe right now"
     case .incomplete(let image): "the image “\(image)” was never frozen completely"
     case .damaged(let image, let reason): "the record of image \(image) is damaged: \(reason)"
     case .tooManySessions(let image):

@@ -1,3 +1,5 @@
+import FrozenImage
+
 /// What came over the wire makes no sense; says what, in one sentence.
 struct WireError: Error, Hashable, CustomStringConvertible {
   let description: String
@@ -28,7 +30,7 @@ enum WireLimit {
   static let fragments = 1_048_576
   static let media = 4096
   /// Extents of all located portions of an answer.
-  static let locatedExtents = 262_144
+  static let locatedExtents = MappingAnswer.maximumExtents
   /// Bytes of a provider's note.
   static let cursorLength = 64 << 10
   /// Bytes of a text for people.

@@ -24,6 +24,7 @@ extension RPCError {
     case let error as CatalogueError:
       switch error {
       case .unknownImage, .incomplete: code = .notFound
+      case .beingThawed: code = .unavailable
       case .tooManySessions: code = .resourceExhausted
       default: code = .internalError
       }

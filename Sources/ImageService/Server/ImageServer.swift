@@ -14,8 +14,9 @@ public final class ImageServer: Sendable {
   private static let graceTime = Duration.seconds(10)
   /// Threads for calls into providers and files; each may hold a portion (1 MiB).
   private static let threads = 8
-  /// Threads that move the bytes of all connections.
-  private static let transportThreads = 2
+  /// The threads that move the bytes of all connections. They end with the process: a call
+  /// that is broken off at the end of the grace time may still write.
+  private static let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
   /// Most calls that wait for a thread; more are refused.
   private static let maximumWaiting = 1024
   /// Most calls at once on one connection.
@@ -76,10 +77,9 @@ public final class ImageServer: Sendable {
       }
     }
     defer { cleaning.cancel() }
-    let loops = MultiThreadedEventLoopGroup(numberOfThreads: Self.transportThreads)
-    defer { loops.shutdownGracefully { _ in } }
     let calls = ImageServiceCalls(
-      catalogue: catalogue, host: host, images: images, pool: pool, loops: loops, logger: logger)
+      catalogue: catalogue, host: host, images: images, pool: pool, loops: Self.loops,
+      logger: logger)
     let transport = HTTP2ServerTransport.Posix(
       listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: .plaintext,
       config: .defaults {
@@ -89,7 +89,7 @@ public final class ImageServer: Sendable {
         $0.connection.keepalive.time = Self.keepAlive
         // A question must not wait for others to share its packet.
         $0.connection.flushCoalescing = nil
-      }, eventLoopGroup: loops)
+      }, eventLoopGroup: Self.loops)
     let server = GRPCServer(transport: transport, services: [calls])
     let serving = Task { try await server.serve() }
     let isStopping = state.withLock { state in

@@ -210,7 +210,13 @@ extension BtrfsSource {
       subvolume: id, descriptor: subvolume.descriptor, chunks: chunks,
       sectorSize: subvolume.fileSystem.sectorSize)
     var findings: [Locator.Finding?] = []
-    for portion in portions { findings.append(try locator.find(portion)) }
+    var extents = 0
+    // Portions that are left out are asked for again.
+    for portion in portions where extents < MappingAnswer.maximumExtents {
+      let finding = try locator.find(portion)
+      extents += finding?.located.extents.count ?? 0
+      findings.append(finding)
+    }
     return findings
   }
 

@@ -64,6 +64,6 @@ extension Qcow2Header {
     if tableLength > 0, tableOffset <= image.size, tableLength <= image.size - tableOffset {
       windows.append(ProbeWindow(layer: 0, offset: tableOffset, length: Int(tableLength)))
     }
-    return windows.filter { $0.isPlain(on: image) }
+    return windows
   }
 }

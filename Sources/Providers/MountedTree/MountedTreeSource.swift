@@ -116,7 +116,7 @@ extension MountedTreeSource {
           state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
           changes: .ranges(changed), volume: try volume(for: question, look),
           behind: try look.behind(question, knowing: media(of: question.known)),
-          located: try question.portions.compactMap { try locate($0, among: changed) })
+          located: try locate(question.portions, among: changed))
         guard try watch.isPresent(look) else { continue }
         try liveCheck()
         return answer
@@ -142,6 +142,20 @@ extension MountedTreeSource {
     // What was frozen, before this source was there.
     let volumes = try files.representation().volumes
     return volumes.first { $0.state.configurationID == state.configurationID }?.media
+  }
+
+  private func locate(
+    _ portions: [Portion], among changed: [Range<FileKey>]
+  ) throws -> [MappingAnswer.Located] {
+    var located: [MappingAnswer.Located] = []
+    var extents = 0
+    // Portions that are left out are asked for again.
+    for portion in portions where extents < MappingAnswer.maximumExtents {
+      guard let found = try locate(portion, among: changed) else { continue }
+      extents += found.extents.count
+      located.append(found)
+    }
+    return located
   }
 
   /// A portion's extents are those that were described. Those of a file that was changed

@@ -216,11 +216,13 @@ public struct StackFinder {
       }
       do throws(StackError) {
         let layer = try Self.medium(path)
-        if let volume = try PhysicalVolume.find(on: layer),
-          !known.contains(where: { $0.layer.base?.isSame(as: layer) ?? false })
-        {
-          volumes.append(volume)
+        guard let volume = try PhysicalVolume.find(on: layer) else { continue }
+        // A partition that was met on its disk is a device of its own as well.
+        let places = [layer.base, try? Self.layer(ofDevice: path).base].compactMap { $0 }
+        let isKnown = known.contains { known in
+          places.contains { known.layer.base?.isSame(as: $0) ?? false }
         }
+        if !isKnown { volumes.append(volume) }
       } catch {
         // Of devices that nobody named, those that cannot be read are not ours.
         if isNamed { throw error }
@@ -278,7 +280,7 @@ public struct StackFinder {
 
   /// Where the superblocks of most file systems lie: what a volume that nobody reads as
   /// a file system is known by, and what shows that somebody mounted it.
-  private static func beginnings(of layer: Layer) -> [ProbeWindow] {
+  static func beginnings(of layer: Layer) -> [ProbeWindow] {
     let length: UInt64 = 4096
     // 64 KiB: btrfs.
     return [0, 65536].compactMap { (offset: UInt64) -> ProbeWindow? in
@@ -301,15 +303,15 @@ extension Layer {
 }
 
 extension Layer.Base {
-  /// Whether a layer is the very medium that this one lies on.
-  fileprivate func isSame(as layer: Layer) -> Bool {
-    guard offset == 0, let other = layer.base else { return false }
+  /// Whether two begin at the same byte of the same medium.
+  fileprivate func isSame(as other: Layer.Base) -> Bool {
+    guard offset == other.offset else { return false }
     if let number = (medium as? OpenMedium)?.deviceNumber,
       number == (other.medium as? OpenMedium)?.deviceNumber
     {
       return true
     }
-    return other.offset == 0 && medium.path == other.medium.path
+    return medium.path == other.medium.path
   }
 }
 

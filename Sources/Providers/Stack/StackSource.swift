@@ -100,9 +100,10 @@ public final class StackSource: MappingSource, Sendable {
 }
 
 extension FoundStack {
-  /// What the file system's witness shows; empty without one.
+  /// What the file system's witness shows; of a raw volume, what shows that somebody took
+  /// it into use.
   func contentWitness() throws(StackError) -> [UInt8] {
-    try stack.top.counted(content?.witness ?? [])
+    try stack.top.counted(content?.witness ?? StackFinder.beginnings(of: stack.top))
   }
 }
 

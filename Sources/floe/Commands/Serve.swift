@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import ImageService
 import LinuxIO
 import Logging
@@ -19,6 +20,7 @@ struct Serve: ParsableCommand {
 
   func run() throws {
     LogDestination.use(background: false)
+    Self.raiseDescriptorLimit()
     let catalogue = state.catalogue
     let endpoint =
       try listen.map { try Endpoint(listening: $0) } ?? ImageServer.defaultEndpoint(of: catalogue)
@@ -42,6 +44,15 @@ struct Serve: ParsableCommand {
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw Failure(failure) }
+  }
+
+  /// Each image keeps files open, and each connection one; the limit that most shells give
+  /// is made for programs that use select(2) (getrlimit(2)).
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private enum Outcome: Sendable {

@@ -23,7 +23,11 @@ struct DataSetFinder {
         return try BtrfsFreezer.isBtrfs(at: path)
           ? BtrfsDataSet(path: path)
           : MountedDataSet(path: path, assumesFrozen: assumesFrozen)
-      case S_IFREG, S_IFBLK:
+      case S_IFBLK:
+        // As it was named: what a link such as /dev/disk/by-id/… leads to has another name
+        // after the next start of the host.
+        return try StackDataSet(place(.path(MountTable.absolute(path)), selectors: selectors))
+      case S_IFREG:
         return try StackDataSet(
           place(.path(MountTable.resolved(path) ?? path), selectors: selectors))
       default:

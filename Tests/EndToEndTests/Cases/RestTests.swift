@@ -56,6 +56,30 @@ extension EndToEnd {
       try backup.unmount()
     }
 
+    /// No file system tells that a raw volume is in use: only its first bytes do.
+    @Test("The service tells readers that a raw volume was taken into use: ESTALE")
+    func rawUnderAService() throws {
+      let scratch = try Scratch()
+      let image = "\(scratch.path)/raw"
+      try run("dd", ["if=/dev/urandom", "of=\(image)", "bs=1M", "count=8"])
+      let production = try ProductionHost(in: scratch)
+      try run(
+        Floe.program,
+        ["freeze", image, "--assume-frozen", "--name", "raw", "--state", production.state])
+      try production.serve()
+      let backup = try BackupHost(
+        production.source("raw"), media: [(id: image, path: image)], options: ["--view", "volume"],
+        in: scratch)
+      #expect(try run("cmp", [image, "\(backup.mountpoint)/data.img"]).isEmpty)
+      try run("dd", ["if=/dev/urandom", "of=\(image)", "bs=4k", "count=1", "conv=notrunc"])
+      try run(
+        "dd", ["if=/dev/urandom", "of=\(image)", "bs=1M", "seek=4", "count=1", "conv=notrunc"])
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let outcome = try attempt("cat", ["\(backup.mountpoint)/data.img"])
+      #expect(outcome.errors.contains("Stale file handle"), "\(outcome.errors)")
+      try backup.unmount()
+    }
+
     @Test("A logical volume that is removed, and discarded before that, is refused")
     func removedWithDiscards() throws {
       let scratch = try Scratch()

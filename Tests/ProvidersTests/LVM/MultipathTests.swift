@@ -51,6 +51,29 @@ extension LVMTests {
       #expect(sentence.contains(devices[0]) && sentence.contains(devices[1]))
     }
 
+    /// A physical volume on a partition is met on the disk, and is a device of its own.
+    @Test func aPartitionIsTheSamePlaceAsItsDevice() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      try disks.makeVolume("root", "-l 4 vg")
+      let image = "\(disks.directory)/table"
+      try shell(
+        """
+        truncate -s 12M \(image); echo 'start=2048,size=16384' | sfdisk -q -X gpt \(image)
+        dd if=\(disks.images[0]) of=\(image) bs=1M seek=1 conv=notrunc status=none
+        """)
+      let device = try shell("losetup -f --show \(image)").trimmed
+      defer { _ = try? shell("losetup -d \(device)", ignoringFailure: true) }
+      let part = try shell("losetup -f --show -o 1M --sizelimit 8M \(image)").trimmed
+      defer { _ = try? shell("losetup -d \(part)", ignoringFailure: true) }
+      for (start, selectors) in [(device, ["1", "root"]), (part, ["root"])] {
+        let place = StackPlace(
+          start: .path(start), selectors: selectors, physicalVolumes: [part], assumesFrozen: true)
+        let found = try StackFinder(place).find()
+        #expect(found.stack.layers.last?.title == image)
+      }
+    }
+
     @Test func aNamedPathLeadsToItsMap() throws {
       let disks = try LVMDisks(2)
       let tree = disks.directory + "/sys"
