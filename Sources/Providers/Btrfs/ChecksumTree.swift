@@ -87,8 +87,21 @@ struct ChecksumTree: ~Copyable {
     return low
   }
 
+  /// Times that a tree which changes while it is searched is searched.
+  private static let attempts = 100
+
   /// Finds the checksums from an address on, as many as one search gives.
   private mutating func load(_ address: UInt64) throws(BtrfsError) {
+    // The kernel searches leaf by leaf, and checksums that are added or dropped meanwhile
+    // cut the items anew: one that was seen may overlap the next.
+    for _ in 0..<Self.attempts {
+      if try tryToLoad(address) { return }
+    }
+    throw BtrfsError("the checksums of the volume overlap near address \(address)")
+  }
+
+  /// - Returns: `false` when items overlap.
+  private mutating func tryToLoad(_ address: UInt64) throws(BtrfsError) -> Bool {
     forget()
     // The item that covers the address may begin before it.
     let first = address > longestItem ? address - longestItem : 0
@@ -99,19 +112,23 @@ struct ChecksumTree: ~Copyable {
       for item in items {
         let run = try run(item)
         if let previous = runs.last, previous.end > run.start {
-          throw BtrfsError("the checksums of the volume overlap at address \(run.start)")
+          forget()
+          return false
         }
         runs.append(run)
       }
       guard let key = items.last?.key else {
         known = address..<UInt64.max
-        return
+        return true
       }
       if let end = runs.last?.end, end > address {
         known = address..<end
-        return
+        return true
       }
-      guard let next = key.next, next <= last else { return known = address..<UInt64.max }
+      guard let next = key.next, next <= last else {
+        known = address..<UInt64.max
+        return true
+      }
       start = next
     }
   }

@@ -131,7 +131,8 @@ import Testing
     }
     let map = try map(tower(2))
     #expect(map.lower.map(\.title) == ["logical volume vg/part1", "memory"])
-    #expect(Layer(map).base?.offset == 256 * 512 + 5 << 16)
+    let base = try #require(Layer(map).base)
+    #expect(base.offset == 256 * 512 + 5 << 16)
     expectRefusal(tower(4), "nests too deep")
     expectRefusal(
       Self.text(
