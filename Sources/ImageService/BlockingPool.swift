@@ -2,7 +2,8 @@ import LinuxIO
 import SystemPackage
 
 /// A few threads of its own for work that blocks, so that Swift's cooperative pool never
-/// waits for a disk; and a bound on how much of it may wait.
+/// waits for a disk; and a bound on how much of it may wait. The threads end once nobody
+/// holds the pool any more and what waited is done.
 final class BlockingPool: Sendable {
   private struct State {
     var jobs: [@Sendable () -> Void] = []
@@ -18,12 +19,19 @@ final class BlockingPool: Sendable {
   /// - Throws: `EAGAIN` when the system has no thread left.
   init(threads: Int, maximumWaiting: Int) throws(Errno) {
     self.maximumWaiting = maximumWaiting
-    for _ in 0..<threads {
-      try Thread.detach { [state] in
-        while let job = Self.next(state) { job() }
+    do throws(Errno) {
+      for _ in 0..<threads {
+        try Thread.detach { [state] in
+          while let job = Self.next(state) { job() }
+        }
       }
+    } catch {
+      stop()
+      throw error
     }
   }
+
+  deinit { stop() }
 
   /// Ends the threads once what waits is done.
   func stop() {

@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import LinuxIO
 import Synchronization
 import SystemPackage
 import Testing
@@ -17,16 +18,21 @@ import Testing
   init() throws {
     directory = try TemporaryDirectory()
     catalogue = Catalogue(directory: directory.path.appending("state"))
-    images = ServedImages(catalogue: catalogue, clock: { [clock] in clock.now }) {
-      [opened] _ in opened.open()
-    }
+    images = ServedImages(
+      catalogue: catalogue, pool: try BlockingPool(threads: 1, maximumWaiting: 16),
+      clock: { [clock] in clock.now }
+    ) { [opened] _ in opened.open() }
   }
 
-  @Test func aProviderGoesWithItsImage() throws {
+  private func ask(_ record: ImageRecord) async throws {
+    try await images.call(record.id) { try $0.liveCheck() }
+  }
+
+  @Test func aProviderGoesWithItsImage() async throws {
     let record = try catalogue.freeze("nightly")
     let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt")
     try catalogue.keep(session, on: record.id)
-    _ = try images.image(record.id)
+    try await ask(record)
     images.dropUnused()
     #expect(opened.isAlive)
     try catalogue.thaw("nightly", force: true) { _ in }
@@ -34,31 +40,31 @@ import Testing
     #expect(!opened.isAlive)
   }
 
-  @Test func aProviderThatNobodyAsksGoes() throws {
+  @Test func aProviderThatNobodyAsksGoes() async throws {
     let record = try catalogue.freeze("nightly")
-    _ = try images.image(record.id)
+    try await ask(record)
     clock.advance(by: ServedImages.idleTime - 1)
     images.dropUnused()
     #expect(opened.isAlive)
     // Asking again begins the time anew.
-    _ = try images.image(record.id)
+    try await ask(record)
     clock.advance(by: ServedImages.idleTime - 1)
     images.dropUnused()
     #expect(opened.isAlive)
     clock.advance(by: 1)
     images.dropUnused()
     #expect(!opened.isAlive)
-    _ = try images.image(record.id)
+    try await ask(record)
     #expect(opened.count == 2)
   }
 
-  @Test func aMountedImageKeepsItsProvider() throws {
+  @Test func aMountedImageKeepsItsProvider() async throws {
     let record = try catalogue.freeze("nightly")
     let sessions = (0..<2).map { _ in
       SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt")
     }
     for session in sessions { try catalogue.keep(session, on: record.id) }
-    _ = try images.image(record.id)
+    try await ask(record)
     clock.advance(by: ServedImages.idleTime)
     images.dropUnused()
     #expect(opened.isAlive)
@@ -70,16 +76,44 @@ import Testing
     #expect(!opened.isAlive)
   }
 
-  @Test func aCallKeepsTheProviderThatItIsIn() throws {
+  @Test func aCallKeepsTheProviderThatItIsIn() async throws {
     let record = try catalogue.freeze("nightly")
     do {
-      let inUse = try images.image(record.id)
+      let inUse = try await images.call(record.id) { $0 }
       try catalogue.thaw("nightly", force: false) { _ in }
       images.dropUnused()
       #expect(opened.isAlive)
       try inUse.liveCheck()
     }
     #expect(!opened.isAlive)
+  }
+
+  @Test func storageThatHangsStopsNoOtherImage() async throws {
+    for name in ["hanging", "resting"] { try catalogue.freeze(name) }
+    let (hanging, resting) = (MemoryImage(), MemoryImage())
+    hanging.isOpen.withLock { $0 = false }
+    let service = try await TestService(catalogue) { $0.name == "hanging" ? hanging : resting }
+    let stuck = try await service.connect(to: "hanging")
+    let other = try await service.connect(to: "resting")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      defer {
+        hanging.isOpen.withLock { $0 = true }
+        hanging.isOpen.notifyAll()
+      }
+      // More than there are threads for the image, and for all images.
+      for _ in 0..<64 {
+        group.addTask { _ = try await blocking { try stuck.answer(.sample) } }
+      }
+      try await blocking {
+        for _ in 0..<600 where hanging.content.withLock({ $0.questions.count }) < 4 {
+          usleep(50_000)
+        }
+        #expect(try other.answer(.sample) == resting.content.withLock { $0.answer })
+        try other.liveCheck()
+        #expect(hanging.content.withLock { $0.questions.count } < 64)
+      }
+    }
+    try await service.stop()
   }
 
   @Test func theServiceLetsGoOfWhatIsThawedOrUnmounted() async throws {

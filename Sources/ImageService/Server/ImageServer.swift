@@ -12,8 +12,8 @@ import SystemPackage
 public final class ImageServer: Sendable {
   /// Time that calls in flight have to finish when the service stops.
   private static let graceTime = Duration.seconds(10)
-  /// Threads for calls into providers and files; each may hold a portion (1 MiB).
-  private static let threads = 8
+  /// Threads for looks into the state directory; images have threads of their own.
+  private static let threads = 4
   /// The threads that move the bytes of all connections. They end with the process: a call
   /// that is broken off at the end of the grace time may still write.
   private static let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -69,7 +69,7 @@ public final class ImageServer: Sendable {
     let socket = try ListeningSocket(endpoint)
     let pool = try BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)
     defer { pool.stop() }
-    let images = ServedImages(catalogue: catalogue, open: open)
+    let images = ServedImages(catalogue: catalogue, pool: pool, open: open)
     let cleaning = Task {
       while (try? await Task.sleep(for: Self.cleaningInterval)) != nil {
         // A pool that is full now is not at the next time.

@@ -27,6 +27,13 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     try await wording { try await pool.run(body) }
   }
 
+  /// Calls an image's provider on one of the image's threads, and words errors for the wire.
+  private func asking<Result: Sendable>(
+    _ image: UniqueIdentifier, _ body: @escaping @Sendable (any ServedImage) throws -> Result
+  ) async throws -> Result {
+    try await wording { try await images.call(image, body) }
+  }
+
   private func wording<Result>(_ body: () async throws -> Result) async throws -> Result {
     do { return try await body() } catch let error as CancellationError {
       throw error
@@ -136,10 +143,9 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     request: Floe_V1_AnswerRequest, response: RPCWriter<Floe_V1_AnswerPage>,
     context: ServerContext
   ) async throws {
-    let paging = try await blocking {
-      let id = try UniqueIdentifier(wire: request.image, "the image")
-      let question = try MappingQuestion(wire: request)
-      let answer = try images.image(id).answer(question)
+    let id = try await wording { try UniqueIdentifier(wire: request.image, "the image") }
+    let paging = try await asking(id) { image in
+      let answer = try image.answer(MappingQuestion(wire: request))
       do { return try AnswerPaging(answer) } catch {
         throw RPCError(answer: .internalError, "\(error)")
       }
@@ -150,10 +156,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   func liveCheck(
     request: Floe_V1_LiveCheckRequest, context: ServerContext
   ) async throws -> Floe_V1_LiveCheckResponse {
-    try await blocking {
-      let id = try UniqueIdentifier(wire: request.image, "the image")
-      try images.image(id).liveCheck()
-    }
+    let id = try await wording { try UniqueIdentifier(wire: request.image, "the image") }
+    try await asking(id) { try $0.liveCheck() }
     return Floe_V1_LiveCheckResponse()
   }
 
@@ -161,10 +165,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     request: Floe_V1_ReadPortionRequest, response: RPCWriter<Floe_V1_PortionChunk>,
     context: ServerContext
   ) async throws {
-    let bytes = try await blocking {
-      let portion = try PortionRequest(wire: request)
-      return try Self.read(portion, from: try images.image(portion.image))
-    }
+    let portion = try await wording { try PortionRequest(wire: request) }
+    let bytes = try await asking(portion.image) { try Self.read(portion, from: $0) }
     for start in stride(from: 0, to: bytes.count, by: WireLimit.chunkLength) {
       let end = min(start + WireLimit.chunkLength, bytes.count)
       try await write(
