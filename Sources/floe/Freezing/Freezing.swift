@@ -59,17 +59,23 @@ struct Freezing {
       id, name: name, provider: type(of: planned).provider, providerData: planned.text,
       source: source)
     var note = planned
+    let record: ImageRecord
+    let copy: FileScratch?
     do {
       note = try dataSet.freeze(as: id)
       try reservation.update(providerData: note.text)
       try describe(note, as: name, into: reservation.representationPath)
-      if let output { try Self.copy(reservation.representationPath, to: output) }
-      let record = try reservation.complete()
-      return report(note, name: name, length: record.representation?.length ?? 0)
+      copy = try output.map { try Self.copy(of: reservation.representationPath, for: $0) }
+      record = try reservation.complete()
     } catch {
       undo(note, reservation)
       throw error
     }
+    // Only now: a file beside an image that did not come to be would lead nowhere.
+    do { try copy?.commit() } catch {
+      throw Failure("\(error); the image itself is complete, as \(name)")
+    }
+    return report(note, name: name, length: record.representation?.length ?? 0)
   }
 
   private mutating func runWithoutCatalogue() throws -> FreezeReport {
@@ -154,8 +160,9 @@ struct Freezing {
     }
   }
 
-  /// Copies the representation to where the user wants it, complete or not at all.
-  private static func copy(_ path: FilePath, to output: FilePath) throws {
+  /// Copies the representation to where the user wants it; it has its name there once
+  /// that is committed.
+  private static func copy(of path: FilePath, for output: FilePath) throws -> FileScratch {
     let copy = try FileScratch(writing: output)
     let source = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
     try source.closeAfter {
@@ -167,7 +174,7 @@ struct Freezing {
         offset += UInt64(count)
       }
     }
-    try copy.commit()
+    return copy
   }
 }
 
