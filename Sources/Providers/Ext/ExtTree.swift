@@ -11,7 +11,7 @@ struct ExtTree {
   static let root: UInt32 = 2
 
   private let volume: ExtVolume
-  private var reached: InodeSet
+  private var reached = InodeSet()
   /// The blocks of the directories that were met. One that two directories share, or
   /// one has twice, would let a small file system have entries without end.
   private var directoryBlocks: Set<UInt64> = []
@@ -19,7 +19,6 @@ struct ExtTree {
 
   init(_ volume: ExtVolume) {
     self.volume = volume
-    reached = InodeSet(perGroup: volume.superblock.inodesPerGroup)
   }
 
   /// Writes all nodes.
@@ -28,8 +27,8 @@ struct ExtTree {
   ) throws {
     try mark()
     var allowance = ExtBlockAllowance(volume)
-    for group in reached.groups.sorted() {
-      for number in reached.members(of: group) {
+    for piece in reached.pieceNumbers {
+      for number in reached.members(ofPiece: piece) {
         try located(number) { try write(volume.inode(number), into: &writer, &allowance) }
         if progress.files.isMultiple(of: 1024) { report(progress) }
       }
@@ -190,39 +189,38 @@ extension ExtTree {
   }
 }
 
-/// A set of inode numbers, one bit each; a block group without a member has none.
+/// A set of inode numbers, one bit each; a piece of 1024 numbers without a member has none,
+/// so that a file system which claims to be huge takes memory only for what is in it.
 struct InodeSet {
-  private let perGroup: UInt32
-  private var words: [UInt32: [UInt64]] = [:]
+  private typealias Piece = SIMD16<UInt64>
+  /// Numbers in a piece.
+  private static let pieceLength: UInt32 = 1024
 
-  init(perGroup: UInt32) {
-    self.perGroup = perGroup
-  }
+  private var pieces: [UInt32: Piece] = [:]
 
-  /// The block groups that have members.
-  var groups: [UInt32] { Array(words.keys) }
+  /// The pieces that have members, ascending.
+  var pieceNumbers: [UInt32] { pieces.keys.sorted() }
 
   /// - Returns: `false` when the number was a member before.
   mutating func insert(_ number: UInt32) -> Bool {
-    let (group, index) = (number - 1).quotientAndRemainder(dividingBy: perGroup)
-    let bit = UInt64(1) << UInt64(index % 64)
-    let count = Int(perGroup / 64) + 1
-    return withUnsafeMutablePointer(
-      to: &words[group, default: [UInt64](repeating: 0, count: count)]
-    ) { words in
-      guard words.pointee[Int(index / 64)] & bit == 0 else { return false }
-      words.pointee[Int(index / 64)] |= bit
+    let (piece, index) = number.quotientAndRemainder(dividingBy: Self.pieceLength)
+    let (word, bit) = (Int(index / 64), UInt64(1) << UInt64(index % 64))
+    return withUnsafeMutablePointer(to: &pieces[piece, default: .zero]) { piece in
+      guard piece.pointee[word] & bit == 0 else { return false }
+      piece.pointee[word] |= bit
       return true
     }
   }
 
-  /// The members in a block group, ascending.
-  func members(of group: UInt32) -> [UInt32] {
+  /// The members in a piece, ascending.
+  func members(ofPiece piece: UInt32) -> [UInt32] {
+    guard let words = pieces[piece] else { return [] }
     var members: [UInt32] = []
-    for (index, word) in (words[group] ?? []).enumerated() {
-      var rest = word
+    for index in words.indices {
+      var rest = words[index]
       while rest != 0 {
-        members.append(group * perGroup + UInt32(index * 64 + rest.trailingZeroBitCount) + 1)
+        members.append(
+          piece * Self.pieceLength + UInt32(index * 64 + rest.trailingZeroBitCount))
         rest &= rest - 1
       }
     }

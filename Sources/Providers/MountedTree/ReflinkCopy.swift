@@ -161,8 +161,8 @@ extension ReflinkCopy {
       try link(copied, as: entry.name, in: target)
       return
     }
-    let type: FrozenImage.FileType
-    if let told = entry.type { type = told } else { type = try mount.type(of: node) }
+    // Not the type that the entry tells: its name may be another node's by now.
+    let type = try mount.type(of: node)
     let file = try mount.open(node, type: TreeMount.FileFormat(type))
     defer { try? file.close() }
     let attributes = try FileStatus(of: file, generation: node.generation).attributes
