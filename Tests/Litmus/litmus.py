@@ -24,7 +24,7 @@ import zlib
 from replay import Replay, Unknown
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DISKS = 3
+DISKS = 4
 
 
 def run(*command):
@@ -197,15 +197,31 @@ def discard(bench):
         run("fstrim", bench.mountpoint)
 
 
+def discard_later(bench):
+    uuid = run("findmnt", "-no", "UUID", bench.mountpoint).strip()
+    # Without a pause between two of them (Documentation/ABI, /sys/fs/btrfs).
+    for limit in ("iops_limit", "kbps_limit"):
+        with open(f"/sys/fs/btrfs/{uuid}/discard/{limit}", "w") as file:
+            file.write("0")
+    for _ in range(2):
+        run("btrfs", "balance", "start", "--full-balance", bench.mountpoint)
+        bench.churn()
+        # BTRFS_DISCARD_UNUSED_DELAY, fs/btrfs/discard.c: ten seconds.
+        time.sleep(12)
+        bench.churn()
+
+
 # What runs, the profile of the data, the count of devices, options of the mount.
 WORKLOADS = {
     "balance-raid1": (balance, "raid1", 2),
     "balance-single": (balance, "single", 2),
+    "balance-raid0": (balance, "raid0", 3),
+    "balance-raid10": (balance, "raid10", 4),
     "replace": (replace, "raid1", 2),
     "remove": (remove, "single", 3),
     "rewrite": (rewrite, "raid1", 2),
     "discard": (discard, "single", 2, "nodiscard"),
-    "discard-async": (balance, "single", 2, "discard=async"),
+    "discard-async": (discard_later, "single", 2, "discard=async"),
 }
 
 

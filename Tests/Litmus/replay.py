@@ -23,6 +23,8 @@ import zlib
 from recorder_log import FLUSH, TRIM, WRITE, records
 
 SUPERBLOCK = 65536
+# BTRFS_STRIPE_LEN, fs/btrfs/volumes.h.
+STRIPE = 65536
 # Bytes of the superblock that floe's witness is made of (struct btrfs_super_block,
 # uapi/linux/btrfs_tree.h): fsid; magic, generation, root, chunk_root; devid; device UUID.
 WINDOWS = [(32, 16), (64, 32), (201, 8), (267, 16)]
@@ -190,29 +192,61 @@ class Replay:
         chunks = []
         for line in dump(paths, "chunk"):
             if found := re.search(r"FIRST_CHUNK_TREE CHUNK_ITEM (\d+)", line):
-                chunks.append([int(found[1]), 0, []])
+                chunks.append(Chunk(int(found[1])))
             elif chunks and (found := re.search(r"\tlength (\d+) owner.* type (\S+)", line)):
-                chunks[-1][1] = int(found[1])
-                if re.search("RAID(0|10|5|6)", found[2]):
-                    raise Unknown("striped chunks are not looked at")
+                chunks[-1].length = int(found[1])
+                chunks[-1].is_striped = bool(re.search("RAID(0|10)$", found[2]))
+                if re.search("RAID[56]", found[2]):
+                    raise Unknown("parity is not looked at")
+            elif chunks and (found := re.search(r"num_stripes \d+ sub_stripes (\d+)", line)):
+                chunks[-1].copies = int(found[1])
             elif chunks and (found := re.search(r"stripe \d+ devid (\d+) offset (\d+)", line)):
                 offset = int(found[2])
             elif chunks and (found := re.search(r"dev_uuid (\S+)", line)):
                 device = devices.get(found[1].replace("-", ""))
                 if device is None:
                     return None
-                chunks[-1][2].append((device, offset))
-        chunks.sort()
-        starts = [chunk[0] for chunk in chunks]
+                chunks[-1].stripes.append((device, offset))
+        chunks.sort(key=lambda chunk: chunk.start)
+        starts = [chunk.start for chunk in chunks]
         extents = []
         for inode, offset, address, length in file_extents(dump(paths, self.subvolume)):
             # An extent lies in one chunk.
-            start, size, stripes = chunks[bisect.bisect_right(starts, address) - 1]
-            assert start <= address and address + length <= start + size
-            extents.append(
-                (inode, offset, length, [(n, place + address - start) for n, place in stripes])
-            )
+            chunk = chunks[bisect.bisect_right(starts, address) - 1]
+            for done, count, places in chunk.pieces(address, length):
+                extents.append((inode, offset + done, count, places))
         return extents
+
+
+class Chunk:
+    """Where a range of logical addresses lies (struct btrfs_chunk, uapi/linux/btrfs_tree.h)."""
+
+    def __init__(self, start):
+        self.start = start
+        self.length = 0
+        # Whether pieces of 64 KiB go to one stripe after the other (BTRFS_STRIPE_LEN).
+        self.is_striped = False
+        # Stripes that hold the same, where it is striped.
+        self.copies = 1
+        # (device, place) of each.
+        self.stripes = []
+
+    def pieces(self, address, length):
+        """The parts of a range, each in one stripe: (from its start, length, places)."""
+        at = address - self.start
+        assert 0 <= at and at + length <= self.length
+        if not self.is_striped:
+            yield 0, length, [(device, place + at) for device, place in self.stripes]
+            return
+        columns = len(self.stripes) // self.copies
+        done = 0
+        while done < length:
+            number, within = divmod(at + done, STRIPE)
+            row, column = divmod(number, columns)
+            count = min(STRIPE - within, length - done)
+            stripes = self.stripes[column * self.copies : (column + 1) * self.copies]
+            yield done, count, [(d, place + row * STRIPE + within) for d, place in stripes]
+            done += count
 
 
 def dump(paths, tree):
