@@ -115,6 +115,11 @@ extension EndToEnd {
       try run("truncate", ["-s", "64M", other])
       let path = try FaultyPath(to: other, in: site.scratch)
       let device = try Volume.attach(path.path)
+      // The device goes only once what was asked of it has ended.
+      defer {
+        try? path.kill()
+        _ = try? attempt("losetup", ["-d", device], seconds: 60)
+      }
       path.hang()
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let mountpoint = try site.scratch.directory("found")
