@@ -46,5 +46,77 @@ extension EndToEnd {
       #expect(!unknown.succeeded)
       #expect(unknown.errors.contains("unknown"), "\(unknown.errors)")
     }
+
+    @Test("check-host gives /dev/fuse the mode that udev would have given it, and says so")
+    func closedFuseDevice() throws {
+      let scratch = try Scratch()
+      let device = "\(scratch.path)/fuse"
+      // In a mount table of its own, over the host's device.
+      let outcome = try attempt(
+        "unshare",
+        [
+          "--mount", "bash", "-euc",
+          """
+          mknod -m 0600 '\(device)' c 10 229
+          mount --bind '\(device)' /dev/fuse
+          '\(Floe.repository)/mount-scripts/check-host' run
+          stat -c 'now %a' /dev/fuse
+          """,
+        ])
+      #expect(outcome.succeeded, "\(outcome.output)\(outcome.errors)")
+      #expect(outcome.output.contains("mended   FUSE"), "\(outcome.output)")
+      #expect(outcome.output.contains("had mode 600"), "\(outcome.output)")
+      #expect(outcome.output.contains("now 666"), "\(outcome.output)")
+    }
+
+    @Test("check-host refuses a host that lacks something, and says what to do")
+    func lackingHost() throws {
+      let outcome = try attempt(
+        "unshare",
+        [
+          "--mount", "bash", "-euc",
+          """
+          mount --bind /dev/null "$(realpath "$(command -v fusermount3)")"
+          exec '\(Floe.repository)/mount-scripts/check-host' run
+          """,
+        ])
+      #expect(outcome.ending == .exited(1), "\(outcome.output)")
+      #expect(outcome.output.contains("MISSING  fusermount3"), "\(outcome.output)")
+      #expect(outcome.output.contains("is not set-user-ID"), "\(outcome.output)")
+    }
+
+    @Test("What runs on a leash ends with it, even what went into the background")
+    func leash() throws {
+      let scratch = try Scratch()
+      let leash = try scratch.start(
+        "\(Floe.repository)/mount-scripts/leash",
+        [
+          "bash", "-c",
+          """
+          mkdir '\(scratch.path)/mounted'
+          mount -t tmpfs floe-e2e '\(scratch.path)/mounted'
+          setsid sleep 98765 </dev/null >/dev/null 2>&1 &
+          sleep 98765
+          """,
+        ])
+      try waitUntil("the command runs, with another in the background") {
+        try Self.sleepers() == 2
+      }
+      kill(leash.identifier, SIGKILL)
+      try waitUntil("nothing of it is left") { try Self.sleepers() == 0 }
+      #expect(Scratch.mountpoints(below: scratch.path) == [])
+      let outcome = try attempt("\(Floe.repository)/mount-scripts/leash", ["sh", "-c", "exit 7"])
+      #expect(outcome.ending == .exited(7))
+    }
+
+    /// How many processes the test of the leash has running.
+    private static func sleepers() throws -> Int {
+      try names(in: "/proc").count { name in
+        guard pid_t(name) != nil, let line = try? readFile("/proc/\(name)/cmdline") else {
+          return false
+        }
+        return String(decoding: line, as: UTF8.self) == "sleep\u{0}98765\u{0}"
+      }
+    }
   }
 }

@@ -9,6 +9,9 @@ import Glibc
 /// killed is cleaned up by the next run.
 final class Scratch {
   let path: String
+  /// Locked for as long as this process lives: what is not locked is a leftover. A process
+  /// ID would not do, as a run that is on a leash has process IDs of its own.
+  private let lock: Int32
   /// Kept until the scratch goes, so that none ends because its test no longer
   /// looks at it.
   private var children: [ChildProcess] = []
@@ -20,16 +23,37 @@ final class Scratch {
 
   init() throws {
     try Self.removeLeftovers()
-    var template = Array("\(Self.base)/\(Self.prefix)\(getpid()).XXXXXX".utf8CString)
+    // It gets its name once it is locked, so that no other run takes it for a leftover.
+    var template = Array("\(Self.base)/floe-new.XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw HarnessError("no directory in \(Self.base): \(errorText(errno))")
     }
-    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let made = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let lock = Self.lock(made) else {
+      throw HarnessError("\(made) cannot be locked: \(errorText(errno))")
+    }
+    self.lock = lock
+    path = "\(Self.base)/\(Self.prefix)\(made.suffix(6))"
+    guard rename(made, path) == 0 else {
+      throw HarnessError("\(made) cannot be renamed: \(errorText(errno))")
+    }
   }
 
   deinit {
     for child in children.reversed() { child.signal(SIGKILL) }
     Self.remove(path)
+    close(lock)
+  }
+
+  /// Opens a directory and locks it; `nil` when another process holds it.
+  private static func lock(_ path: String) -> Int32? {
+    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { return nil }
+    guard flock(directory, LOCK_EX | LOCK_NB) == 0 else {
+      close(directory)
+      return nil
+    }
+    return directory
   }
 
   /// Starts a program that runs beside the test, at most as long as the scratch lives.
@@ -51,10 +75,9 @@ final class Scratch {
   /// Removes what test processes that are gone left behind.
   private static func removeLeftovers() throws {
     for name in try names(in: base) where name.hasPrefix(prefix) {
-      let owner = name.dropFirst(prefix.count).prefix { $0 != "." }
-      guard let owner = pid_t(owner), owner != getpid(), kill(owner, 0) != 0, errno == ESRCH
-      else { continue }
+      guard let leftover = lock("\(base)/\(name)") else { continue }
       remove("\(base)/\(name)")
+      close(leftover)
     }
   }
 
