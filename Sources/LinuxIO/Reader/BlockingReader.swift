@@ -1,6 +1,8 @@
 public import FrozenImage
+import Glibc
 public import ImageReader
 public import Logging
+import SystemPackage
 
 /// The blocking driver of the read rule: does what `ReadRule` says on the thread
 /// that reads, and lets reads share their checks and questions.
@@ -121,11 +123,13 @@ public final class BlockingReader: FileReading {
       case .fetch(let plan):
         let outcome = fetch.run(plan)
         rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
+        probeInOutage()
       case .readThrough(let reason):
         if read.damage != nil { reportBadCopies() }
         complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
+        probeInOutage()
       case .check: check()
       case .ask(let question): ask(question)
       case .finished:
@@ -173,7 +177,37 @@ public final class BlockingReader: FileReading {
     }
     rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
     rule.notifyAll()
+    probeInOutage()
     searchForLostMedia()
+  }
+
+  /// Begins to ask in the background when the production host gave no answer for a whole
+  /// timeout, so that no read waits for it any more.
+  private func probeInOutage() {
+    guard rule.withLock({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
+    do throws(Errno) {
+      try Thread.detach { [weak self] in
+        while let pause = self?.probe() { usleep(pause) }
+      }
+    } catch {
+      // Reads ask by themselves again after a while.
+      rule.withLock { $0.endProbing() }
+    }
+  }
+
+  /// Takes a probe's steps until it has to wait.
+  ///
+  /// - Returns: microseconds to wait; `nil` when there is nothing to probe any more.
+  private func probe() -> UInt32? {
+    while true {
+      let now = MonotonicClock.now()
+      switch rule.withLock({ $0.nextProbe(now: now) }) {
+      case .check: check()
+      case .ask(let question): ask(question)
+      case .pause(let until): return UInt32(clamping: (max(until, now) - now) / 1000 + 1)
+      case .end: return nil
+      }
+    }
   }
 
   private func searchForLostMedia() {
