@@ -87,8 +87,14 @@ public final class ImageServer: Sendable {
         $0.http2.maxConcurrentStreams = Self.maximumStreams
         // A backup host that is gone without a word is found out.
         $0.connection.keepalive.time = Self.keepAlive
-        // A question must not wait for others to share its packet.
+        // A question must not wait for others to share its packet, but its own answer leaves
+        // in one.
         $0.connection.flushCoalescing = nil
+        $0.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+          channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(AnswerCoalescing(), position: .first)
+          }
+        }
       }, eventLoopGroup: Self.loops)
     let server = GRPCServer(transport: transport, services: [calls])
     let serving = Task { try await server.serve() }
