@@ -92,9 +92,7 @@ extension ReadRule {
     guard now >= time else { return .pause(until: time) }
     guard !questions.isUnderWay else { return .pause(until: now + limits.probeInterval) }
     guard checks.serves(foundTicket) else {
-      guard checks.begin() else { return .pause(until: now + limits.retryInterval) }
-      statistics.witnessChecks += 1
-      return .check
+      return beginCheck() ? .check : .pause(until: now + limits.retryInterval)
     }
     guard let question = beginQuestion(now: now) else {
       return .pause(until: now + limits.probeInterval)
@@ -104,7 +102,9 @@ extension ReadRule {
 
   /// Begins a round of questions that serves everybody who waits for one; `nil` while one
   /// is under way.
-  mutating func beginQuestion(now: UInt64) -> MappingQuestion? {
+  ///
+  /// - Parameter now: nanoseconds of the driver's clock.
+  public mutating func beginQuestion(now: UInt64) -> MappingQuestion? {
     guard questions.begin() else { return nil }
     questionBegan = now
     defer {
@@ -112,5 +112,17 @@ extension ReadRule {
       validating = []
     }
     return MappingQuestion(known: known, found: found, portions: wanted, validating: validating)
+  }
+
+  /// Begins a round of checks; `false` while one is under way.
+  public mutating func beginCheck() -> Bool {
+    guard checks.begin() else { return false }
+    statistics.witnessChecks += 1
+    return true
+  }
+
+  /// Whether the last check found the known state on every medium.
+  public var isConfirmed: Bool {
+    known.configurationID.entries.allSatisfy { matched.contains($0.medium) }
   }
 }

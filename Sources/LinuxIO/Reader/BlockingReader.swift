@@ -29,6 +29,7 @@ public final class BlockingReader: FileReading {
   let options: Options
   let rule: Monitor<ReadRule>
   private let complaints: Complaints
+  let failures = ReadFailures()
 
   /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
   ///   that nothing is read before every identity was verified.
@@ -74,6 +75,18 @@ public final class BlockingReader: FileReading {
     } catch {
       throw .unreadable("\(error)")
     }
+    do throws(ReadError) {
+      return try read(attributes, of: node, at: offset, into: buffer, reporting: report)
+    } catch {
+      failures.note(error.description, inode: attributes.inode, offset: offset)
+      throw error
+    }
+  }
+
+  private func read(
+    _ attributes: NodeAttributes, of node: NodeIndex, at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer, reporting report: (BadCopy) -> Void
+  ) throws(ReadError) -> Int {
     guard offset < attributes.size else { return 0 }
     let count = Int(min(UInt64(buffer.count), attributes.size - offset))
     guard count > 0 else { return 0 }
@@ -159,7 +172,7 @@ public final class BlockingReader: FileReading {
   }
 
   /// Runs a round of witness checks for everybody who waits for it.
-  private func check() {
+  func check() {
     let findings = media.check(rule.withLock { $0.media })
     rule.withLock { $0.checked(found: findings.found, unreadable: findings.unreadable) }
     rule.notifyAll()
@@ -167,18 +180,24 @@ public final class BlockingReader: FileReading {
   }
 
   /// Asks the production host for everybody who waits for the answer.
-  private func ask(_ question: MappingQuestion) {
+  ///
+  /// - Returns: why there was no answer.
+  @discardableResult
+  func ask(_ question: MappingQuestion) -> SourceError? {
+    var failure: SourceError?
     let result: Result<MappingAnswer, SourceError>
     do throws(SourceError) {
       result = .success(try source.answer(question))
     } catch {
       result = .failure(error)
+      failure = error
       complaints.note("\(error)")
     }
     rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
     rule.notifyAll()
     probeInOutage()
     searchForLostMedia()
+    return failure
   }
 
   /// Begins to ask in the background when the production host gave no answer for a whole
@@ -220,27 +239,4 @@ public final class BlockingReader: FileReading {
     }
     media.search(for: lost, as: known) { [rule] in rule.notifyAll() }
   }
-
-  /// What the reader did and knows.
-  public var status: ReaderStatus {
-    rule.withLock { rule in
-      ReaderStatus(
-        statistics: rule.statistics, known: rule.known, media: rule.media, lost: rule.lost,
-        unanswered: rule.unanswered, thawed: rule.thawed)
-    }
-  }
-}
-
-/// What a reader did since it started, and what it knows now.
-public struct ReaderStatus: Sendable {
-  public let statistics: ReaderStatistics
-  /// The latest state of the mapping that is known.
-  public let known: MappingState
-  public let media: [MediumDescription]
-  /// Media from which nothing may be read at present.
-  public let lost: Set<MediumID>
-  /// Why the last question had no answer.
-  public let unanswered: String?
-  /// Why the image is gone for good.
-  public let thawed: String?
 }
