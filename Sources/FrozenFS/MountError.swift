@@ -29,7 +29,9 @@ extension MountError: CustomStringConvertible {
     case .notADirectory(let path): "the mount point \(path) is not a directory"
     case .deadMount(let path):
       "a mount whose process is gone covers \(path): unmount it first (floe umount \(path))"
-    case .mounted(let path): "an image is mounted on \(path) already"
+    case .mounted(let path):
+      "an image is mounted on \(path) already: unmount it first (floe umount \(path)), or mount "
+        + "elsewhere"
     case .device(let reason): "/dev/fuse cannot be opened: \(reason)"
     case .noFusermount:
       "mounting without root's rights needs fusermount3, which is not installed (package fuse3)"

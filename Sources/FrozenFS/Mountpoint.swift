@@ -26,7 +26,12 @@ struct Mountpoint {
     }
     self.path = String(cString: resolved)
     free(resolved)
-    if try Self.fileSystemType(at: self.path) == "fuse.floe" { throw .mounted(path: self.path) }
+    if try Self.fileSystemType(at: self.path) == "fuse.floe" {
+      // The kernel remembers what the root of a frozen tree looks like, but not this.
+      var space = statvfs()
+      let isDead = statvfs(self.path, &space) != 0 && Glibc.errno == ENOTCONN
+      throw isDead ? .deadMount(path: self.path) : .mounted(path: self.path)
+    }
   }
 
   /// Checks what the kernel and libfuse need for a mount.

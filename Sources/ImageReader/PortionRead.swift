@@ -23,6 +23,8 @@ public struct PortionRead: Sendable {
   /// When to give up, in nanoseconds of the driver's clock; set when the production host
   /// is needed, and forgotten when it answered at once.
   var deadline: UInt64?
+  /// When its last call to the production host began.
+  var callBegan: UInt64 = 0
   /// When to stop waiting for the round that it waits for now.
   var waitDeadline: UInt64?
   /// Whether some medium was lost when the plan was made.

@@ -30,6 +30,7 @@ extension ReadRule {
     var planner = Planner(portion: read.portion, content: read.content, map: map, lost: lost)
     read.lacksMedia = !lost.isEmpty
     guard let plan = planner.plan(with: overlay) else {
+      if let step = failInOutage(&read, for: "its place is not known", now: now) { return step }
       if read.hasAsked { read.vainAttempts += 1 }
       if read.vainAttempts >= limits.attempts {
         return readThrough(&read, "its place keeps changing", now: now)
@@ -39,7 +40,12 @@ extension ReadRule {
       return ask(&read, now: now)
     }
     if remapMemory.isNews(plan, of: read, map: map, overlay: overlay) { statistics.remaps += 1 }
-    if plan.needsProductionHost { setDeadline(&read, now: now) }
+    if plan.needsProductionHost {
+      let need = "only the production host can read it here"
+      if let step = failInOutage(&read, for: need, now: now) { return step }
+      setDeadline(&read, now: now)
+      read.callBegan = now
+    }
     lastReadID += 1
     read.id = lastReadID
     read.plan = plan
@@ -76,6 +82,7 @@ extension ReadRule {
   public mutating func fetched(_ read: inout PortionRead, _ outcome: FetchOutcome, now: UInt64) {
     guard case .fetching = read.phase, let plan = read.plan else { return }
     read.outcome = outcome
+    noteCall(of: read, plan, outcome, now: now)
     switch outcome {
     case .complete where !plan.readsMedia:
       _ = finish(&read)
@@ -91,6 +98,21 @@ extension ReadRule {
       retreat(&read)
       read.lastFailure = reason
       read.resumeTime = now + limits.retryInterval
+    }
+  }
+
+  /// Notes whether the production host gave the bytes that only it can give.
+  private mutating func noteCall(
+    of read: PortionRead, _ plan: ReadPlan, _ outcome: FetchOutcome, now: UInt64
+  ) {
+    guard plan.needsProductionHost else { return }
+    switch outcome {
+    case .complete: outage = nil
+    case .sourceFailed(.unreachable(let reason)):
+      let reason = SourceError.unreachable(reason).description
+      noteFailure(reason, began: read.callBegan, now: now)
+    // What it cannot read, and what was not asked of it, says nothing of the others.
+    case .sourceFailed, .damaged: break
     }
   }
 
@@ -125,6 +147,8 @@ extension ReadRule {
   }
 
   private mutating func ask(_ read: inout PortionRead, now: UInt64) -> Step {
+    let need = "its place cannot be validated"
+    if let step = failInOutage(&read, for: need, now: now) { return step }
     let ticket = questions.nextTicket
     read.phase = .asking(ticket: ticket)
     if underWay[read.id] != nil { validating.append(read.portion) }
@@ -136,20 +160,16 @@ extension ReadRule {
   ) -> Step {
     if let thawed { return fail(&read, .thawed(thawed)) }
     guard questions.serves(ticket) else {
+      let need = "its place cannot be validated"
+      if let step = failInOutage(&read, for: need, now: now) { return step }
       if questions.isUnderWay { return wait(&read, now: now) }
       // When the last question failed a moment ago, asking at once is vain.
       if now < retryTime { return expired(&read, now: now) ?? .pause(until: retryTime) }
       guard checks.serves(foundTicket) else { return check(&read, now: now) }
-      _ = questions.begin()
+      guard let question = beginQuestion(now: now) else { return wait(&read, now: now) }
       read.waitDeadline = nil
       setDeadline(&read, now: now)
-      defer {
-        wanted = []
-        validating = []
-      }
-      return .ask(
-        MappingQuestion(
-          known: known, found: found, portions: wanted, validating: validating))
+      return .ask(question)
     }
     read.waitDeadline = nil
     guard let inStep else {
@@ -209,7 +229,9 @@ extension ReadRule {
   private mutating func readThrough(
     _ read: inout PortionRead, _ reason: String, now: UInt64
   ) -> Step {
+    if let step = failInOutage(&read, for: reason, now: now) { return step }
     setDeadline(&read, now: now)
+    read.callBegan = now
     read.phase = .readingThrough(reason: reason)
     return .readThrough(reason: reason)
   }
@@ -221,6 +243,7 @@ extension ReadRule {
     guard case .readingThrough = read.phase else { return }
     switch error {
     case nil:
+      outage = nil
       statistics.reads += 1
       statistics.productionHostBytes += UInt64(read.portion.range.count)
       read.phase = .finished
@@ -230,6 +253,7 @@ extension ReadRule {
     case .failed(let reason):
       _ = fail(&read, .unreadable(reason))
     case .unreachable(let reason):
+      noteFailure(SourceError.unreachable(reason).description, began: read.callBegan, now: now)
       // Perhaps the storage has it by then.
       retreat(&read)
       read.vainAttempts = 0
@@ -270,7 +294,7 @@ extension ReadRule {
     return .finished
   }
 
-  private mutating func fail(_ read: inout PortionRead, _ error: ReadError) -> Step {
+  mutating func fail(_ read: inout PortionRead, _ error: ReadError) -> Step {
     underWay[read.id] = nil
     statistics.errors += 1
     read.phase = .failed(error)

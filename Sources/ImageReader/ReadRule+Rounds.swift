@@ -39,13 +39,19 @@ extension ReadRule {
     case .success(let answer):
       statistics.questions += 1
       unanswered = nil
+      outage = nil
       apply(answer, to: question)
       lookTime = now + limits.retryInterval
     case .failure(let error):
       inStep = nil
       unanswered = error.description
       retryTime = now + limits.retryInterval
-      if case .thawed(let reason) = error { thawed = reason }
+      // A refusal leaves reads without an answer just as silence does.
+      if case .thawed(let reason) = error {
+        thawed = reason
+      } else {
+        noteFailure(error.description, began: questionBegan, now: now)
+      }
     }
   }
 

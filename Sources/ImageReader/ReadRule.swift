@@ -34,6 +34,9 @@ public struct ReadRule: Sendable {
     public var roundTimeout: UInt64 = 30_000_000_000
     /// Nanoseconds between two questions while the production host cannot answer.
     public var retryInterval: UInt64 = 200_000_000
+    /// Nanoseconds between two questions in the background while nobody waits for a
+    /// production host that gave no answer for a whole `remapTimeout`.
+    public var probeInterval: UInt64 = 1_000_000_000
     /// Times that a portion is read in vain before it is read through the
     /// production host, so that a volume that never rests starves nobody.
     public var attempts = 8
@@ -102,6 +105,12 @@ public struct ReadRule: Sendable {
   /// Whether the look found the media at another state, so that only a question can
   /// tell which are in step.
   var lookNeedsAnswer = false
+  /// Since when the production host gives no answer; `nil` when it gave one last.
+  var outage: Outage?
+  /// Whether the driver asks in the background.
+  var isProbing = false
+  /// When the question that is under way began.
+  var questionBegan: UInt64 = 0
   /// Portions whose place the next question asks for.
   var wanted: [Portion] = []
   /// Portions whose bytes wait for the next question.

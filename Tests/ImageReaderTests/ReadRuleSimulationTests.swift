@@ -35,6 +35,7 @@ import VolumeSimulation
     #expect(total.discardedReads > 0)
     #expect(total.remaps > 0)
     #expect(total.copiesOnWrite > 0)
+    #expect(total.probes > 0)
     for fault in Fault.allCases { #expect(total.faults[fault.rawValue] > 0, "\(fault)") }
   }
 

@@ -247,6 +247,7 @@ final class Clock: Sendable {
     }
     let sentence = CatalogueError.mounted(image: "nightly", sessions: [session]).description
     #expect(sentence.contains("backup1") && sentence.contains("/mnt/x"))
+    #expect(sentence.contains("--force") && sentence.contains("60 seconds"))
     // Another process finds it too.
     let again = Catalogue(directory: catalogue.directory, now: { [clock] in clock.now })
     #expect(try again.entry(named: "nightly").sessions == [session])
@@ -303,7 +304,33 @@ final class Clock: Sendable {
     #expect(try catalogue.sessions(of: record.id) == [session])
     clock.advance(by: 1)
     #expect(try catalogue.sessions(of: record.id) == [])
+    // A service that ran all the time would have heard of it.
+    #expect(try catalogue.endSilentSessions(of: record.id) == [session])
+    #expect(try catalogue.endSilentSessions(of: record.id) == [])
     try catalogue.thaw("nightly", force: false) { _ in }
+  }
+
+  /// Mounts make themselves known through the service: while none runs, their silence
+  /// tells nothing.
+  @Test func withoutAServiceASilentMountIsNotThawedUnlessForced() throws {
+    let record = try catalogue.freeze("nightly")
+    let session = SessionRecord(id: .random(), backupHost: "backup1", mountpoint: "/mnt/x")
+    try catalogue.keep(session, on: record.id)
+    clock.advance(by: 1_000_000)
+    let refusal = CatalogueError.perhapsMounted(image: "nightly", sessions: [session])
+    #expect(throws: refusal) {
+      try catalogue.thaw("nightly", force: false) { _ in Issue.record("released") }
+    }
+    for part in ["backup1", "/mnt/x", "--force", "floe serve"] {
+      #expect(refusal.description.contains(part))
+    }
+    // Once the service runs again, the mount goes on as if nothing had been.
+    let isNew = try catalogue.keep(session, on: record.id)
+    #expect(!isNew)
+    #expect(try catalogue.sessions(of: record.id) == [session])
+    clock.advance(by: 1_000_000)
+    try catalogue.thaw("nightly", force: true) { _ in }
+    #expect(try catalogue.entries() == [])
   }
 
   @Test func aClockThatWasSetBackKeepsNoSessionForEver() throws {

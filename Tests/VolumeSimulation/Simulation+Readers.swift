@@ -19,6 +19,8 @@ extension Simulation {
   }
 
   struct Reader {
+    /// Whether it asks in the background, and reads nothing.
+    var isProbe = false
     var read: PortionRead?
     var activity = Activity.idle
     var bytes: [UInt8] = []
@@ -47,6 +49,10 @@ extension Simulation {
   }
 
   private mutating func begin(_ index: Int) {
+    guard !readers[index].isProbe else {
+      if rule.beginProbing(now: now) { readers[index].activity = .ready }
+      return
+    }
     let start = Int.random(in: 0..<Self.blockCount, using: &random)
     let end = min(Self.blockCount, start + Int.random(in: 1...4, using: &random))
     let size = SimulatedVolume.blockSize
@@ -57,7 +63,19 @@ extension Simulation {
     readers[index].activity = .ready
   }
 
+  private mutating func probe(_ index: Int) {
+    switch rule.nextProbe(now: now) {
+    case .check: readers[index].activity = .checking(found: [], unreadable: [], next: 0)
+    case .ask(let question):
+      report.probes += 1
+      readers[index].activity = .asking(question)
+    case .pause: break
+    case .end: readers[index].activity = .idle
+    }
+  }
+
   private mutating func proceed(_ index: Int) {
+    guard !readers[index].isProbe else { return probe(index) }
     guard var read = readers[index].read else { return }
     let step = rule.next(&read, now: now)
     readers[index].read = read

@@ -28,7 +28,8 @@ package struct Simulation {
 
   var rule: ReadRule
   var random: SeededGenerator
-  var readers = [Reader](repeating: Reader(), count: 4)
+  /// Four that read, and the last one, which asks in the background during an outage.
+  var readers = Self.newReaders
   var now: UInt64 = 0
   /// Whether the production host answers.
   var isUp = true
@@ -38,6 +39,9 @@ package struct Simulation {
   private var faults: [Fault]
   /// How restless the volume is: moves, commits and poison in a hundred actions.
   private let pace: Int
+  /// Actions for which a read waits for the production host: in some runs outages last
+  /// longer.
+  private let patience: UInt64
   /// Where each block lay at the freeze.
   private let frozen: SimulatedVolume
 
@@ -49,14 +53,20 @@ package struct Simulation {
     pace = Int.random(in: 1...10, using: &random)
     faults = []
     for fault in Fault.allCases where random.chance(fault.share) { faults.append(fault) }
-    rule = try Self.rule(of: volume)
+    patience = random.chance(50) ? 1500 : 40
+    rule = try Self.rule(of: volume, patience: patience)
     report.seeds = 1
   }
 
-  static func rule(of volume: SimulatedVolume) throws -> ReadRule {
+  private static var newReaders: [Reader] {
+    [Reader](repeating: Reader(), count: 4) + [Reader(isProbe: true)]
+  }
+
+  static func rule(of volume: SimulatedVolume, patience: UInt64) throws -> ReadRule {
     var limits = ReadRule.Limits()
     limits.retryInterval = 20 * actionTime
-    limits.remapTimeout = 1500 * actionTime
+    limits.remapTimeout = patience * actionTime
+    limits.probeInterval = 30 * actionTime
     limits.roundTimeout = 1500 * actionTime
     return ReadRule(
       state: volume.state(of: SimulatedVolume.firstGeneration), map: try volume.map,
@@ -109,7 +119,9 @@ package struct Simulation {
     }
     let wasThawed = report.faults[Fault.thaw.rawValue] > 0
     let isWhole = !wasThawed && (0..<Self.blockCount).allSatisfy(volume.isReadable)
-    func isStuck(_ reader: Reader) -> Bool { (isWhole ? reader.accepted : reader.reads) == 0 }
+    func isStuck(_ reader: Reader) -> Bool {
+      !reader.isProbe && (isWhole ? reader.accepted : reader.reads) == 0
+    }
     for _ in 0..<20_000 {
       guard readers.contains(where: isStuck) else { return }
       now += Self.actionTime
@@ -146,8 +158,8 @@ package struct Simulation {
       volume.loseSecondMedium()
     } else if happens(.readerRestart, percent: 5) {
       keepStatistics()
-      rule = try Self.rule(of: frozen)
-      readers = readers.map { _ in Reader() }
+      rule = try Self.rule(of: frozen, patience: patience)
+      readers = Self.newReaders
     }
     if !failing.isEmpty {
       if random.chance(50) { failing = [] }

@@ -42,6 +42,8 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
   package var discardedReads = 0
   package var remaps = 0
   package var questions = 0
+  /// Questions that were asked in the background.
+  package var probes = 0
   package var moves = 0
   package var copiesOnWrite = 0
   /// By the raw value of the fault.
@@ -61,6 +63,7 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
     total.discardedReads += run.discardedReads
     total.remaps += run.remaps
     total.questions += run.questions
+    total.probes += run.probes
     total.moves += run.moves
     total.copiesOnWrite += run.copiesOnWrite
     total.faults = zip(total.faults, run.faults).map { $0 + $1 }
@@ -70,7 +73,8 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
     let faults = Fault.allCases.map { "\($0) \(self.faults[$0.rawValue])" }
     return """
       \(seeds) seeds, \(reads) reads (\(bytes) bytes), \(failedReads) failed, \
-      \(discardedReads) stale reads thrown away, \(remaps) remaps, \(questions) questions
+      \(discardedReads) stale reads thrown away, \(remaps) remaps, \(questions) questions, \
+      \(probes) in the background
       \(moves) moves, \(copiesOnWrite) copies on write
       faults: \(faults.joined(separator: ", "))
       \(wrongBytes) wrong bytes, \(stuckReaders) stuck readers

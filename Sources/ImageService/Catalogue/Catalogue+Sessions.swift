@@ -14,21 +14,24 @@ extension Catalogue {
   /// Starts a session or says that it is still there. Sessions are files, so they
   /// outlive a restart of the service.
   ///
+  /// - Returns: whether it is new.
   /// - Throws: `CatalogueError.unknownImage` when the image is thawed, `.beingThawed` to
   ///   one that is new.
-  public func keep(_ session: SessionRecord, on image: UniqueIdentifier) throws {
+  @discardableResult
+  public func keep(_ session: SessionRecord, on image: UniqueIdentifier) throws -> Bool {
     let path = path(of: session.id, on: image)
     // One that goes on waits for nobody: it would expire meanwhile.
     if isAlive(path), (try? files.read(SessionRecord.self, from: path)) == session,
       (try? touch(path)) != nil
     {
-      return
+      return false
     }
-    try files.withStateLock {
+    return try files.withStateLock {
       let record = try frozenRecord(of: image)
       guard try !isLocked(image) else { throw CatalogueError.beingThawed(image: record.name) }
       // Also a file that cannot be read is replaced.
-      if (try? files.read(SessionRecord.self, from: path)) != session {
+      let isNew = (try? files.read(SessionRecord.self, from: path)) != session
+      if isNew {
         guard try removeExpiredSessions(of: image) < Self.maximumSessions else {
           throw CatalogueError.tooManySessions(image: record.name)
         }
@@ -36,6 +39,7 @@ extension Catalogue {
         try files.write(session, to: path)
       }
       try touch(path)
+      return isNew
     }
   }
 
@@ -46,8 +50,34 @@ extension Catalogue {
 
   /// The sessions of an image that are alive.
   public func sessions(of image: UniqueIdentifier) throws(CatalogueError) -> [SessionRecord] {
+    try sessions(of: image) { isAlive($0) }
+  }
+
+  /// The sessions of an image that nobody kept for longer than they live, and that no
+  /// service called over: mounts that may be there all the same, as a session is kept
+  /// only through a service.
+  public func silentSessions(of image: UniqueIdentifier) throws(CatalogueError) -> [SessionRecord] {
+    try sessions(of: image) { !isAlive($0) }
+  }
+
+  /// Calls the silent sessions of an image over. For a service that has been running for
+  /// longer than a session lives: whoever has the image mounted would have kept it.
+  ///
+  /// - Returns: those that are over.
+  public func endSilentSessions(of image: UniqueIdentifier) throws -> [SessionRecord] {
+    guard try !silentSessions(of: image).isEmpty else { return [] }
+    return try files.withStateLock {
+      let silent = try silentSessions(of: image)
+      _ = try removeExpiredSessions(of: image)
+      return silent
+    }
+  }
+
+  private func sessions(
+    of image: UniqueIdentifier, where isWanted: (FilePath) -> Bool
+  ) throws(CatalogueError) -> [SessionRecord] {
     var sessions: [SessionRecord] = []
-    for (id, path) in try sessionFiles(of: image) where isAlive(path) {
+    for (id, path) in try sessionFiles(of: image) where isWanted(path) {
       // A session whose file cannot be read is alive all the same.
       let unknown = SessionRecord(id: id, backupHost: "an unknown host", mountpoint: "?")
       do throws(CatalogueError) {

@@ -22,7 +22,7 @@ extension Catalogue {
   ///     when `release` throws.
   ///   - release: deletes what the provider made for the image; no error when that is
   ///     gone already. It is not called for a damaged record, which does not say what.
-  /// - Throws: `CatalogueError.mounted`, `.beingFrozen`, `.beingThawed`, `.damaged`, `.unknownImage`, and
+  /// - Throws: `CatalogueError.mounted`, `.perhapsMounted`, `.beingFrozen`, `.beingThawed`, `.damaged`, `.unknownImage`, and
   ///   without `force` what `release` throws.
   @discardableResult
   public func thaw(
@@ -43,6 +43,10 @@ extension Catalogue {
       }
       guard force || entry.sessions.isEmpty else {
         throw CatalogueError.mounted(image: entry.label, sessions: entry.sessions)
+      }
+      let silent = try silentSessions(of: entry.id)
+      guard force || silent.isEmpty else {
+        throw CatalogueError.perhapsMounted(image: entry.label, sessions: silent)
       }
       return (entry, try lockToThaw(entry))
     }

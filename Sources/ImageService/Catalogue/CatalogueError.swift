@@ -11,6 +11,9 @@ public enum CatalogueError: Error, Hashable, Sendable {
   case unknownImage(String, stateDirectory: String)
   /// Backup hosts have the image mounted.
   case mounted(image: String, sessions: [SessionRecord])
+  /// Backup hosts had the image mounted when the service ran last, and nobody can tell
+  /// whether they still have.
+  case perhapsMounted(image: String, sessions: [SessionRecord])
   /// Another floe freezes the image right now.
   case beingFrozen(image: String)
   /// Another floe thaws the image right now.
@@ -51,8 +54,13 @@ extension CatalogueError: CustomStringConvertible {
     case .unknownImage(let name, let stateDirectory):
       "there is no image “\(name)” in the state directory \(stateDirectory)"
     case .mounted(let image, let sessions):
-      "the image “\(image)” is mounted: "
-        + sessions.map { "on \($0.backupHost) at \($0.mountpoint)" }.joined(separator: ", ")
+      "the image “\(image)” is mounted: \(Self.places(of: sessions)); unmount it there, wait "
+        + "\(Catalogue.sessionLifetime) seconds where that host is gone, or thaw it under its "
+        + "readers with --force"
+    case .perhapsMounted(let image, let sessions):
+      "the image “\(image)” may be mounted: \(Self.places(of: sessions)) when the service ran "
+        + "last, and mounts make themselves known only through it; look there and use --force, or "
+        + "let “floe serve” run for \(Catalogue.sessionLifetime) seconds"
     case .beingFrozen(let image): "the image “\(image)” is being frozen by another floe right now"
     case .beingThawed(let image): "the image “\(image)” is being thawed by another floe right now"
     case .incomplete(let image): "the image “\(image)” was never frozen completely"
@@ -65,5 +73,9 @@ extension CatalogueError: CustomStringConvertible {
       "the state directory cannot be used: \(path): \(reason)"
     case .failed(let operation, let path, let reason): "cannot \(operation) \(path): \(reason)"
     }
+  }
+
+  private static func places(of sessions: [SessionRecord]) -> String {
+    sessions.map { "on \($0.backupHost) at \($0.mountpoint)" }.joined(separator: ", ")
   }
 }

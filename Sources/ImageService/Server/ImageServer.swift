@@ -70,16 +70,19 @@ public final class ImageServer: Sendable {
     let pool = try BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)
     defer { pool.stop() }
     let images = ServedImages(catalogue: catalogue, pool: pool, open: open)
+    let log = ServiceLog(of: catalogue, to: logger)
     let cleaning = Task {
-      while (try? await Task.sleep(for: Self.cleaningInterval)) != nil {
+      repeat {
         // A pool that is full now is not at the next time.
-        try? await pool.run { images.dropUnused() }
-      }
+        try? await pool.run {
+          images.dropUnused()
+          log.look()
+        }
+      } while (try? await Task.sleep(for: Self.cleaningInterval)) != nil
     }
     defer { cleaning.cancel() }
     let calls = ImageServiceCalls(
-      catalogue: catalogue, host: host, images: images, pool: pool, loops: Self.loops,
-      logger: logger)
+      catalogue: catalogue, host: host, images: images, pool: pool, loops: Self.loops, log: log)
     let transport = HTTP2ServerTransport.Posix(
       listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: .plaintext,
       config: .defaults {
@@ -87,8 +90,14 @@ public final class ImageServer: Sendable {
         $0.http2.maxConcurrentStreams = Self.maximumStreams
         // A backup host that is gone without a word is found out.
         $0.connection.keepalive.time = Self.keepAlive
-        // A question must not wait for others to share its packet.
+        // A question must not wait for others to share its packet, but its own answer leaves
+        // in one.
         $0.connection.flushCoalescing = nil
+        $0.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+          channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(AnswerCoalescing(), position: .first)
+          }
+        }
       }, eventLoopGroup: Self.loops)
     let server = GRPCServer(transport: transport, services: [calls])
     let serving = Task { try await server.serve() }

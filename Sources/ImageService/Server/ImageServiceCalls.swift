@@ -4,7 +4,6 @@ import FrozenImage
 import GRPCCore
 import Glibc
 import ImageReader
-import Logging
 import NIOCore
 import SwiftProtobuf
 import SystemPackage
@@ -18,7 +17,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   let pool: BlockingPool
   /// The threads that move the bytes of all connections.
   let loops: any EventLoopGroup
-  let logger: Logger
+  let log: ServiceLog
 
   /// Runs a call's blocking work on the pool, and words its errors for the wire.
   private func blocking<Result: Sendable>(
@@ -31,15 +30,18 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   private func asking<Result: Sendable>(
     _ image: UniqueIdentifier, _ body: @escaping @Sendable (any ServedImage) throws -> Result
   ) async throws -> Result {
-    try await wording { try await images.call(image, body) }
+    try await wording(about: image) { try await images.call(image, body) }
   }
 
-  private func wording<Result>(_ body: () async throws -> Result) async throws -> Result {
+  private func wording<Result>(
+    about image: UniqueIdentifier? = nil, _ body: () async throws -> Result
+  ) async throws -> Result {
     do { return try await body() } catch let error as CancellationError {
       throw error
     } catch {
       let answer = await naming(RPCError(answering: error))
-      if answer.code == .internalError { logger.warning("\(answer.message)") }
+      // What makes no sense is the client's fault, and it is told.
+      if answer.code != .invalidArgument { log.failed(answer.message, about: image) }
       throw answer
     }
   }
@@ -135,6 +137,9 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
         }, to: response)
       offset += UInt64(chunk.count)
     }
+    if let image = try? UniqueIdentifier(wire: request.image, "the image") {
+      log.fetched(image, bytes: header.length - request.offset)
+    }
   }
 
   // MARK: - The mapping
@@ -196,7 +201,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   func keepSession(
     request: Floe_V1_KeepSessionRequest, context: ServerContext
   ) async throws -> Floe_V1_KeepSessionResponse {
-    try await blocking {
+    try await blocking { [log] in
       let image = try UniqueIdentifier(wire: request.image, "the image")
       guard request.backupHost.utf8.count <= 255 else {
         throw WireError("the backup host's name has more than 255 bytes")
@@ -205,7 +210,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
         id: try UniqueIdentifier(wire: request.session, "the session"),
         backupHost: request.backupHost,
         mountpoint: try request.mountpoint.checked("the mount point"))
-      try catalogue.keep(session, on: image)
+      if try catalogue.keep(session, on: image) { log.sessionBegan(session, on: image) }
     }
     return .with { $0.lifetimeSeconds = UInt32(clamping: Catalogue.sessionLifetime) }
   }
@@ -215,7 +220,9 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   ) async throws -> Floe_V1_EndSessionResponse {
     try await blocking {
       let image = try UniqueIdentifier(wire: request.image, "the image")
-      try catalogue.end(try UniqueIdentifier(wire: request.session, "the session"), on: image)
+      let session = try UniqueIdentifier(wire: request.session, "the session")
+      try catalogue.end(session, on: image)
+      log.sessionEnded(session, on: image)
       images.sessionEnded(on: image)
     }
     return Floe_V1_EndSessionResponse()

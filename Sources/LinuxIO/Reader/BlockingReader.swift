@@ -1,6 +1,8 @@
 public import FrozenImage
+import Glibc
 public import ImageReader
 public import Logging
+import SystemPackage
 
 /// The blocking driver of the read rule: does what `ReadRule` says on the thread
 /// that reads, and lets reads share their checks and questions.
@@ -27,6 +29,7 @@ public final class BlockingReader: FileReading {
   let options: Options
   let rule: Monitor<ReadRule>
   private let complaints: Complaints
+  let failures = ReadFailures()
 
   /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
   ///   that nothing is read before every identity was verified.
@@ -72,6 +75,18 @@ public final class BlockingReader: FileReading {
     } catch {
       throw .unreadable("\(error)")
     }
+    do throws(ReadError) {
+      return try read(attributes, of: node, at: offset, into: buffer, reporting: report)
+    } catch {
+      failures.note(error.description, inode: attributes.inode, offset: offset)
+      throw error
+    }
+  }
+
+  private func read(
+    _ attributes: NodeAttributes, of node: NodeIndex, at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer, reporting report: (BadCopy) -> Void
+  ) throws(ReadError) -> Int {
     guard offset < attributes.size else { return 0 }
     let count = Int(min(UInt64(buffer.count), attributes.size - offset))
     guard count > 0 else { return 0 }
@@ -121,11 +136,13 @@ public final class BlockingReader: FileReading {
       case .fetch(let plan):
         let outcome = fetch.run(plan)
         rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
+        probeInOutage()
       case .readThrough(let reason):
         if read.damage != nil { reportBadCopies() }
         complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
         rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
+        probeInOutage()
       case .check: check()
       case .ask(let question): ask(question)
       case .finished:
@@ -155,7 +172,7 @@ public final class BlockingReader: FileReading {
   }
 
   /// Runs a round of witness checks for everybody who waits for it.
-  private func check() {
+  func check() {
     let findings = media.check(rule.withLock { $0.media })
     rule.withLock { $0.checked(found: findings.found, unreadable: findings.unreadable) }
     rule.notifyAll()
@@ -163,17 +180,53 @@ public final class BlockingReader: FileReading {
   }
 
   /// Asks the production host for everybody who waits for the answer.
-  private func ask(_ question: MappingQuestion) {
+  ///
+  /// - Returns: why there was no answer.
+  @discardableResult
+  func ask(_ question: MappingQuestion) -> SourceError? {
+    var failure: SourceError?
     let result: Result<MappingAnswer, SourceError>
     do throws(SourceError) {
       result = .success(try source.answer(question))
     } catch {
       result = .failure(error)
+      failure = error
       complaints.note("\(error)")
     }
     rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
     rule.notifyAll()
+    probeInOutage()
     searchForLostMedia()
+    return failure
+  }
+
+  /// Begins to ask in the background when the production host gave no answer for a whole
+  /// timeout, so that no read waits for it any more.
+  private func probeInOutage() {
+    guard rule.withLock({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
+    do throws(Errno) {
+      try Thread.detach { [weak self] in
+        while let pause = self?.probe() { usleep(pause) }
+      }
+    } catch {
+      // Reads ask by themselves again after a while.
+      rule.withLock { $0.endProbing() }
+    }
+  }
+
+  /// Takes a probe's steps until it has to wait.
+  ///
+  /// - Returns: microseconds to wait; `nil` when there is nothing to probe any more.
+  private func probe() -> UInt32? {
+    while true {
+      let now = MonotonicClock.now()
+      switch rule.withLock({ $0.nextProbe(now: now) }) {
+      case .check: check()
+      case .ask(let question): ask(question)
+      case .pause(let until): return UInt32(clamping: (max(until, now) - now) / 1000 + 1)
+      case .end: return nil
+      }
+    }
   }
 
   private func searchForLostMedia() {
@@ -186,27 +239,4 @@ public final class BlockingReader: FileReading {
     }
     media.search(for: lost, as: known) { [rule] in rule.notifyAll() }
   }
-
-  /// What the reader did and knows.
-  public var status: ReaderStatus {
-    rule.withLock { rule in
-      ReaderStatus(
-        statistics: rule.statistics, known: rule.known, media: rule.media, lost: rule.lost,
-        unanswered: rule.unanswered, thawed: rule.thawed)
-    }
-  }
-}
-
-/// What a reader did since it started, and what it knows now.
-public struct ReaderStatus: Sendable {
-  public let statistics: ReaderStatistics
-  /// The latest state of the mapping that is known.
-  public let known: MappingState
-  public let media: [MediumDescription]
-  /// Media from which nothing may be read at present.
-  public let lost: Set<MediumID>
-  /// Why the last question had no answer.
-  public let unanswered: String?
-  /// Why the image is gone for good.
-  public let thawed: String?
 }

@@ -6,7 +6,11 @@ import SystemPackage
 
 struct Images: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List the frozen images, and what an interrupted freeze left behind.")
+    abstract: "List the frozen images, and what an interrupted freeze left behind.",
+    discussion: """
+      The oldest first: name, UUID, state, when it was frozen, the size of its representation, \
+      and what was frozen.
+      """)
 
   @OptionGroup var state: StateOptions
 
@@ -30,6 +34,8 @@ struct Images: ParsableCommand {
     var created_seconds: Int64?
     var representation_bytes: UInt64?
     var sessions: [Session]
+    /// Mounts that were not heard of lately, while no service ran that could have heard.
+    var silent_sessions: [Session]
   }
 
   func run() throws {
@@ -37,18 +43,40 @@ struct Images: ParsableCommand {
     guard state.isDefault || access(state.path, F_OK) == 0 else {
       throw Failure("there is no state directory \(state.path): \(Errno(rawValue: errno))")
     }
-    let rows = try state.catalogue.entries().map(row)
+    let rows = try state.catalogue.entries().sorted { $0.age < $1.age }.map(row)
     if json {
       print(JSON.text(of: rows))
       return
     }
     for row in rows {
-      print("\(row.name)  \(row.id)  \(row.state)  \(row.source ?? "")")
+      let created = row.created_seconds.map { TimeText.local($0) } ?? "-"
+      let size = row.representation_bytes.map { Self.sizeText($0) } ?? "-"
+      print("\(row.name)  \(row.id)  \(row.state)  \(created)  \(size)  \(row.source ?? "")")
       if let problem = row.problem { print("    \(problem)") }
       for session in row.sessions {
         print("    mounted on \(session.mountpoint) of \(session.backup_host)")
       }
+      for session in row.silent_sessions {
+        print(
+          "    perhaps mounted on \(session.mountpoint) of \(session.backup_host): not heard of, "
+            + "but the service did not run")
+      }
     }
+  }
+
+  /// Bytes in a form of four digits at the most: "812 B", "1.4 MB", "123 GB".
+  static func sizeText(_ bytes: UInt64) -> String {
+    guard bytes >= 1000 else { return "\(bytes) B" }
+    var rest = bytes
+    var unit = 0
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
+    while rest >= 1_000_000, unit < units.count - 2 {
+      rest /= 1000
+      unit += 1
+    }
+    let tenths = rest / 100
+    let number = tenths < 100 ? "\(tenths / 10).\(tenths % 10)" : "\(tenths / 10)"
+    return "\(number) \(units[unit + 1])"
   }
 
   private func row(_ entry: ImageEntry) -> Row {
@@ -68,8 +96,19 @@ struct Images: ParsableCommand {
       name: entry.label, id: "\(entry.id)", state: name, problem: problem,
       source: entry.record?.source, created_seconds: entry.record?.created.seconds,
       representation_bytes: entry.record?.representation?.length,
-      sessions: entry.sessions.map {
-        Session(id: "\($0.id)", backup_host: $0.backupHost, mountpoint: $0.mountpoint)
-      })
+      sessions: entry.sessions.map(Self.session),
+      silent_sessions: ((try? state.catalogue.silentSessions(of: entry.id)) ?? [])
+        .map(Self.session))
+  }
+
+  private static func session(_ record: SessionRecord) -> Session {
+    Session(id: "\(record.id)", backup_host: record.backupHost, mountpoint: record.mountpoint)
+  }
+}
+
+extension ImageEntry {
+  /// What images are listed by: when they were frozen, what cannot be read at the end.
+  fileprivate var age: (Int64, UInt32) {
+    (record?.created.seconds ?? .max, record?.created.nanoseconds ?? 0)
   }
 }

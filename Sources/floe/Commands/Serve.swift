@@ -32,7 +32,10 @@ struct Serve: ParsableCommand {
     Task.detached {
       var failure: String?
       do {
-        try await server.run(listen: endpoint) { printError("floe: listening on \($0)") }
+        try await server.run(listen: endpoint) {
+          Logger(label: "floe.serve").notice(
+            "listening on \($0)", metadata: ["state": "\(catalogue.directory)"])
+        }
       } catch {
         failure = "\(error)"
       }

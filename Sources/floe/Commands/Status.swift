@@ -2,7 +2,12 @@ import ArgumentParser
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a mount did and whether its production host answers.")
+    abstract: "Show what a mount did and whether its production host answers.",
+    discussion: """
+      Exit status: 0 when every read was answered so far, 1 when nothing can be shown, 2 when the \
+      image was thawed or is no longer what was frozen, 3 when reads failed, or those fail now \
+      that need the production host.
+      """)
 
   @Argument(help: "Where the image is mounted.")
   var mountpoint: String
@@ -19,5 +24,6 @@ struct Status: ParsableCommand {
       throw Failure("\(mountpoint) gave a status that this floe cannot read")
     }
     print(json ? JSON.text(of: report) : report.text)
+    if let status = report.state?.exitStatus, status != 0 { throw SilentExit(status: status) }
   }
 }

@@ -1,55 +1,35 @@
-import CLinuxIO
 import Glibc
 import Logging
+import Synchronization
 
-/// Where log messages go: to standard error in the foreground, to syslog(3) from
-/// the background, where standard error leads nowhere.
+/// Where log messages go: to the journal where there is one, else to standard error in the
+/// foreground, and to syslog(3) from the background, where standard error leads nowhere.
 enum LogDestination {
+  /// The variable of the environment that says which messages are logged.
+  static let levelVariable = "FLOE_LOG"
+
+  /// Whether messages go elsewhere than to whoever started the program.
+  static var isElsewhere: Bool { background.withLock { $0 } }
+  private static let background = Mutex(false)
+
   static func use(background: Bool) {
-    LoggingSystem.bootstrap { label in
-      var handler: any LogHandler =
-        background ? SystemLog() : StandardErrorLog()
-      handler.logLevel = .notice
-      return handler
+    let sink = sink(background: background)
+    let level = level
+    self.background.withLock { $0 = background }
+    LoggingSystem.bootstrap { _ in
+      LogLines(sink: sink, logLevel: level)
     }
   }
-}
 
-/// One line for each message: "floe: warning: sentence".
-private struct StandardErrorLog: LogHandler {
-  var logLevel = Logger.Level.notice
-  var metadata: Logger.Metadata = [:]
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
+  private static func sink(background: Bool) -> any LogSink {
+    if background || Journal.isStandardError, let journal = Journal() { return journal }
+    return background ? SystemLog() : StandardErrorLog()
   }
 
-  func log(event: LogEvent) {
-    printError("floe: \(event.level): \(event.message)")
-  }
-}
-
-private struct SystemLog: LogHandler {
-  var logLevel = Logger.Level.notice
-  var metadata: Logger.Metadata = [:]
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    let priority =
-      switch event.level {
-      case .trace, .debug: LOG_DEBUG
-      case .info: LOG_INFO
-      case .notice: LOG_NOTICE
-      case .warning: LOG_WARNING
-      case .error: LOG_ERR
-      case .critical: LOG_CRIT
-      }
-    floe_syslog(priority, "floe[\(getpid())]: \(event.message)")
+  /// `trace`, `debug`, `info`, `notice` (unless said otherwise), `warning`, `error`, `critical`.
+  private static var level: Logger.Level {
+    let word = getenv(levelVariable).map { String(cString: $0) }
+    return word.flatMap { Logger.Level(rawValue: $0) } ?? .notice
   }
 }
 

@@ -50,6 +50,7 @@ struct MountRequest {
     defer { questions.close() }
     let root = try image.root(view)
     let reader = try reading.makeReader(of: image, volume: image.volume(of: root))
+    try FirstLook(at: reader, image: image).report()
     let mount = try FrozenMount(
       tree: image.representation, root: root.node, contents: reader,
       control: ControlAttributes(
@@ -65,6 +66,13 @@ struct MountRequest {
       mountpoint: mountpoint,
       options: MountOptions(source: source.description, fuseOptions: fuseOptions),
       logger: Logger(label: "floe.mount"))
-    try mount.serve(ready: ready)
+    var logger = Logger(label: "floe.mount")
+    logger[metadataKey: "image"] = "\(image.representation.image.name)"
+    logger[metadataKey: "mountpoint"] = "\(mountpoint)"
+    try mount.serve {
+      logger.notice("mounted from \(source)")
+      ready()
+    }
+    logger.notice("unmounted")
   }
 }

@@ -86,6 +86,14 @@ enum MountTable {
     return result.string
   }
 
+  /// The mount point of floe that a path lies on; the path itself where none is found.
+  /// Below a dead mount nothing can be looked at.
+  static func mountpoint(above path: String) -> String {
+    let path = FilePath(place(of: path)).lexicallyNormalized()
+    return mountpoints.map { FilePath($0) }.filter { path.starts(with: $0) }
+      .max { $0.components.count < $1.components.count }?.string ?? path.string
+  }
+
   /// Reads a control attribute of a mount.
   static func control(_ name: String, of path: String) throws(Failure) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 65536)
@@ -93,7 +101,8 @@ enum MountTable {
     guard count >= 0 else {
       switch Errno(rawValue: errno) {
       case Errno(rawValue: ENOTCONN):
-        throw Failure("the process that served \(path) is gone; run: floe umount \(path)")
+        let mountpoint = mountpoint(above: path)
+        throw Failure("the process that served \(path) is gone; run: floe umount \(mountpoint)")
       case .noData, .notSupported:
         throw Failure(
           "\(path) is not on a mount of floe, or on one of another user: only he and root may ask")

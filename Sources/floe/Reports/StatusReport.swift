@@ -19,6 +19,40 @@ struct StatusReport: Codable {
     var reachable: Bool
     /// What it says against the image, or why it does not answer.
     var problem: String?
+    /// Since when it gave no answer, in seconds since 1970: reads that need it fail at once,
+    /// until it does. Absent while reads wait for it.
+    var silent_since_seconds: Int64?
+  }
+
+  /// Why reads failed.
+  struct Failure: Codable {
+    var reason: String
+    var count: UInt64
+    /// When last, in seconds since 1970.
+    var last_seconds: Int64
+    /// What was read last.
+    var inode: UInt64
+    var offset: UInt64
+  }
+
+  /// What the exit status says.
+  enum State: String, Codable {
+    /// Every read was answered, as far as was asked.
+    case working
+    /// A read failed since the image was mounted, or those fail now that need the production
+    /// host.
+    case failing
+    /// The image is gone for good.
+    case thawed
+
+    /// The exit status of `floe status`.
+    var exitStatus: Int32 {
+      switch self {
+      case .working: 0
+      case .thawed: 2
+      case .failing: 3
+      }
+    }
   }
 
   struct Medium: Codable {
@@ -32,6 +66,8 @@ struct StatusReport: Codable {
 
   var image: String
   var image_id: String
+  /// Absent from a mount of an older floe.
+  var state: State?
   var configuration_id: String
   var production_host: ProductionHost
   var reads: UInt64
@@ -41,6 +77,8 @@ struct StatusReport: Codable {
   var questions: UInt64
   var checksum_mismatches: UInt64
   var errors: UInt64
+  /// The last reasons, the newest first.
+  var failures: [Failure]?
   var bytes: Bytes
   var media: [Medium]
   /// Why the image is gone for good.
@@ -57,7 +95,8 @@ struct StatusReport: Codable {
     image_id = imageID
     configuration_id = status.known.configurationID.reportText
     production_host = ProductionHost(
-      address: address, reachable: Self.isReachable(live), problem: live?.description)
+      address: address, reachable: Self.isReachable(live), problem: live?.description,
+      silent_since_seconds: status.outage?.sinceSeconds)
     reads = counts.reads
     remaps = counts.remaps
     discarded_reads = counts.discardedReads
@@ -75,6 +114,14 @@ struct StatusReport: Codable {
         usable: path != nil && !status.lost.contains(medium.id))
     }
     thawed = status.thawed
+    if case .thawed(let reason)? = live { thawed = thawed ?? reason }
+    failures = status.failures.map { failure in
+      Failure(
+        reason: failure.reason, count: failure.count, last_seconds: failure.lastSeconds,
+        inode: failure.inode, offset: failure.offset)
+    }
+    let isFailing = counts.errors > 0 || status.outage != nil || !status.failures.isEmpty
+    state = thawed != nil ? .thawed : isFailing ? .failing : .working
     pid = getpid()
   }
 
@@ -91,6 +138,11 @@ struct StatusReport: Codable {
         + (production_host.reachable ? "reachable" : "NOT reachable")
         + (production_host.problem.map { ": \($0)" } ?? ""),
     ]
+    if let since = production_host.silent_since_seconds {
+      lines.append(
+        "                  no answer since \(TimeText.local(since)): reads that need one fail at "
+          + "once, until it answers")
+    }
     for medium in media {
       lines.append(
         "medium            \(medium.label): \(medium.path ?? "not found")"
@@ -107,6 +159,11 @@ struct StatusReport: Codable {
       "thrown away       \(discarded_reads) reads",
       "bad checksums     \(checksum_mismatches)",
     ]
+    for failure in failures ?? [] {
+      lines.append(
+        "failed            \(failure.count) reads, last \(TimeText.local(failure.last_seconds)) "
+          + "(inode \(failure.inode) at byte \(failure.offset)): \(LogEntry.plain(failure.reason))")
+    }
     if let thawed { lines.append("thawed            \(thawed)") }
     return lines.joined(separator: "\n")
   }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import FrozenImage
 import Glibc
 import Testing
 
@@ -24,12 +25,45 @@ extension EndToEnd {
         #expect(!read.isEmpty)
         let start = offset - offset % 4096
         #expect(read[...] == file[start..<min(start + read.count, file.count)], "\(text)")
-        // People see each witness shortened.
+        // People see a digest of each witness.
         for witness in try backup.status().configuration_id.split(separator: ".") {
-          #expect(text.contains(witness.suffix(12)), "\(text)")
+          #expect(text.contains(try digest(ofWitness: witness)), "\(text)")
         }
       }
       try backup.unmount()
+    }
+
+    /// The CRC-32C of bytes in hexadecimal.
+    private func digest(ofWitness text: Substring) throws -> String {
+      var rest = text
+      var bytes: [UInt8] = []
+      while !rest.isEmpty {
+        bytes.append(try #require(UInt8(rest.prefix(2), radix: 16)))
+        rest = rest.dropFirst(2)
+      }
+      let digits = String(bytes.withUnsafeBytes { CRC32C.checksum($0) }, radix: 16)
+      return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    @Test("The short form of a configuration ID tells one state from the next")
+    func shortConfigurationID() throws {
+      let site = try Site(.single, megabytes: 512, serves: false) { try $0.buildSmall() }
+      var seen: Set<String> = []
+      for number in 0..<4 {
+        let file = "\(site.scratch.path)/\(number).floe"
+        try run("touch", ["\(site.volume.mountpoint)/commit\(number)"])
+        try site.volume.sync()
+        try run(
+          Floe.program,
+          [
+            "freeze", site.source, "--name", "state-\(number)", "-o", file, "--state",
+            site.production.state,
+          ])
+        let text = try run(Floe.program, ["inspect", file])
+        let line = text.split(separator: "\n").first { $0.hasPrefix("configuration ID") }
+        seen.insert(String(try #require(line)))
+      }
+      #expect(seen.count == 4, "\(seen)")
     }
 
     @Test("inspect names the media; images lists the image")

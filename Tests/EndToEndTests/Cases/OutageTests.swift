@@ -24,8 +24,20 @@ extension EndToEnd {
       try mover.waitForTurns(2)
       let cut = try verifier.read(pieces: 4)
       #expect(cut.failed == [EIO: 4], "\(cut)")
+      let status = try backup.status()
+      #expect(status.state == "failing")
+      #expect(!status.production_host.reachable)
+      // Nobody waits for it any more: later reads fail at once.
+      #expect(status.production_host.silent_since_seconds != nil)
+      #expect(status.failures.contains { $0.reason.contains("asked again in the background") })
+      #expect(status.failures.reduce(0) { $0 + $1.count } == status.errors)
+      let text = try attempt(Floe.program, ["status", backup.mountpoint])
+      #expect(text.ending == .exited(3))
+      #expect(text.output.contains("no answer since"), "\(text.output)")
+      #expect(text.output.contains("failed            "), "\(text.output)")
       relay = try self.relay(to: site.production.socket, at: socket, site.scratch)
       try waitUntil("reads go on") { try verifier.read(pieces: 10).failures == 0 }
+      #expect(try backup.status().production_host.silent_since_seconds == nil)
 
       // Nothing tells that nobody answers.
       relay.signal(SIGSTOP)

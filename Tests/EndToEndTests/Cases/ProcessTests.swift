@@ -62,6 +62,19 @@ extension EndToEnd {
       var byte: UInt8 = 0
       #expect(pread(file, &byte, 1, 20 << 20) < 0)
       #expect(throws: HarnessError.self) { try names(in: backup.mountpoint) }
+      // Each of them says how to go on.
+      let cure = "floe umount \(backup.mountpoint)"
+      for words in [
+        ["mount", site.production.source(Site.image), backup.mountpoint],
+        ["status", backup.mountpoint],
+        ["explain", "\(backup.mountpoint)/\(Tree.smallFiles[0])", "0"],
+      ] {
+        let outcome = try attempt(Floe.program, words)
+        #expect(!outcome.succeeded)
+        let sentence = outcome.errors.split(separator: "\n").joined(separator: " ")
+        #expect(
+          sentence.hasSuffix(cure) || sentence.contains("\(cure))"), "\(words): \(sentence)")
+      }
       try run(Floe.program, ["umount", backup.mountpoint])
       #expect(!BackupHost.isMounted(backup.mountpoint))
       let again = try site.mount()

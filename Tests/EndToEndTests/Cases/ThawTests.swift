@@ -11,12 +11,15 @@ extension EndToEnd {
       let backup = try site.mount()
       let refused = try site.production.floe("thaw", Site.image)
       #expect(!refused.succeeded)
-      #expect(refused.errors.contains(backup.mountpoint), "\(refused.errors)")
+      for part in [backup.mountpoint, "--force", "60 seconds"] {
+        #expect(refused.errors.contains(part), "\(refused.errors)")
+      }
       var verifier = try site.verifier(backup)
       #expect(try verifier.read().failures == 0)
       try backup.unmount()
-      let thaw = try site.production.floe("thaw", Site.image)
+      let thaw = try site.production.floe("thaw", Site.image, "--json")
       #expect(thaw.succeeded, "\(thaw.errors)")
+      #expect(thaw.output.contains("\"image\" : \"\(Site.image)\""), "\(thaw.output)")
       #expect(access(site.snapshot, F_OK) != 0)
       #expect(try site.production.floe("images").output.contains(Site.image) == false)
     }
@@ -33,6 +36,9 @@ extension EndToEnd {
       try site.volume.sync()
       let tally = try verifier.read(pieces: 50)
       #expect(tally.failed == [ESTALE: 50], "\(tally)")
+      let status = try attempt(Floe.program, ["status", backup.mountpoint])
+      #expect(status.ending == .exited(2))
+      #expect(status.output.contains("thawed  "), "\(status.output)")
       try backup.unmount()
     }
 

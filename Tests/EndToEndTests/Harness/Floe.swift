@@ -126,7 +126,10 @@ final class BackupHost {
   }
 
   func status() throws -> Status {
-    let text = try run(Floe.program, ["status", mountpoint, "--json"])
+    // It tells by its exit status, too, that reads failed.
+    let outcome = try attempt(Floe.program, ["status", mountpoint, "--json"])
+    guard outcome.isStatus else { throw HarnessError("floe status: \(outcome.errors)") }
+    let text = outcome.output
     do {
       return try JSONDecoder().decode(Status.self, from: Data(text.utf8))
     } catch {
@@ -140,8 +143,24 @@ final class BackupHost {
   }
 }
 
+extension Outcome {
+  /// Whether `floe status` told something: 0, 2 or 3.
+  var isStatus: Bool { [.exited(0), .exited(2), .exited(3)].contains(ending) }
+}
+
 /// What `floe status --json` tells, as far as the tests look at it.
 struct Status: Decodable {
+  struct Failure: Decodable {
+    let reason: String
+    let count: UInt64
+    let last_seconds: Int64
+  }
+
+  struct ProductionHost: Decodable {
+    let reachable: Bool
+    let silent_since_seconds: Int64?
+  }
+
   struct Bytes: Decodable {
     let storage: UInt64
     let production_host: UInt64
@@ -156,6 +175,9 @@ struct Status: Decodable {
   let witness_checks: UInt64
   let errors: UInt64
   let bytes: Bytes
+  let state: String
+  let failures: [Failure]
+  let production_host: ProductionHost
 }
 
 /// Keeps a volume's blocks moving (Tests/EndToEndTests/mover).

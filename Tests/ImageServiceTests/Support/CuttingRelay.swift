@@ -5,16 +5,23 @@ import Synchronization
 import SystemPackage
 import Testing
 
-/// A Unix socket that hands everything on to another one, and breaks each of the first
-/// lines after some bytes of answers.
+/// A Unix socket that hands everything on to another one, counts the pieces in which it
+/// comes, and breaks each of the first lines after some bytes of answers.
 final class CuttingRelay: Sendable {
   let path: String
   private let listener: Int32
   private let target: String
   private let cuts: Mutex<[Int]>
+  private let counts = Mutex(Pieces())
+
+  /// How many reads of the relay brought something.
+  struct Pieces {
+    var questions = 0
+    var answers = 0
+  }
 
   /// - Parameter cuts: bytes of answers after which the first, second, ... line breaks.
-  init(to target: String, at path: String, cuts: [Int]) throws {
+  init(to target: String, at path: String, cuts: [Int] = []) throws {
     self.path = path
     self.target = target
     self.cuts = Mutex(cuts)
@@ -28,9 +35,15 @@ final class CuttingRelay: Sendable {
         let server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         _ = withAddress(self.target) { Glibc.connect(server, $0, $1) }
         let limit = self.cuts.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-        try? Thread.detach { Self.copy(from: client, to: server, limit: nil) }
         try? Thread.detach {
-          Self.copy(from: server, to: client, limit: limit)
+          Self.copy(from: client, to: server, limit: nil) {
+            self.counts.withLock { $0.questions += 1 }
+          }
+        }
+        try? Thread.detach {
+          Self.copy(from: server, to: client, limit: limit) {
+            self.counts.withLock { $0.answers += 1 }
+          }
           close(client)
           close(server)
         }
@@ -41,14 +54,20 @@ final class CuttingRelay: Sendable {
   /// How many of the lines were broken.
   var cutsLeft: Int { cuts.withLock { $0.count } }
 
+  /// The pieces that came so far.
+  var pieces: Pieces { counts.withLock { $0 } }
+
   func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-  private static func copy(from source: Int32, to target: Int32, limit: Int?) {
+  private static func copy(
+    from source: Int32, to target: Int32, limit: Int?, counting: () -> Void
+  ) {
     var rest = limit ?? .max
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while rest > 0 {
       let count = recv(source, &buffer, min(buffer.count, rest), 0)
       if count <= 0 { break }
+      counting()
       var done = 0
       while done < count {
         let sent = buffer.withUnsafeBytes {
