@@ -94,6 +94,6 @@ struct Freeze: ParsableCommand {
       dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
       service: service, source: MountTable.resolved(path) ?? path, catalogue: state.catalogue)
     let frozen = try freezing.run()
-    print(json ? JSON.text(of: frozen) : "\(frozen.image) \(frozen.id)")
+    print(json ? JSON.text(of: frozen) : frozen.text)
   }
 }
