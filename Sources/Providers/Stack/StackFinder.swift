@@ -41,7 +41,8 @@ public struct StackFinder {
   /// - Throws: `StackError`.
   public static func layer(ofDevice path: String) throws(StackError) -> Layer {
     var finder = StackFinder(
-      StackPlace(start: .path(path), selectors: [], physicalVolumes: [], assumesFrozen: false))
+      StackPlace(
+        start: .path(path), selectors: [], physicalVolumes: [], format: .raw, assumesFrozen: false))
     return try finder.start()
   }
 
@@ -59,30 +60,12 @@ public struct StackFinder {
     switch place.start {
     case .path(let path):
       if let device = try StackDevice.find(path) {
-        return try layer(of: device, depth: 0)
+        return try place.disk(on: layer(of: device, depth: 0), at: path)
       }
-      return try image(at: path)
+      return try place.disk(on: Self.medium(path), at: path)
     case .volumeGroup(let name):
-      return try logicalVolume(of: name, on: [])
+      return try place.disk(on: logicalVolume(of: name, on: []), at: nil)
     }
-  }
-
-  /// A disk image's file. A guest that has a raw disk may write a qcow2 header to its
-  /// start, which names files of the host, so a file that looks like qcow2 is one only
-  /// when its name or the user says so.
-  private func image(at path: String) throws(StackError) -> Layer {
-    let file = try Self.medium(path)
-    if place.format == .raw { return file }
-    guard let image = try Qcow2.find(on: file) else {
-      guard place.format == nil else { throw StackError("\(path) is no qcow2 image") }
-      return file
-    }
-    guard place.format == .qcow2 || path.hasSuffix(".qcow2") else {
-      throw StackError(
-        "\(path) begins as a qcow2 image does, but is not named so: say --format qcow2, or "
-          + "--format raw when its bytes are a disk's own")
-    }
-    return Layer(try image.map())
   }
 
   private static func medium(_ path: String) throws(StackError) -> Layer {

@@ -45,7 +45,15 @@ struct Freeze: ParsableCommand {
   var physicalVolumes: [String] = []
 
   @Option(
-    help: "What a disk image's file is, where its first bytes and its name do not agree.")
+    name: .customLong("backing"),
+    help: ArgumentHelp(
+      "A file, device or directory outside its own directory that a qcow2 image may lead to; may "
+        + "be repeated.",
+      valueName: "path"))
+  var backing: [String] = []
+
+  @Option(
+    help: "What a disk image's file or device is, where its first bytes and its name do not agree.")
   var format: FormatName?
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
@@ -77,7 +85,8 @@ struct Freeze: ParsableCommand {
 
   func run() throws {
     let dataSet = try DataSetFinder(
-      physicalVolumes: physicalVolumes, format: format?.format, assumesFrozen: assumeFrozen
+      physicalVolumes: physicalVolumes, format: format?.format, backing: backing,
+      assumesFrozen: assumeFrozen
     ).find(path)
     if explain {
       for line in try dataSet.explanation { print(line) }
