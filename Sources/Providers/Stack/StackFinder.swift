@@ -11,6 +11,8 @@ public struct StackFinder {
   /// logical volume's UUID.
   private var pins: [String] = []
   private var notes: [String] = []
+  /// The device that the stack begins on.
+  private var device: (path: String, layer: Layer)?
   private let sysfs: Sysfs
 
   /// - Parameters:
@@ -60,7 +62,9 @@ public struct StackFinder {
     switch place.start {
     case .path(let path):
       if let device = try StackDevice.find(path) {
-        return try place.disk(on: layer(of: device, depth: 0), at: path)
+        let layer = try layer(of: device, depth: 0)
+        self.device = (path, layer)
+        return try place.disk(on: layer, at: path)
       }
       return try place.disk(on: Self.medium(path), at: path)
     case .volumeGroup(let name):
@@ -103,6 +107,7 @@ public struct StackFinder {
 
   /// The layer that a layer holds; `nil` when it is the top.
   private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
+    if selectors.isEmpty, isTop(layer) { return nil }
     if let volume = try PhysicalVolume.find(on: layer) {
       return try logicalVolume(of: nil, on: [volume])
     }
@@ -110,6 +115,18 @@ public struct StackFinder {
     if selectors.isEmpty, try ContentProbe.find(on: layer) != nil { return nil }
     guard let table = try PartitionTable.find(on: layer) else { return nil }
     return try partition(selectors.popFirst(), of: table, on: layer)
+  }
+
+  /// Whether a file system is known to be on the layer before anything else is looked for.
+  private func isTop(_ layer: Layer) -> Bool {
+    if place.content != nil { return true }
+    if let frozen, frozen.kind == ExtFileSystem.kind,
+      (try? layer.counted(ExtFileSystem.witness)) == frozen.witness
+    {
+      return true
+    }
+    guard let device, device.layer === layer else { return false }
+    return DeviceMount(ofDevice: device.path) != nil
   }
 
   private mutating func partition(
@@ -216,29 +233,29 @@ public struct StackFinder {
 
   private func top(_ layer: Layer) throws(StackError) -> FoundStack {
     if let selector = selectors.first {
+      if let image = try ForeignImage.find(on: layer) {
+        throw StackError("\(layer.title) is \(image.name): \(image.advice)")
+      }
       throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
     }
-    if let frozen, frozen.kind == ExtFileSystem.kind,
-      try layer.counted(ExtFileSystem.witness) != frozen.witness
-    {
-      let stack = try Stack(
-        top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
-      return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+    let content: ExtFileSystem?
+    if let frozen, frozen.kind == ExtFileSystem.kind {
+      guard try layer.counted(ExtFileSystem.witness) == frozen.witness else {
+        let stack = try Stack(
+          top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
+        return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+      }
+      // What it is was decided when it was frozen.
+      content = try ExtFileSystem(on: layer)
+    } else {
+      let mount = device.flatMap { $0.layer === layer ? DeviceMount(ofDevice: $0.path) : nil }
+      content = try TopContent(layer: layer, place: place, mount: mount).find()
     }
-    let found = try ContentProbe.find(on: layer)
-    if let type = found?.type, ["ext2", "ext3", "ext4"].contains(type) {
-      let content = try ExtFileSystem(on: layer)
+    if let content {
       let stack = try Stack(
         top: layer, identity: content.identity, witness: content.witness)
       return FoundStack(
         stack, content: content, pins: pins + Self.files(of: stack), notes: notes)
-    }
-    guard place.assumesFrozen else {
-      let what = found.map { "holds \($0.type), which floe does not read there" }
-      throw StackError(
-        "\(layer.title) \(what ?? "holds nothing that floe knows"), so nothing shows that it "
-          + "rests; --assume-frozen takes it as a raw volume, and you promise that nobody writes it"
-      )
     }
     let windows = Self.beginnings(of: layer)
     let stack = try Stack(top: layer, identity: windows, witness: windows)

@@ -13,6 +13,11 @@ public struct StackPlace: Codable, Hashable, Sendable {
     case raw
     case qcow2
   }
+  /// What is on top of the stack.
+  public enum Content: String, Codable, Sendable {
+    /// ext2, ext3 or ext4.
+    case ext
+  }
 
   /// What to take where a layer has several parts: a partition's number, a logical
   /// volume's name.
@@ -21,6 +26,9 @@ public struct StackPlace: Codable, Hashable, Sendable {
   public var physicalVolumes: [String]
   /// What the image at the start is; `nil` to go by its first bytes and its name.
   public var format: ImageFormat?
+  /// Which file system is on top, where signatures of several are; `nil` to go by its
+  /// bytes.
+  public var content: Content?
   /// Files outside its own directory that a disk image may lead to, by absolute paths;
   /// `nil` in records of before there were any.
   public var backing: [String]?
@@ -29,12 +37,13 @@ public struct StackPlace: Codable, Hashable, Sendable {
 
   public init(
     start: Start, selectors: [String], physicalVolumes: [String], format: ImageFormat? = nil,
-    backing: [String] = [], assumesFrozen: Bool
+    content: Content? = nil, backing: [String] = [], assumesFrozen: Bool
   ) {
     self.start = start
     self.selectors = selectors
     self.physicalVolumes = physicalVolumes
     self.format = format
+    self.content = content
     self.backing = backing
     self.assumesFrozen = assumesFrozen
   }

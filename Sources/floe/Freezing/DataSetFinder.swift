@@ -7,6 +7,8 @@ struct DataSetFinder {
   let physicalVolumes: [String]
   /// What a disk image is, when the user says so.
   let format: StackPlace.ImageFormat?
+  /// Which file system is on top, when the user says so.
+  let content: StackPlace.Content?
   /// Files outside its own directory that a disk image may lead to.
   let backing: [String]
   /// Whether the user promises that a volume rests.
@@ -49,7 +51,7 @@ struct DataSetFinder {
   private func place(_ start: StackPlace.Start, selectors: [String]) -> StackPlace {
     StackPlace(
       start: start, selectors: selectors, physicalVolumes: physicalVolumes.map(MountTable.absolute),
-      format: format, backing: backing.map(MountTable.absolute),
+      format: format, content: content, backing: backing.map(MountTable.absolute),
       assumesFrozen: assumesFrozen)
   }
 
