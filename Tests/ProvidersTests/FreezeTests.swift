@@ -24,7 +24,8 @@ extension BtrfsTests {
         reason { _ = try BtrfsFreezer(path: "/proc") } == "/proc is not on a btrfs file system")
       #expect(
         reason { _ = try BtrfsFreezer(path: volume.path("d")) }
-          == "\(volume.path("d")) is a directory inside a btrfs subvolume, not a subvolume")
+          == "\(volume.path("d")) is a directory inside the btrfs subvolume \(volume.mount): freeze "
+          + "that")
       #expect(
         reason { _ = try BtrfsFreezer(path: volume.path("f")) }
           == "cannot open \(volume.path("f")): Not a directory")

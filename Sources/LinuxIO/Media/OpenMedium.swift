@@ -99,6 +99,15 @@ public final class OpenMedium: Medium {
     return floe_is_local_file_system(type) != 0
   }
 
+  /// Where the kernel has what was opened, without links, whatever was put in the place of
+  /// its path since; `nil` when it has no name any more, or one that is not UTF-8.
+  public var presentPath: String? {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/fd/\(descriptor)", &path, path.count)
+    guard count > 0, count < path.count else { return nil }
+    return String(validating: path[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   /// Whether this is a loop device that shows an open file from its first byte on.
   func isLoopDevice(over file: OpenMedium) -> Bool {
     var loop = floe_loop_status()

@@ -25,12 +25,14 @@ extension BtrfsFreezer {
   ///   - source: what was frozen, for people.
   ///   - service: where a service answers for the image; empty when none does.
   ///   - progress: called now and then.
+  /// - Returns: the media that the image lies on.
   /// - Throws: `BtrfsError`, `SourceError`, or what the writer and the scratch space
   ///   throw.
+  @discardableResult
   public static func describe(
     _ frozen: BtrfsImage, as id: UniqueIdentifier, name: String, host: String, source: String,
     service: String = "", scratch: any RepresentationScratch, progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     let subvolume = try OpenSubvolume(frozen)
     let created = try requireFrozen(subvolume, frozen)
     // In this order: see `Relocation.swift`. What the walk finds in younger leaves
@@ -49,16 +51,17 @@ extension BtrfsFreezer {
     let image = ImageDescription(
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
       service: service, statistics: statistics(of: subvolume))
+    let description = try volume.description()
     var walk = TreeWalk(
       volume: volume, subvolumeID: frozen.subvolumeID,
-      writer: try RepresentationWriter(
-        image: image, volumes: [try volume.description()], scratch: scratch))
+      writer: try RepresentationWriter(image: image, volumes: [description], scratch: scratch))
     try walk.run(progress)
     // A crash must not take back what the walk saw: leaves of a transaction that was
     // not committed, or that relocation swapped in without one.
     try subvolume.descriptor.commitTransaction()
     _ = try requireFrozen(subvolume, frozen)
     try walk.finish(rootName: FilePath(source).lastComponent?.string ?? source)
+    return description.media
   }
 
   /// - Returns: when the snapshot was made.

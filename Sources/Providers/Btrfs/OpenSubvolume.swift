@@ -43,7 +43,8 @@ final class OpenSubvolume: Sendable {
         throw BtrfsError(cannot: "look at \(path)", Errno(rawValue: errno))
       }
       guard status.st_ino == InodeNumbers.root else {
-        throw BtrfsError("\(path) is a directory inside a btrfs subvolume, not a subvolume")
+        let root = subvolumeRoot(above: path).map { " \($0): freeze that" } ?? ""
+        throw BtrfsError("\(path) is a directory inside the btrfs subvolume\(root)")
       }
     } catch {
       try? descriptor.close()

@@ -146,19 +146,25 @@ struct ClusterMap {
     if zerosStart < range.upperBound { try runs.append(zerosStart..<range.upperBound, .zeros) }
   }
 
-  /// Bytes of a standard cluster, or of one of its subclusters. QEMU writes them whole:
-  /// where the file ends before, it was cut short.
+  /// Bytes of a standard cluster, or of one of its subclusters. The file may end inside the
+  /// last cluster, which a writer need not fill; QEMU reads zeros from there on (as of any
+  /// file behind its end). Where it ends before a cluster begins, it was cut short.
   private mutating func addData(
     _ range: Range<UInt64>, at cluster: UInt64, skipping: UInt64 = 0
   ) throws(StackError) {
     let file = lower[dataFile]
-    let end = cluster + skipping + (range.upperBound - range.lowerBound)
-    guard cluster % header.clusterSize == 0, end <= file.size else {
+    guard cluster % header.clusterSize == 0, cluster < file.size else {
       throw StackError(
         "\(title): the cluster for byte \(range.lowerBound) lies at byte \(cluster), but \(file.title) has \(file.size) bytes"
       )
     }
-    try runs.append(range, .below(layer: dataFile, offset: cluster + skipping))
+    let start = cluster + skipping
+    let kept = start < file.size ? min(range.upperBound - range.lowerBound, file.size - start) : 0
+    let zerosStart = range.lowerBound + kept
+    if kept > 0 {
+      try runs.append(range.lowerBound..<zerosStart, .below(layer: dataFile, offset: start))
+    }
+    if zerosStart < range.upperBound { try runs.append(zerosStart..<range.upperBound, .zeros) }
   }
 
   private mutating func addCompressed(

@@ -1,5 +1,4 @@
 import Glibc
-import ImageReader
 import LinuxIO
 
 /// The files that a disk image leads to: itself, its backing file, the backing file's…
@@ -23,15 +22,26 @@ struct ImageChain {
 
   private let files: Set<FileID>
   private let length: Int
+  /// Where the present image is, as it was named: its own relative names begin there.
+  private let path: String?
+  private let allowed: AllowedFiles
 
-  init(of image: Layer) {
-    files = Set(image.filePath.flatMap(FileID.init).map { [$0] } ?? [])
-    length = 1
+  /// - Parameters:
+  ///   - image: the image that the user named.
+  ///   - path: its path, where it is a device; a file has its own.
+  ///   - allowed: the files that it may lead to.
+  init(of image: Layer, path: String?, allowed: AllowedFiles) {
+    let path = path ?? image.file?.path
+    self.init(
+      files: Set(path.flatMap(FileID.init).map { [$0] } ?? []), length: 1, path: path,
+      allowed: allowed)
   }
 
-  private init(files: Set<FileID>, length: Int) {
+  private init(files: Set<FileID>, length: Int, path: String?, allowed: AllowedFiles) {
     self.files = files
     self.length = length
+    self.path = path
+    self.allowed = allowed
   }
 
   enum Format: String {
@@ -41,12 +51,12 @@ struct ImageChain {
 
   /// The content of a file that an image names.
   ///
-  /// - Throws: `StackError` when the file is one of the chain, the chain is too long, or
-  ///   the file cannot be read as what it is said to be.
+  /// - Throws: `StackError` when the file is one of the chain or not allowed, the chain is
+  ///   too long, or the file cannot be read as what it is said to be.
   func file(
     named name: String, by image: Layer, format: Format
   ) throws(StackError) -> Layer {
-    let path = try Self.path(of: name, namedBy: image)
+    let path = try path(of: name, namedBy: image)
     guard let id = FileID(path: path) else {
       throw StackError("\(image.title) needs the file \(path), which cannot be found")
     }
@@ -57,23 +67,19 @@ struct ImageChain {
       throw StackError(
         "the chain of disk images at \(path) is longer than \(Self.maximumLength) files")
     }
-    let layer: Layer
-    do throws(MediumError) {
-      layer = Layer(try OpenMedium(path: path))
-    } catch {
-      throw StackError(error.description)
-    }
+    let layer = try allowed.open(path, namedBy: image.title)
     guard format == .qcow2 else { return layer }
     guard let below = try Qcow2.find(on: layer) else {
       throw StackError("\(image.title) needs \(path) as a qcow2 image, which it is not")
     }
-    let chain = ImageChain(files: files.union([id]), length: length + 1)
+    let chain = ImageChain(
+      files: files.union([id]), length: length + 1, path: path, allowed: allowed)
     return Layer(try below.map(in: chain))
   }
 
   /// A relative name is taken from the directory of the image that has it. Names with a
   /// protocol ("nbd:…", "json:…") are QEMU's own.
-  private static func path(
+  private func path(
     of name: String, namedBy image: Layer
   ) throws(StackError) -> String {
     var name = name[...]
@@ -83,18 +89,13 @@ struct ImageChain {
         "\(image.title) reaches a file through “\(name[..<end])”, which is not supported")
     }
     if name.hasPrefix("/") { return String(name) }
-    guard let own = image.filePath else {
-      throw StackError("\(image.title) is no file, so its file “\(name)” has no directory")
+    guard let path else {
+      throw StackError(
+        "\(image.title) has no path, so its file “\(name)” has no directory: name the device by a "
+          + "path, in the directory that the name is meant for")
     }
-    let directory = own.lastIndex(of: "/").map { own[...$0] } ?? ""
+    let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
     return directory + String(name)
-  }
-}
-
-extension Layer {
-  /// The path of a layer that is a medium.
-  fileprivate var filePath: String? {
-    if case .medium(let medium) = substance { medium.path } else { nil }
   }
 }
 

@@ -15,20 +15,31 @@ public struct Qcow2: Sendable {
   /// - Throws: `StackError` when the layer cannot be read, or its header is damaged or
   ///   asks for what is not supported.
   public static func find(on layer: Layer) throws(StackError) -> Qcow2? {
-    guard layer.size >= 4, try layer.bytes(at: 0, count: 4) == Qcow2Header.magic else {
-      return nil
-    }
+    guard try begins(layer) else { return nil }
     return Qcow2(header: try Qcow2Header(of: layer), image: layer)
+  }
+
+  /// Whether a layer begins as a qcow2 image does. Nothing is believed of it.
+  static func begins(_ layer: Layer) throws(StackError) -> Bool {
+    guard layer.size >= 4 else { return false }
+    return try layer.bytes(at: 0, count: 4) == Qcow2Header.magic
   }
 
   /// What the guest sees as its disk, as a map of the image file and the files that it
   /// names: the backing file for what was never written, the data file for all data of
   /// an image that keeps it outside.
   ///
+  /// - Parameters:
+  ///   - path: the path of the device that the image is on, which its relative names begin
+  ///     at; a file has its own.
+  ///   - allowed: the files that the image may lead to; those in its own directory unless
+  ///     the user named others.
   /// - Throws: `StackError` when a table is damaged, or a file that the image names
-  ///   cannot be used.
-  public func map() throws(StackError) -> LayerMap {
-    try map(in: ImageChain(of: image))
+  ///   cannot be used or is not allowed.
+  public func map(
+    at path: String? = nil, allowed: AllowedFiles? = nil
+  ) throws(StackError) -> LayerMap {
+    try map(in: ImageChain(of: image, path: path, allowed: allowed ?? AllowedFiles(of: image)))
   }
 
   func map(in chain: ImageChain) throws(StackError) -> LayerMap {

@@ -17,6 +17,9 @@ struct ExtFeatures: Hashable {
   var hasHugeFiles: Bool { readOnlyCompatible & 0x8 != 0 }
   var hasClusters: Bool { readOnlyCompatible & 0x200 != 0 }
   var hasMetadataChecksums: Bool { readOnlyCompatible & 0x400 != 0 }
+  /// Whether files may share blocks, as in read-only images that e2fsdroid made. The kernel
+  /// does not know the bit and therefore mounts them read-only, with no other difference.
+  var hasSharedBlocks: Bool { readOnlyCompatible & 0x4000 != 0 }
 
   /// The names of the features that this reader does not know the meaning of, as
   /// tune2fs names them.
@@ -28,8 +31,6 @@ struct ExtFeatures: Hashable {
         names.append(Self.unreadableNames[bit] ?? "FEATURE_I\(bit)")
       }
     }
-    // Blocks that several files share: nothing tells a damaged file system from it.
-    if readOnlyCompatible & 0x4000 != 0 { names.append("shared_blocks") }
     return names
   }
 

@@ -20,13 +20,21 @@ struct ExtRun: Hashable {
 
 /// How many blocks a walk may still come across. Every block belongs to one file, so
 /// a healthy file system has enough of them, and a malicious one cannot make the walk
-/// endless by naming the same blocks again and again.
+/// endless by naming the same blocks again and again. Where files share blocks by right
+/// (`ExtFeatures.hasSharedBlocks`) there is a bound as well, a wider one.
 struct ExtBlockAllowance {
+  /// How often a block may be used, on the average, where files share blocks: what is
+  /// shared are whole files and runs of zeros, in images of some gigabytes.
+  private static let sharing: UInt64 = 256
+
   private var rest: UInt64
   private let title: String
 
   init(_ volume: ExtVolume) {
-    rest = volume.superblock.blocks
+    let superblock = volume.superblock
+    let times = superblock.features.hasSharedBlocks ? Self.sharing : 1
+    // Fewer than 2^47 blocks (`ExtSuperblock`).
+    rest = superblock.blocks * times
     title = volume.title
   }
 

@@ -4,8 +4,15 @@ import SystemPackage
 
 /// What /proc/self/mountinfo tells of a mount (proc_pid_mountinfo(5)).
 struct MountEntry {
-  /// Type of the file system ("ext4").
+  let id: String
+  /// Of the file system's block device, "8:1"; a number of its own for one that may have
+  /// several, such as btrfs.
+  let device: String
+  let mountpoint: String
+  /// Type of the file system ("ext4", "fuse.sshfs").
   let type: String
+  /// What is mounted there: a device's path, "host:/export"; "none" for what has none.
+  let source: String
   /// Options of the mount, such as `ro`.
   let mountOptions: [String]
   /// Options of the file system behind it, the same for all its mounts.
@@ -13,21 +20,46 @@ struct MountEntry {
 
   /// The entry of a mount; `nil` when this process does not see it.
   static func find(mount id: UInt64) throws(StackError) -> MountEntry? {
-    let text = try contents(of: "/proc/self/mountinfo")
-    for line in text.split(separator: UInt8(ascii: "\n")) {
-      let fields = line.split(separator: UInt8(ascii: " ")).map {
-        String(decoding: $0, as: UTF8.self)
+    try all().first { $0.id == String(id) }
+  }
+
+  /// The mounts that this process sees, those on top of others last.
+  static func all() throws(StackError) -> [MountEntry] {
+    try contents(of: "/proc/self/mountinfo").split(separator: UInt8(ascii: "\n"))
+      .compactMap { MountEntry($0) }
+  }
+
+  private init?(_ line: ArraySlice<UInt8>) {
+    let fields = line.split(separator: UInt8(ascii: " ")).map(Self.text)
+    // Optional fields, in any number, end with a dash.
+    guard fields.count > 6, let dash = fields[6...].firstIndex(of: "-"), fields.count > dash + 3
+    else { return nil }
+    let options = { (field: String) in field.split(separator: ",").map(String.init) }
+    id = fields[0]
+    device = fields[2]
+    mountpoint = fields[4]
+    type = fields[dash + 1]
+    source = fields[dash + 2]
+    mountOptions = options(fields[5])
+    superOptions = options(fields[dash + 3])
+  }
+
+  /// A field without the octal escapes of blanks, tabs, line ends and backslashes.
+  private static func text(_ field: ArraySlice<UInt8>) -> String {
+    var bytes: [UInt8] = []
+    var rest = field
+    while let byte = rest.popFirst() {
+      let digits = rest.prefix(3)
+      if byte == UInt8(ascii: "\\"), digits.count == 3,
+        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
+      {
+        bytes.append(value)
+        rest = rest.dropFirst(3)
+      } else {
+        bytes.append(byte)
       }
-      // Optional fields, in any number, end with a dash.
-      guard fields.count > 6, fields[0] == String(id),
-        let dash = fields[6...].firstIndex(of: "-"), fields.count > dash + 3
-      else { continue }
-      let options = { (field: String) in field.split(separator: ",").map(String.init) }
-      return MountEntry(
-        type: fields[dash + 1], mountOptions: options(fields[5]),
-        superOptions: options(fields[dash + 3]))
     }
-    return nil
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   static func contents(of path: String) throws(StackError) -> [UInt8] {

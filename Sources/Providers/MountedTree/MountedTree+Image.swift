@@ -7,12 +7,14 @@ extension MountedTree {
   ///   - label: what the image is known by.
   ///   - stack: what `device` lies on, with this tree's `identity` and `witness`.
   ///   - progress: called now and then.
+  /// - Returns: the media that the image lies on.
   /// - Throws: as `describe(into:deviceLayer:progress:)`, and when the device moved
   ///   meanwhile.
+  @discardableResult
   public func describe(
     _ label: FrozenImageLabel, on stack: Stack, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     let volume = try volume(on: stack)
     var writer = try RepresentationWriter(
       image: label.description(provider: image.fileSystem, statistics: statistics),
@@ -22,5 +24,6 @@ extension MountedTree {
       throw StackError("the device \(device) below \(image.path) moved while it was described")
     }
     try writer.finish(rootInode: topInode, rootName: label.name)
+    return volume.media
   }
 }

@@ -17,11 +17,12 @@ struct OpenFileSystem {
   /// - Throws: `StackError` when it is of another type than ext2/3/4 and XFS, which is
   ///   named, or its device cannot be read.
   init(of directory: FileDescriptor, path: String) throws(StackError) {
+    // Many file systems have no inode flags, so this comes first.
+    if let foreign = try ForeignFileSystem(of: directory) { throw foreign.refusal(of: path) }
     let status: FileStatus
     do throws(Errno) {
       status = try FileStatus(of: directory, generation: 0)
     } catch {
-      // Many file systems have no inode flags, and are none of floe's kinds.
       throw StackError(cannot: "look at \(path) as at a directory of ext4 or XFS", error)
     }
     guard status.mount != 0, let mount = try MountEntry.find(mount: status.mount) else {
@@ -29,9 +30,7 @@ struct OpenFileSystem {
         "the mount of \(path) is not in /proc/self/mountinfo (this takes Linux 5.8)")
     }
     guard let kind = MountedKind(rawValue: mount.type) else {
-      throw StackError(
-        "\(path) is on \(mount.type); floe takes subvolumes of btrfs, and directories of ext2, ext3, "
-          + "ext4 and XFS")
+      throw StackError("\(path) is on \(mount.type), which floe does not read")
     }
     let device = try BlockDevice.path(major: status.device.major, minor: status.device.minor)
     do throws(MediumError) {

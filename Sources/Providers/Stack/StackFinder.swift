@@ -11,6 +11,8 @@ public struct StackFinder {
   /// logical volume's UUID.
   private var pins: [String] = []
   private var notes: [String] = []
+  /// The device that the stack begins on.
+  private var device: (path: String, layer: Layer)?
   private let sysfs: Sysfs
 
   /// - Parameters:
@@ -41,7 +43,8 @@ public struct StackFinder {
   /// - Throws: `StackError`.
   public static func layer(ofDevice path: String) throws(StackError) -> Layer {
     var finder = StackFinder(
-      StackPlace(start: .path(path), selectors: [], physicalVolumes: [], assumesFrozen: false))
+      StackPlace(
+        start: .path(path), selectors: [], physicalVolumes: [], format: .raw, assumesFrozen: false))
     return try finder.start()
   }
 
@@ -59,30 +62,14 @@ public struct StackFinder {
     switch place.start {
     case .path(let path):
       if let device = try StackDevice.find(path) {
-        return try layer(of: device, depth: 0)
+        let layer = try layer(of: device, depth: 0)
+        self.device = (path, layer)
+        return try place.disk(on: layer, at: path)
       }
-      return try image(at: path)
+      return try place.disk(on: Self.medium(path), at: path)
     case .volumeGroup(let name):
-      return try logicalVolume(of: name, on: [])
+      return try place.disk(on: logicalVolume(of: name, on: []), at: nil)
     }
-  }
-
-  /// A disk image's file. A guest that has a raw disk may write a qcow2 header to its
-  /// start, which names files of the host, so a file that looks like qcow2 is one only
-  /// when its name or the user says so.
-  private func image(at path: String) throws(StackError) -> Layer {
-    let file = try Self.medium(path)
-    if place.format == .raw { return file }
-    guard let image = try Qcow2.find(on: file) else {
-      guard place.format == nil else { throw StackError("\(path) is no qcow2 image") }
-      return file
-    }
-    guard place.format == .qcow2 || path.hasSuffix(".qcow2") else {
-      throw StackError(
-        "\(path) begins as a qcow2 image does, but is not named so: say --format qcow2, or "
-          + "--format raw when its bytes are a disk's own")
-    }
-    return Layer(try image.map())
   }
 
   private static func medium(_ path: String) throws(StackError) -> Layer {
@@ -120,6 +107,7 @@ public struct StackFinder {
 
   /// The layer that a layer holds; `nil` when it is the top.
   private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
+    if selectors.isEmpty, isTop(layer) { return nil }
     if let volume = try PhysicalVolume.find(on: layer) {
       return try logicalVolume(of: nil, on: [volume])
     }
@@ -127,6 +115,18 @@ public struct StackFinder {
     if selectors.isEmpty, try ContentProbe.find(on: layer) != nil { return nil }
     guard let table = try PartitionTable.find(on: layer) else { return nil }
     return try partition(selectors.popFirst(), of: table, on: layer)
+  }
+
+  /// Whether a file system is known to be on the layer before anything else is looked for.
+  private func isTop(_ layer: Layer) -> Bool {
+    if place.content != nil { return true }
+    if let frozen, frozen.kind == ExtFileSystem.kind,
+      (try? layer.counted(ExtFileSystem.witness)) == frozen.witness
+    {
+      return true
+    }
+    guard let device, device.layer === layer else { return false }
+    return DeviceMount(ofDevice: device.path) != nil
   }
 
   private mutating func partition(
@@ -233,29 +233,29 @@ public struct StackFinder {
 
   private func top(_ layer: Layer) throws(StackError) -> FoundStack {
     if let selector = selectors.first {
+      if let image = try ForeignImage.find(on: layer) {
+        throw StackError("\(layer.title) is \(image.name): \(image.advice)")
+      }
       throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
     }
-    if let frozen, frozen.kind == ExtFileSystem.kind,
-      try layer.counted(ExtFileSystem.witness) != frozen.witness
-    {
-      let stack = try Stack(
-        top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
-      return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+    let content: ExtFileSystem?
+    if let frozen, frozen.kind == ExtFileSystem.kind {
+      guard try layer.counted(ExtFileSystem.witness) == frozen.witness else {
+        let stack = try Stack(
+          top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
+        return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+      }
+      // What it is was decided when it was frozen.
+      content = try ExtFileSystem(on: layer)
+    } else {
+      let mount = device.flatMap { $0.layer === layer ? DeviceMount(ofDevice: $0.path) : nil }
+      content = try TopContent(layer: layer, place: place, mount: mount).find()
     }
-    let found = try ContentProbe.find(on: layer)
-    if let type = found?.type, ["ext2", "ext3", "ext4"].contains(type) {
-      let content = try ExtFileSystem(on: layer)
+    if let content {
       let stack = try Stack(
         top: layer, identity: content.identity, witness: content.witness)
       return FoundStack(
         stack, content: content, pins: pins + Self.files(of: stack), notes: notes)
-    }
-    guard place.assumesFrozen else {
-      let what = found.map { "holds \($0.type), which floe does not read there" }
-      throw StackError(
-        "\(layer.title) \(what ?? "holds nothing that floe knows"), so nothing shows that it "
-          + "rests; --assume-frozen takes it as a raw volume, and you promise that nobody writes it"
-      )
     }
     let windows = Self.beginnings(of: layer)
     let stack = try Stack(top: layer, identity: windows, witness: windows)

@@ -57,11 +57,13 @@ public struct StackFreezer: Sendable {
   /// - Parameters:
   ///   - image: what it is; its statistics are filled in here.
   ///   - progress: called now and then.
+  /// - Returns: the media that the image lies on.
   /// - Throws: `StackError` also when the volume was changed meanwhile.
+  @discardableResult
   public func describe(
     _ image: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     let stack = found.stack
     let media = try stack.media()
     let volume = VolumeDescription(
@@ -88,6 +90,7 @@ public struct StackFreezer: Sendable {
       throw StackError("\(stack.top.title) was changed while it was described")
     }
     try writer.finish(roots)
+    return media
   }
 
   private static func statistics(of layer: Layer) -> FileSystemStatistics {

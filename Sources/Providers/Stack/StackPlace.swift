@@ -8,10 +8,15 @@ public struct StackPlace: Codable, Hashable, Sendable {
   }
 
   public var start: Start
-  /// The format of a disk image's file.
+  /// The format of a disk image, in a file or on a block device.
   public enum ImageFormat: String, Codable, CaseIterable, Sendable {
     case raw
     case qcow2
+  }
+  /// What is on top of the stack.
+  public enum Content: String, Codable, Sendable {
+    /// ext2, ext3 or ext4.
+    case ext
   }
 
   /// What to take where a layer has several parts: a partition's number, a logical
@@ -19,19 +24,27 @@ public struct StackPlace: Codable, Hashable, Sendable {
   public var selectors: [String]
   /// Where to look for physical volumes, by absolute paths; empty for all block devices.
   public var physicalVolumes: [String]
-  /// What an image file is; `nil` to go by its first bytes and its name.
+  /// What the image at the start is; `nil` to go by its first bytes and its name.
   public var format: ImageFormat?
+  /// Which file system is on top, where signatures of several are; `nil` to go by its
+  /// bytes.
+  public var content: Content?
+  /// Files outside its own directory that a disk image may lead to, by absolute paths;
+  /// `nil` in records of before there were any.
+  public var backing: [String]?
   /// Whether the user promises that the volume rests.
   public var assumesFrozen: Bool
 
   public init(
     start: Start, selectors: [String], physicalVolumes: [String], format: ImageFormat? = nil,
-    assumesFrozen: Bool
+    content: Content? = nil, backing: [String] = [], assumesFrozen: Bool
   ) {
     self.start = start
     self.selectors = selectors
     self.physicalVolumes = physicalVolumes
     self.format = format
+    self.content = content
+    self.backing = backing
     self.assumesFrozen = assumesFrozen
   }
 }

@@ -45,8 +45,21 @@ struct Freeze: ParsableCommand {
   var physicalVolumes: [String] = []
 
   @Option(
-    help: "What a disk image's file is, where its first bytes and its name do not agree.")
-  var format: FormatName?
+    name: .customLong("backing"),
+    help: ArgumentHelp(
+      "A file, device or directory outside its own directory that a qcow2 image may lead to; may "
+        + "be repeated.",
+      valueName: "path"))
+  var backing: [String] = []
+
+  @Option(
+    name: .customLong("format"),
+    help: ArgumentHelp(
+      "What a disk image's file or device is (raw, qcow2), where its first bytes and its name do "
+        + "not agree; and which file system is on top (ext2, ext3, ext4), where signatures of "
+        + "several are. May be given once for each.",
+      valueName: "raw|qcow2|ext4"))
+  var formats: [FormatName] = []
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
@@ -60,9 +73,16 @@ struct Freeze: ParsableCommand {
   var json = false
 
   enum FormatName: String, ExpressibleByArgument, CaseIterable {
-    case raw, qcow2
+    case raw, qcow2, ext2, ext3, ext4
 
-    var format: StackPlace.ImageFormat { self == .raw ? .raw : .qcow2 }
+    /// What the disk at the start is; `nil` for a file system.
+    var disk: StackPlace.ImageFormat? {
+      switch self {
+      case .raw: .raw
+      case .qcow2: .qcow2
+      case .ext2, .ext3, .ext4: nil
+      }
+    }
   }
 
   func validate() throws {
@@ -72,12 +92,16 @@ struct Freeze: ParsableCommand {
     if service != nil, output == nil || name == nil {
       throw ValidationError("--service is for the file of -o, of an image that has a --name")
     }
+    guard formats.count(where: { $0.disk != nil }) < 2, formats.count(where: { $0.disk == nil }) < 2
+    else { throw ValidationError("--format names one format of the disk, and one file system") }
     if explain, json { throw ValidationError("--explain has no JSON form") }
   }
 
   func run() throws {
     let dataSet = try DataSetFinder(
-      physicalVolumes: physicalVolumes, format: format?.format, assumesFrozen: assumeFrozen
+      physicalVolumes: physicalVolumes, format: formats.compactMap(\.disk).first,
+      content: formats.contains { $0.disk == nil } ? .ext : nil, backing: backing,
+      assumesFrozen: assumeFrozen
     ).find(path)
     if explain {
       for line in try dataSet.explanation { print(line) }
@@ -94,6 +118,6 @@ struct Freeze: ParsableCommand {
       dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
       service: service, source: MountTable.resolved(path) ?? path, catalogue: state.catalogue)
     let frozen = try freezing.run()
-    print(json ? JSON.text(of: frozen) : "\(frozen.image) \(frozen.id)")
+    print(json ? JSON.text(of: frozen) : frozen.text)
   }
 }

@@ -37,9 +37,9 @@ struct BtrfsDataSet: DataSet {
   func describe(
     _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     guard let image = (frozen as? BtrfsNote)?.image else { throw Failure("nothing was frozen") }
-    try BtrfsFreezer.describe(
+    return try BtrfsFreezer.describe(
       image, as: label.id, name: label.name, host: label.host, source: label.source,
       service: label.service, scratch: scratch, progress: progress)
   }

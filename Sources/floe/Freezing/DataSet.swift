@@ -24,10 +24,12 @@ protocol DataSet {
   func freeze(as image: UniqueIdentifier) throws -> any ImageNote
 
   /// Writes the representation of what was frozen.
+  ///
+  /// - Returns: the media that it lies on.
   func describe(
     _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws
+  ) throws -> [MediumDescription]
 }
 
 /// What the catalogue keeps of an image for its provider, as JSON.

@@ -5,8 +5,12 @@ import Providers
 struct DataSetFinder {
   /// Where to look for LVM2 physical volumes; empty for all block devices.
   let physicalVolumes: [String]
-  /// What an image file is, when the user says so.
+  /// What a disk image is, when the user says so.
   let format: StackPlace.ImageFormat?
+  /// Which file system is on top, when the user says so.
+  let content: StackPlace.Content?
+  /// Files outside its own directory that a disk image may lead to.
+  let backing: [String]
   /// Whether the user promises that a volume rests.
   let assumesFrozen: Bool
 
@@ -47,7 +51,8 @@ struct DataSetFinder {
   private func place(_ start: StackPlace.Start, selectors: [String]) -> StackPlace {
     StackPlace(
       start: start, selectors: selectors, physicalVolumes: physicalVolumes.map(MountTable.absolute),
-      format: format, assumesFrozen: assumesFrozen)
+      format: format, content: content, backing: backing.map(MountTable.absolute),
+      assumesFrozen: assumesFrozen)
   }
 
   /// Splits off the parts after colons, as far as what is before them exists.

@@ -7,6 +7,21 @@ import SystemPackage
 
 /// What `floe freeze` tells; the JSON form's keys are part of floe's interface.
 struct FreezeReport: Encodable {
+  struct Medium: Encodable {
+    var id: String
+    /// What the volume calls it ("devid 1"), or its path.
+    var label: String
+    var path: String
+    var size: UInt64
+
+    init(_ medium: MediumDescription) {
+      id = medium.id.description
+      label = medium.label
+      path = medium.path
+      size = medium.size
+    }
+  }
+
   var image: String
   var id: String
   /// The provider ("btrfs", "stack").
@@ -18,6 +33,16 @@ struct FreezeReport: Encodable {
   var representation_bytes: UInt64
   /// The representation's file, when one was asked for.
   var output: String?
+  /// Everything that reads of the image go to.
+  var media: [Medium]
+
+  /// The report for people.
+  var text: String {
+    let lines = media.map { medium in
+      "medium \(medium.label == medium.path ? "" : "\(medium.label): ")\(medium.path)"
+    }
+    return (["\(image) \(id)"] + lines).joined(separator: "\n")
+  }
 }
 
 /// A freeze as the user asked for it.
@@ -35,6 +60,7 @@ struct Freezing {
 
   private let id = UniqueIdentifier.random()
   private var progress = ProgressLine()
+  private var media: [FreezeReport.Medium] = []
 
   init(
     dataSet: any DataSet, name: String?, output: FilePath?, service: String?, source: String,
@@ -103,12 +129,13 @@ struct Freezing {
       progress.end()
       self.progress = progress
     }
-    try dataSet.describe(
+    media = try dataSet.describe(
       note,
       FrozenImageLabel(
         id: id, name: name, created: .now, host: HostName.current, source: source,
         service: serviceAddress),
-      scratch: try FileScratch(writing: path), progress: { progress.show($0) })
+      scratch: try FileScratch(writing: path), progress: { progress.show($0) }
+    ).map(FreezeReport.Medium.init)
   }
 
   /// Where a service will answer for the image: where the user said, or at the state
@@ -125,7 +152,7 @@ struct Freezing {
     FreezeReport(
       image: name, id: "\(id)", provider: type(of: note).provider, snapshot: note.snapshot,
       files: progress.latest?.files ?? 0, bytes: progress.latest?.bytes ?? 0,
-      representation_bytes: length, output: output?.string)
+      representation_bytes: length, output: output?.string, media: media)
   }
 
   /// Takes back what a freeze made that failed. What cannot be removed stays in the

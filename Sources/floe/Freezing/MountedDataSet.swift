@@ -80,7 +80,7 @@ struct MountedDataSet: DataSet {
   func describe(
     _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     guard let note = frozen as? MountedNote else { throw Failure("nothing was frozen") }
     let tree: MountedTree
     switch way {
@@ -89,7 +89,7 @@ struct MountedDataSet: DataSet {
       guard let copy = note.copy else { throw Failure("no copy was made") }
       tree = try MountedTree(copy: copy)
     }
-    try tree.describe(label, on: Self.stack(of: tree), scratch: scratch, progress: progress)
+    return try tree.describe(label, on: Self.stack(of: tree), scratch: scratch, progress: progress)
   }
 
   /// What the tree's device lies on.

@@ -29,7 +29,7 @@ struct StackDataSet: DataSet {
   func describe(
     _ frozen: any ImageNote, _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
-  ) throws {
+  ) throws -> [MediumDescription] {
     try freezer.describe(label, scratch: scratch, progress: progress)
   }
 }

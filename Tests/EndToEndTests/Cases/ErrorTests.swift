@@ -34,9 +34,13 @@ extension EndToEnd {
       try Tree(source).buildSmall()
 
       let elsewhere = try scratch.directory("tmpfs")
-      expect(try production.floe("freeze", elsewhere, "--name", "a"), says: elsewhere, "btrfs")
+      expect(
+        try production.floe("freeze", elsewhere, "--name", "a"), says: elsewhere, "tmpfs", "memory")
+      expect(try production.floe("freeze", "/proc", "--name", "a"), says: "/proc", "no files")
       let inside = "\(source)/files"
-      expect(try production.floe("freeze", inside, "--name", "a"), says: inside, "subvolume")
+      expect(
+        try production.floe("freeze", inside, "--name", "a"), says: inside,
+        "subvolume \(source): freeze that")
       let missing = "\(source)/missing"
       expect(
         try production.floe("freeze", missing, "--name", "a"), says: missing, "no such file")

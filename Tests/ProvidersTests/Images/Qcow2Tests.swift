@@ -106,6 +106,38 @@ struct Qcow2Tests {
     try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
   }
 
+  /// A writer need not fill the last cluster of the file; QEMU reads zeros there.
+  @Test(arguments: [
+    ("-o cluster_size=64k", 64 << 10), ("-o cluster_size=2M", 2 << 20),
+    ("-o cluster_size=128k,extended_l2=on", 128 << 10), ("-o compat=0.10", 64 << 10),
+  ])
+  func fileThatEndsInsideItsLastCluster(_ options: String, cluster: Int) throws {
+    try files.random("source", count: 5 << 20)
+    try files.run("qemu-img convert -f raw -O qcow2 \(options) source disk")
+    let whole = try files.bytes("disk")
+    // The guest's last bytes lie last in the file, which they may fill.
+    let last = (whole.count - 1) / cluster * cluster
+    for kept in [1, 511, 512, 4096, 5000, cluster / 2, cluster - 1] where last + kept < whole.count
+    {
+      try files.write(Array(whole[..<(last + kept)]), to: "disk")
+      let oracle = try files.oracle("disk")
+      #expect(oracle != (try files.bytes("source")))
+      try expectConformance(of: files.disk("disk"), to: oracle)
+    }
+    // Without any of it, the file was cut short.
+    try files.write(Array(whole[..<last]), to: "disk")
+    #expect(refusal { _ = try files.disk("disk") }.contains("but \(files.path("disk")) has"))
+  }
+
+  @Test(arguments: [512, 1024, 65536 - 512, 65536 + 512, (1 << 20) + 1536])
+  func diskThatEndsInsideACluster(_ size: Int) throws {
+    try files.random("source", count: size)
+    for options in ["", "-c", "-o extended_l2=on"] {
+      try files.run("qemu-img convert -f raw -O qcow2 \(options) source disk")
+      try expectConformance(of: files.disk("disk"), to: files.oracle("disk"))
+    }
+  }
+
   @Test func internalSnapshotsAreLeftAside() throws {
     try makeSource()
     try files.run(

@@ -10,14 +10,28 @@ import Testing
 extension MountedTreeTests {
   @Suite("mounted tree: proof") struct ProofTests {
     @Test func refusesOtherFileSystemsByName() throws {
-      #expect(
-        reason { _ = try MountedTree(path: "/proc") }.contains("/proc is on proc")
-          || reason { _ = try MountedTree(path: "/proc") }.contains("cannot look at /proc"))
+      for (path, type) in [("/proc", "proc"), ("/sys", "sysfs")] {
+        #expect(
+          reason { _ = try MountedTree(path: path) }
+            == "\(path) is on \(type), where the kernel shows its own state: there are no files on any storage to freeze"
+        )
+      }
       let directory = try shell("mktemp -d /tmp/floe-tmpfs-XXXXXX").trimmed
-      defer { _ = try? shell("umount -l \(directory); rmdir \(directory)") }
+      defer {
+        _ = try? shell(
+          "umount -l \(directory)/m \(directory); rmdir \(directory)", ignoringFailure: true)
+      }
       try shell("mount -t tmpfs none \(directory)")
       let tmpfs = reason { _ = try MountedTree(path: directory, assumeFrozen: true) }
-      #expect(tmpfs.hasPrefix("\(directory) is on tmpfs; floe takes subvolumes of btrfs, and"))
+      #expect(tmpfs.hasPrefix("\(directory) is on tmpfs, which is kept in this host's memory"))
+      try shell(
+        """
+        cd \(directory); mkdir up low work m
+        mount -t overlay none -o lowerdir=low,upperdir=up,workdir=work m
+        """)
+      let overlay = reason { _ = try MountedTree(path: "\(directory)/m", assumeFrozen: true) }
+      #expect(overlay.hasPrefix("\(directory)/m is on overlay, which shows directories of other"))
+      #expect(overlay.contains("lowerdir=low, upperdir=up"), "\(overlay)")
       let btrfs = try LoopFileSystem("btrfs")
       #expect(
         reason { _ = try MountedTree(path: btrfs.mount, assumeFrozen: true) }.contains("on btrfs;"))
