@@ -92,20 +92,6 @@ extension BtrfsTests {
       try expectAllBytes(of: image, on: volume)
     }
 
-    @Test func takesAReadOnlySubvolumeAsItIs() throws {
-      let volume = try LoopVolume()
-      try shell(
-        """
-        cd \(volume.mount); btrfs -q subvolume create s; echo x > s/f
-        btrfs -q subvolume snapshot -r s ro
-        """)
-      let image = try DescribedImage(volume.path("ro"))
-      #expect(image.frozen.snapshotPath == volume.path("ro"))
-      #expect(!image.frozen.ownsSnapshot)
-      try BtrfsFreezer.thaw(image.frozen)
-      #expect(access(volume.path("ro/f"), F_OK) == 0)
-    }
-
     @Test func deletesThePlannedSnapshotOfAFreezeThatBroke() throws {
       let volume = try LoopVolume()
       try shell("btrfs -q subvolume create \(volume.path("s"))")

@@ -9,7 +9,7 @@ extension BtrfsFreezer {
     return isOnBtrfs(directory)
   }
 
-  /// Whether freezing makes a snapshot, rather than taking one as it is.
+  /// Whether freezing makes a snapshot, rather than taking the subvolume as it is.
   public var makesSnapshot: Bool {
     plannedSnapshotPath(for: UniqueIdentifier(high: 0, low: 0)) != nil
   }
@@ -21,7 +21,8 @@ extension BtrfsFreezer {
     let tree = try ChunkTree(of: source.descriptor)
     var lines = [
       "btrfs subvolume \(source.path) "
-        + (makesSnapshot ? "(a read-only snapshot is made)" : "(read-only: taken as it is)"),
+        + (makesSnapshot
+          ? "(a read-only snapshot is made)" : "(the file system is read-only: taken as it is)"),
       "btrfs address space \(source.fileSystem.id): \(tree.chunks.count) chunks",
     ]
     let data = Dictionary(grouping: tree.chunks.filter(\.holdsData), by: \.profileName)

@@ -1,5 +1,6 @@
 import FrozenImage
 public import ImageService
+import LinuxIO
 public import Providers
 
 /// A btrfs subvolume.
@@ -8,7 +9,7 @@ struct BtrfsDataSet: DataSet {
   private let path: String
 
   init(path: String) throws {
-    freezer = try BtrfsFreezer(path: path)
+    freezer = try BtrfsFreezer(path: path, barrier: WriterBarrier())
     self.path = path
   }
 
