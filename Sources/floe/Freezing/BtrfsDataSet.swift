@@ -10,10 +10,11 @@ struct BtrfsDataSet: DataSet {
 
   init(path: String) throws {
     freezer = try BtrfsFreezer(path: path, barrier: WriterBarrier())
+    notes = try freezer.notes()
     self.path = path
   }
 
-  let notes: [String] = []
+  let notes: [String]
 
   var explanation: [String] {
     get throws { try freezer.explanation() }
