@@ -24,7 +24,13 @@ extension BtrfsTests {
         reason { _ = try BtrfsFreezer(path: "/proc") } == "/proc is not on a btrfs file system")
       #expect(
         reason { _ = try BtrfsFreezer(path: volume.path("d")) }
-          == "\(volume.path("d")) is a directory inside a btrfs subvolume, not a subvolume")
+          == "\(volume.path("d")) is a directory in the btrfs subvolume \(volume.mount), and btrfs "
+          + "freezes whole subvolumes: freeze \(volume.mount)")
+      try shell(
+        "btrfs -q subvolume create \(volume.path("d/s")); mkdir -p \(volume.path("d/s/a/b"))")
+      #expect(
+        reason { _ = try BtrfsFreezer(path: volume.path("d/s/a/b")) }
+          .hasSuffix("freeze \(volume.path("d/s"))"))
       #expect(
         reason { _ = try BtrfsFreezer(path: volume.path("f")) }
           == "cannot open \(volume.path("f")): Not a directory")
