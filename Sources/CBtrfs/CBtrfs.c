@@ -9,6 +9,7 @@
 
 const int cbtrfs_o_direct = O_DIRECT;
 const int cbtrfs_o_noatime = O_NOATIME;
+const int cbtrfs_o_path = O_PATH;
 
 int64_t cbtrfs_file_system_type(int fd) {
   struct statfs status;
@@ -17,6 +18,10 @@ int64_t cbtrfs_file_system_type(int fd) {
 
 int cbtrfs_sync_file_system(int fd) {
   return syncfs(fd);
+}
+
+long cbtrfs_read_link(int fd, void *target, size_t size) {
+  return readlinkat(fd, "", target, size);
 }
 
 int cbtrfs_ioctl(int fd, unsigned long request, void *argument) {

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -29,6 +30,14 @@ int floe_loop_status(int fd, struct floe_loop_status *status) {
   status->offset = info.lo_offset;
   status->size_limit = info.lo_sizelimit;
   return 0;
+}
+
+int floe_freeze(int fd) { return ioctl(fd, FIFREEZE, 0); }
+
+int floe_thaw(int fd) { return ioctl(fd, FITHAW, 0); }
+
+int floe_socket_pair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
 }
 
 int floe_pidfd_open(int32_t process) { return pidfd_open(process, 0); }

@@ -62,7 +62,7 @@ extension BtrfsTests {
     }
 
     /// Compares a node and what is below it with the snapshot; returns their count.
-    private func compare(_ image: DescribedImage, node: NodeIndex, path: [UInt8]) throws -> Int {
+    func compare(_ image: DescribedImage, node: NodeIndex, path: [UInt8]) throws -> Int {
       let representation = image.representation
       let name = path.map { CChar(bitPattern: $0) } + [0]
       let text = String(decoding: path, as: UTF8.self)

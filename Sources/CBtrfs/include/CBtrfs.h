@@ -146,17 +146,23 @@ enum {
   CBTRFS_DEVICE_DEVID = offsetof(struct btrfs_dev_item, devid),
   CBTRFS_DEVICE_TOTAL_BYTES = offsetof(struct btrfs_dev_item, total_bytes),
   CBTRFS_DEVICE_UUID = offsetof(struct btrfs_dev_item, uuid),
+  CBTRFS_DEVICE_FSID = offsetof(struct btrfs_dev_item, fsid),
 };
 
 // Flags of open(2) that glibc shows only to C with _GNU_SOURCE.
 extern const int cbtrfs_o_direct;
 extern const int cbtrfs_o_noatime;
+extern const int cbtrfs_o_path;
 
 /// The `f_type` that `fstatfs(2)` gives; -1 with errno set when it fails.
 int64_t cbtrfs_file_system_type(int fd);
 
 /// `syncfs(2)`: writes everything of the file's file system to the media.
 int cbtrfs_sync_file_system(int fd);
+
+/// The target of a symbolic link that is open with O_PATH (readlinkat(2)): its length, or -1
+/// with errno set.
+long cbtrfs_read_link(int fd, void *target, size_t size);
 
 /// `ioctl(2)`, which Swift cannot import because it is variadic.
 int cbtrfs_ioctl(int fd, unsigned long request, void *argument);

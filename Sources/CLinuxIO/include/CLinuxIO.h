@@ -26,6 +26,15 @@ struct floe_loop_status {
 // on failure.
 int floe_loop_status(int fd, struct floe_loop_status *status);
 
+// Freezes a file system, and thaws it again (linux/fs.h, FIFREEZE and FITHAW); -1 and errno
+// on failure, EBUSY and EINVAL when it is so already.
+int floe_freeze(int fd);
+int floe_thaw(int fd);
+
+// A connected pair of sockets of AF_UNIX that are closed on exec (socketpair(2)); -1 and
+// errno on failure.
+int floe_socket_pair(int ends[2]);
+
 // pidfd_open(2): a descriptor that can be read once the process has ended; -1 and errno on
 // failure.
 int floe_pidfd_open(int32_t process);

@@ -43,7 +43,7 @@ public final class BlockingReader: FileReading {
     self.source = source
     self.options = options
     complaints = Complaints(logger: logger)
-    try media.open(volume.media)
+    try media.open(volume.media, of: volume.state.configurationID)
     rule = Monitor(
       ReadRule(
         state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,

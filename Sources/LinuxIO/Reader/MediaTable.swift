@@ -42,11 +42,18 @@ public final class MediaTable: Sendable {
   /// Opens media that are not open yet. Two that match are refused here: a clone
   /// made at the freeze would show the witness of the freeze.
   ///
+  /// - Parameter known: the state that the media are described under. One that it has no
+  ///   witness of was missing, or had fallen behind, on the production host as well:
+  ///   nothing is read from it before an answer says otherwise, so it need not be there.
   /// - Throws: what the opener threw for the first medium that cannot be had.
-  public func open(_ media: [MediumDescription]) throws {
+  public func open(_ media: [MediumDescription], of known: ConfigurationID) throws {
     for description in media where self[description.id] == nil {
-      let medium = try opener(description, nil)
-      state.withLock { $0.install(medium, as: description.id) }
+      do {
+        let medium = try opener(description, nil)
+        state.withLock { $0.install(medium, as: description.id) }
+      } catch MediumFinder.Failure.notFound where known[description.id] == nil {
+        state.withLock { $0.failures[description.id] = "the production host did not have it" }
+      }
     }
   }
 

@@ -9,9 +9,24 @@ extension BtrfsFreezer {
     return isOnBtrfs(directory)
   }
 
-  /// Whether freezing makes a snapshot, rather than taking one as it is.
+  /// Whether freezing makes a snapshot, rather than taking the subvolume as it is.
   public var makesSnapshot: Bool {
     plannedSnapshotPath(for: UniqueIdentifier(high: 0, low: 0)) != nil
+  }
+
+  /// What the user should know although nothing is wrong with the subvolume: a sentence
+  /// for each device that the volume is mounted without.
+  ///
+  /// - Throws: `BtrfsError`.
+  public func notes() throws -> [String] {
+    let fileSystem = source.fileSystem.id
+    return try ChunkTree.devices(of: source.descriptor).compactMap { item in
+      let device = VolumeDevice(item, of: source.descriptor, fileSystem: fileSystem)
+      guard device.superblock == nil else { return nil }
+      let state = device.path.isEmpty ? "is missing" : "(\(device.path)) shows no superblock of it"
+      return "device \(item.number) of the btrfs \(fileSystem) \(state): the image is read "
+        + "without it, and what has no copy on another device cannot be read"
+    }
   }
 
   /// The chain below the subvolume, from the top down, a line each.
@@ -21,7 +36,8 @@ extension BtrfsFreezer {
     let tree = try ChunkTree(of: source.descriptor)
     var lines = [
       "btrfs subvolume \(source.path) "
-        + (makesSnapshot ? "(a read-only snapshot is made)" : "(read-only: taken as it is)"),
+        + (makesSnapshot
+          ? "(a read-only snapshot is made)" : "(the file system is read-only: taken as it is)"),
       "btrfs address space \(source.fileSystem.id): \(tree.chunks.count) chunks",
     ]
     let data = Dictionary(grouping: tree.chunks.filter(\.holdsData), by: \.profileName)

@@ -1,24 +1,33 @@
-import CBtrfs
 public import FrozenImage
 import Glibc
 import ImageReader
+public import LinuxIO
 import SystemPackage
 
-/// Freezes a btrfs subvolume: takes a read-only snapshot of it, or takes it as it
-/// is when it is one already.
+/// Freezes a btrfs subvolume: takes a read-only snapshot of it.
+///
+/// A read-only subvolume gets one as well. btrfs does not look at who has files open for
+/// writing when the flag is set: he goes on to write, in place where the file is
+/// nodatacow, and neither a transaction nor a time tells. Only where the file system
+/// itself is read-only, so that nobody can write and no snapshot be made, a read-only
+/// subvolume is taken as it is.
 public struct BtrfsFreezer: Sendable {
   /// The directory of floe's own that holds snapshots, beside or inside what is frozen.
   static let directoryName = ".floe"
 
   let source: OpenSubvolume
-  private let isReadOnly: Bool
+  /// Whether the file system itself is read-only.
+  let isAtRest: Bool
   /// Where snapshots go.
-  private let directory: String
+  let directory: String
+  /// What waits for those who write while the snapshot is made.
+  let barrier: WriterBarrier
 
   /// Opens the subvolume at `path` and looks whether it can be frozen.
   ///
+  /// - Parameter barrier: what waits for those who write while the snapshot is made.
   /// - Throws: `BtrfsError` that names the reason when it cannot.
-  public init(path: String) throws {
+  public init(path: String, barrier: WriterBarrier) throws {
     guard let real = realpath(path, nil) else {
       throw BtrfsError(cannot: "open \(path)", Errno(rawValue: errno))
     }
@@ -26,11 +35,8 @@ public struct BtrfsFreezer: Sendable {
     let path = String(cString: real)
     source = try OpenSubvolume(path: path)
     try Self.requireKnownFeatures(of: source)
-    do {
-      isReadOnly = try source.info().isReadOnly
-    } catch {
-      throw BtrfsError(cannot: "look at the subvolume \(path)", error)
-    }
+    isAtRest = try Self.isAtRest(source)
+    self.barrier = barrier
     for chunk in try ChunkTree(of: source.descriptor).chunks {
       if let profile = chunk.parityProfile {
         throw BtrfsError(
@@ -76,76 +82,9 @@ public struct BtrfsFreezer: Sendable {
   /// The UUID of the file system that the subvolume is on, as text.
   public var fileSystemID: String { source.fileSystem.id.description }
 
-  /// Where the snapshot will be; `nil` when the subvolume is read-only and is taken
-  /// as it is.
+  /// Where the snapshot will be; `nil` when the file system is read-only and the
+  /// subvolume is taken as it is.
   public func plannedSnapshotPath(for image: UniqueIdentifier) -> String? {
-    isReadOnly ? nil : FilePath(directory).appending(image.description).string
-  }
-
-  /// Makes the snapshot, durable, or takes the subvolume as it is.
-  public func freeze(as image: UniqueIdentifier) throws -> BtrfsImage {
-    guard let path = plannedSnapshotPath(for: image) else {
-      // Bytes that were written before it became read-only may not be in its tree yet.
-      guard cbtrfs_sync_file_system(source.descriptor.rawValue) == 0 else {
-        throw BtrfsError(cannot: "write \(source.path) to the media", Errno(rawValue: errno))
-      }
-      try source.descriptor.commitTransaction()
-      return try Self.image(of: source, isOwned: false)
-    }
-    let parent = try openOwnDirectory()
-    defer { try? parent.close() }
-    let name = Array(image.description.utf8)
-    do {
-      try parent.control(
-        CBTRFS_SNAP_CREATE_V2, size: Int(CBTRFS_VOL_ARGS_SIZE),
-        fill: { arguments in
-          arguments.setNative(Int64(source.descriptor.rawValue), at: Int(CBTRFS_VOL_ARGS_FD))
-          arguments.setNative(CBTRFS_SUBVOL_RDONLY_FLAG, at: Int(CBTRFS_VOL_ARGS_FLAGS))
-          UnsafeMutableRawBufferPointer(rebasing: arguments[Int(CBTRFS_VOL_ARGS_NAME)...])
-            .copyBytes(from: name)
-        }, read: { _ in })
-    } catch {
-      throw BtrfsError(cannot: "make the snapshot \(path)", error)
-    }
-    do {
-      let snapshot = try OpenSubvolume(path: path)
-      try snapshot.descriptor.commitTransaction()
-      return try Self.image(of: snapshot, isOwned: true)
-    } catch {
-      try? BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystemID)
-      throw error
-    }
-  }
-
-  /// Opens floe's directory, which only root may look into, and makes it first
-  /// where it is not there.
-  private func openOwnDirectory() throws(BtrfsError) -> FileDescriptor {
-    let place = FilePath(directory)
-    let parent = try openDirectory(place.removingLastComponent().string)
-    defer { try? parent.close() }
-    do throws(StackError) {
-      return try OwnDirectory.open(Self.directoryName, in: parent, path: directory)
-    } catch {
-      throw BtrfsError("\(error)")
-    }
-  }
-
-  private static func image(
-    of subvolume: OpenSubvolume, isOwned: Bool
-  ) throws(BtrfsError) -> BtrfsImage {
-    do {
-      let info = try subvolume.info()
-      guard info.isReadOnly else {
-        throw BtrfsError("the snapshot \(subvolume.path) is not read-only")
-      }
-      return BtrfsImage(
-        fileSystemID: subvolume.fileSystem.id.description, subvolumeID: info.id,
-        subvolumeUUID: info.uuid.description, snapshotPath: subvolume.path, ownsSnapshot: isOwned,
-        frozenTransaction: info.changeTransaction)
-    } catch let error as Errno {
-      throw BtrfsError(cannot: "look at the snapshot \(subvolume.path)", error)
-    } catch {
-      throw (error as? BtrfsError) ?? BtrfsError("\(error)")
-    }
+    isAtRest ? nil : FilePath(directory).appending(image.description).string
   }
 }

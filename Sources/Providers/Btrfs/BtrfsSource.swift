@@ -126,7 +126,8 @@ extension BtrfsSource {
     else { return nil }
     let fileSystem = subvolume.fileSystem.id
     let isOurs = state.configurationID.entries.allSatisfy {
-      Superblock.generation(ofWitness: $0.bytes, fileSystem: fileSystem) == cursor.generation
+      moment.view.isSeed($0.medium, showing: $0.bytes)
+        || Superblock.generation(ofWitness: $0.bytes, fileSystem: fileSystem) == cursor.generation
     }
     return isOurs ? cursor : nil
   }
@@ -148,6 +149,7 @@ extension BtrfsSource {
   ) -> Set<MediumID> {
     let fileSystem = subvolume.fileSystem.id
     return question.found.entries.reduce(into: view.behind) { behind, entry in
+      if view.isSeed(entry.medium, showing: entry.bytes) { return }
       let generation = Superblock.generation(ofWitness: entry.bytes, fileSystem: fileSystem)
       // What the backup host found was found before this host looked: a medium of
       // this volume cannot be newer than the view, and of one generation there is one

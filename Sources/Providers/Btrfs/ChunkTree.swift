@@ -10,6 +10,8 @@ struct ChunkTree: Hashable {
     let uuid: UniqueIdentifier
     /// Bytes that the volume uses of it.
     let size: UInt64
+    /// The volume that the device belongs to: a seed's, where this one was grown from it.
+    let owner: UniqueIdentifier
   }
 
   struct Stripe: Hashable {
@@ -136,9 +138,11 @@ extension ChunkTree.Device {
     guard let number: UInt64 = item.payload.number(at: Int(CBTRFS_DEVICE_DEVID)),
       let size: UInt64 = item.payload.number(at: Int(CBTRFS_DEVICE_TOTAL_BYTES)),
       let uuid = item.payload.run(at: Int(CBTRFS_DEVICE_UUID), count: 16)
+        .flatMap({ UniqueIdentifier(bytes: $0) }),
+      let owner = item.payload.run(at: Int(CBTRFS_DEVICE_FSID), count: 16)
         .flatMap({ UniqueIdentifier(bytes: $0) }), number == item.key.offset
     else { throw BtrfsError("the item of the volume's device \(item.key.offset) is torn") }
-    self.init(number: number, uuid: uuid, size: size)
+    self.init(number: number, uuid: uuid, size: size, owner: owner)
   }
 }
 

@@ -97,7 +97,11 @@ final class OpenFiles: Sendable {
   ///
   /// The handle names inode, subvolume and the inode's generation, so it never
   /// leads anywhere else, however long the file's path is.
-  func openInode(_ inode: UInt64, mustBe format: mode_t) throws(BtrfsError) -> FileDescriptor {
+  ///
+  /// - Parameter flags: how; for reading unless said otherwise.
+  func openInode(
+    _ inode: UInt64, mustBe format: mode_t, flags: Int32 = O_RDONLY | cbtrfs_o_noatime
+  ) throws(BtrfsError) -> FileDescriptor {
     var search = TreeSearch(of: subvolume.descriptor, capacity: 4096)
     let key = TreeKey(object: inode, type: ItemType.inode, offset: 0)
     guard inode >= InodeNumbers.root, inode <= InodeNumbers.last,
@@ -111,7 +115,7 @@ final class OpenFiles: Sendable {
     let number = cbtrfs_open_inode(
       subvolume.descriptor.rawValue, inode, id,
       UInt32(truncatingIfNeeded: attributes.generation),
-      O_RDONLY | O_CLOEXEC | cbtrfs_o_noatime | O_NOFOLLOW)
+      flags | O_CLOEXEC | O_NOFOLLOW)
     guard number >= 0 else {
       throw BtrfsError(cannot: "open inode \(inode) of \(subvolume.path)", Errno(rawValue: errno))
     }

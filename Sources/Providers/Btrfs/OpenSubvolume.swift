@@ -43,8 +43,7 @@ final class OpenSubvolume: Sendable {
         throw BtrfsError(cannot: "look at \(path)", Errno(rawValue: errno))
       }
       guard status.st_ino == InodeNumbers.root else {
-        let root = subvolumeRoot(above: path).map { " \($0): freeze that" } ?? ""
-        throw BtrfsError("\(path) is a directory inside the btrfs subvolume\(root)")
+        throw notASubvolume(path, status)
       }
     } catch {
       try? descriptor.close()
@@ -144,4 +143,23 @@ func nearestDirectory(
     }
     guard place.removeLastComponent() else { return nil }
   }
+}
+
+/// What to say of a directory that is no subvolume.
+///
+/// - Parameter status: of the directory.
+private func notASubvolume(_ path: String, _ status: stat) -> BtrfsError {
+  var place = FilePath(path)
+  while place.removeLastComponent() {
+    var above = stat()
+    guard stat(place.string, &above) == 0, above.st_dev == status.st_dev else { break }
+    guard above.st_ino != InodeNumbers.root else {
+      return BtrfsError(
+        "\(path) is a directory in the btrfs subvolume \(place), and btrfs freezes whole subvolumes: "
+          + "freeze \(place)")
+    }
+  }
+  return BtrfsError(
+    "\(path) is a directory in a btrfs subvolume, and btrfs freezes whole subvolumes: freeze the "
+      + "subvolume, where it is mounted as a whole")
 }

@@ -15,6 +15,7 @@ struct Superblock: Hashable {
 
   private enum Field {
     static let fileSystem = (offset: 0x20, length: 16)
+    static let flags = 0x38
     static let magic = (offset: 0x40, length: 8)
     static let generation = 0x48
     /// magic, generation, root, chunk_root: 8 bytes each.
@@ -24,7 +25,12 @@ struct Superblock: Hashable {
     static let device = (offset: 0xC9, length: 8)
     /// dev_item.uuid
     static let deviceUUID = (offset: 0xC9 + 66, length: 16)
+    /// dev_item.fsid
+    static let deviceOwner = (offset: 0xC9 + 82, length: 16)
   }
+
+  /// `BTRFS_SUPER_FLAG_SEEDING` (linux/btrfs_tree.h).
+  private static let seeding: UInt64 = 1 << 32
 
   static let magicBytes = Array("_BHRfS_M".utf8)
 
@@ -34,6 +40,11 @@ struct Superblock: Hashable {
   let generation: UInt64
   /// The transaction in which the chunk tree (chunks and devices) changed last.
   let chunkRootGeneration: UInt64
+  /// Whether the device is a seed: another volume's, which may be mounted for reading
+  /// only, and which this one was grown from.
+  let isSeed: Bool
+  /// The volume that the device's own item says it belongs to.
+  let owner: [UInt8]
 
   /// - Parameter window: the bytes at `offset`; `nil` when they are no superblock.
   init?(_ window: UnsafeRawBufferPointer) {
@@ -42,12 +53,16 @@ struct Superblock: Hashable {
       let witness = Self.witnessProbe?.windows.first?.extract(from: window),
       let identity = Self.identityProbe?.windows.first?.extract(from: window),
       let generation: UInt64 = window.number(at: Field.generation),
-      let chunkRootGeneration: UInt64 = window.number(at: Field.chunkRootGeneration)
+      let chunkRootGeneration: UInt64 = window.number(at: Field.chunkRootGeneration),
+      let flags: UInt64 = window.number(at: Field.flags),
+      let owner = window.run(at: Field.deviceOwner.offset, count: Field.deviceOwner.length)
     else { return nil }
     self.witness = witness
     self.identity = identity
     self.generation = generation
     self.chunkRootGeneration = chunkRootGeneration
+    isSeed = flags & Self.seeding != 0
+    self.owner = Array(owner)
   }
 
   /// Where a medium's witness lies. It names the device, so that another device of
@@ -69,6 +84,18 @@ struct Superblock: Hashable {
   ) -> [UInt8] {
     let number = (0..<8).map { UInt8(truncatingIfNeeded: device >> (8 * UInt64($0))) }
     return fileSystem.bytes + magicBytes + number + uuid.bytes
+  }
+
+  /// Whether this is the superblock of a device that a volume's chunk tree names.
+  ///
+  /// - Parameter fileSystem: the volume. A seed's superblock names the seed's own, which
+  ///   is what the device's item in the chunk tree of the sprout names as well.
+  func isOf(_ device: ChunkTree.Device, in fileSystem: UniqueIdentifier) -> Bool {
+    let identity = { Self.identity(fileSystem: $0, device: device.number, uuid: device.uuid) }
+    if self.identity == identity(fileSystem) { return true }
+    return isSeed && owner == device.owner.bytes
+      && self.identity.dropFirst(Field.fileSystem.length).elementsEqual(
+        identity(device.owner).dropFirst(Field.fileSystem.length))
   }
 
   private static let deviceLength = Field.device.length + Field.deviceUUID.length

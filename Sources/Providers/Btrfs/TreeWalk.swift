@@ -142,6 +142,11 @@ extension TreeWalk {
     }
     // Space may be allocated past the end of the file; nobody can read it.
     if offset >= inode.attributes.size { return .skipped }
+    if inode.attributes.type == .symbolicLink {
+      guard offset == 0 else { return .skipped }
+      let target = try linkTarget(extent, of: inode.attributes)
+      return .inline(length: UInt64(target.count), bytes: target)
+    }
     switch extent {
     case .hole:
       return .skipped

@@ -15,15 +15,23 @@ struct VolumeDevice {
 
   var medium: MediumID { MediumID(rawValue: item.uuid) }
 
+  /// Whether it is a seed that is still one: nobody writes to it, so its superblock stays
+  /// as it is while the volume goes on.
+  var isSeed: Bool {
+    superblock.map { $0.isSeed && $0.identity != expectedIdentity } ?? false
+  }
+
+  private let expectedIdentity: [UInt8]
+
   /// Asks the kernel where the device is and reads its superblock past the cache.
   init(
     _ item: ChunkTree.Device, of descriptor: FileDescriptor, fileSystem: UniqueIdentifier
   ) {
     self.item = item
     path = Self.path(of: item, descriptor)
-    let identity = Superblock.identity(
+    expectedIdentity = Superblock.identity(
       fileSystem: fileSystem, device: item.number, uuid: item.uuid)
-    superblock = Self.superblock(at: path).flatMap { $0.identity == identity ? $0 : nil }
+    superblock = Self.superblock(at: path).flatMap { $0.isOf(item, in: fileSystem) ? $0 : nil }
   }
 
   /// The device's path; empty when the kernel does not have the device.
@@ -58,14 +66,13 @@ struct VolumeDevice {
   }
 
   /// The device for the backup host; `nil` only if the probes were malformed.
-  func description(fileSystem: UniqueIdentifier) -> MediumDescription? {
+  func description() -> MediumDescription? {
     guard let identity = Superblock.identityProbe, let witness = Superblock.witnessProbe else {
       return nil
     }
     return MediumDescription(
       id: medium, label: "devid \(item.number)", size: item.size, path: path,
       hardwareID: Sysfs().hardwareID(ofDevice: path)?.description ?? "", identity: identity,
-      identityBytes: Superblock.identity(
-        fileSystem: fileSystem, device: item.number, uuid: item.uuid), witness: witness)
+      identityBytes: superblock?.identity ?? expectedIdentity, witness: witness)
   }
 }

@@ -19,6 +19,12 @@ struct VolumeView {
     Set(devices.lazy.map(\.medium).filter { configurationID[$0] == nil })
   }
 
+  /// Whether a medium is a seed of the volume, and shows the same witness now.
+  func isSeed(_ medium: MediumID, showing witness: [UInt8]) -> Bool {
+    configurationID[medium] == witness
+      && devices.contains { $0.medium == medium && $0.isSeed }
+  }
+
   /// The devices that a chunk tree names, for the backup host.
   func media(of tree: ChunkTree, on subvolume: OpenSubvolume) -> [MediumDescription] {
     let fileSystem = subvolume.fileSystem.id
@@ -26,7 +32,7 @@ struct VolumeView {
       let known = devices.first { $0.item == item }
       let device =
         known ?? VolumeDevice(item, of: subvolume.descriptor, fileSystem: fileSystem)
-      return device.description(fileSystem: fileSystem)
+      return device.description()
     }
   }
 }
@@ -51,10 +57,11 @@ final class VolumeWatch: Sendable {
     var attempt = 0
     while true {
       let devices = try scan()
-      guard let newest = devices.compactMap(\.superblock?.generation).max() else {
+      let own = devices.filter { !$0.isSeed }
+      guard let newest = own.compactMap(\.superblock?.generation).max() else {
         throw BtrfsError("no device of the btrfs at \(subvolume.path) shows its superblock")
       }
-      let late = devices.filter { $0.superblock?.generation != newest }
+      let late = own.filter { $0.superblock?.generation != newest }
       let states = late.map { ($0.medium, $0.superblock?.generation) }
       let isKnown = laggards.withLock { known in
         states.allSatisfy { medium, generation in known[medium].map { $0 == generation } ?? false }
@@ -78,11 +85,12 @@ final class VolumeWatch: Sendable {
   private func view(
     of devices: [VolumeDevice], generation: UInt64
   ) throws(BtrfsError) -> VolumeView {
-    let present = devices.filter { $0.superblock?.generation == generation }
+    let own = devices.filter { !$0.isSeed && $0.superblock?.generation == generation }
+    let present = own + devices.filter(\.isSeed)
     let entries = present.compactMap { device in
       device.superblock.map { ConfigurationID.Entry(medium: device.medium, bytes: $0.witness) }
     }
-    guard let first = present.first?.superblock else {
+    guard let first = own.first?.superblock else {
       throw BtrfsError("no device of the btrfs at \(subvolume.path) shows its superblock")
     }
     guard Set(entries.map(\.medium)).count == entries.count else {

@@ -9,8 +9,8 @@ struct Freeze: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Freeze a data set and describe it.",
     discussion: """
-      A btrfs subvolume is frozen by a read-only snapshot in a directory of floe's own beside it \
-      (one that is read-only already is taken as it is). A block device, a logical volume (VG/LV) \
+      A btrfs subvolume is frozen by a read-only snapshot in a directory of floe's own beside it, \
+      a read-only one as well (unless the whole file system is read-only). A block device, a logical volume (VG/LV) \
       or a disk-image file is taken at rest; its layers are found by themselves, and where there \
       are several partitions or volumes, one is named after a colon: disk.img:2, disk.img:2:vg/root.
 

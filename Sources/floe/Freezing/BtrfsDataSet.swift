@@ -1,5 +1,6 @@
 import FrozenImage
 public import ImageService
+import LinuxIO
 public import Providers
 
 /// A btrfs subvolume.
@@ -8,11 +9,12 @@ struct BtrfsDataSet: DataSet {
   private let path: String
 
   init(path: String) throws {
-    freezer = try BtrfsFreezer(path: path)
+    freezer = try BtrfsFreezer(path: path, barrier: WriterBarrier())
+    notes = try freezer.notes()
     self.path = path
   }
 
-  let notes: [String] = []
+  let notes: [String]
 
   var explanation: [String] {
     get throws { try freezer.explanation() }

@@ -42,7 +42,9 @@ struct InProcessImage {
   /// - Parameter checksWitness: whether the reader sees the media's witness as it is.
   init(_ volume: Volume, subvolume: String, checksWitness: Bool) throws {
     let id = UniqueIdentifier.random()
-    let frozen = try BtrfsFreezer(path: subvolume).freeze(as: id)
+    let frozen = try BtrfsFreezer(
+      path: subvolume, barrier: WriterBarrier(program: Floe.program)
+    ).freeze(as: id)
     snapshot = frozen.snapshotPath
     let file = FilePath("\(volume.scratch.path)/\(id)")
     try BtrfsFreezer.describe(

@@ -10,8 +10,8 @@ final class Site {
   /// The read-only snapshot that holds the image's bytes: the reference.
   let snapshot: String
 
-  /// - Parameter takesSnapshot: whether the test makes the read-only snapshot
-  ///   itself, so that floe takes it as it is.
+  /// - Parameter takesSnapshot: whether the test makes a read-only snapshot itself, so
+  ///   that floe freezes that one.
   init(
     _ profile: Volume.Profile, megabytes: Int, takesSnapshot: Bool = false, serves: Bool = true,
     build: (Tree) throws -> Void
@@ -23,9 +23,9 @@ final class Site {
     try run("btrfs", ["subvolume", "create", source])
     try build(Tree(source))
     if takesSnapshot {
-      snapshot = "\(volume.mountpoint)/taken"
-      try run("btrfs", ["subvolume", "snapshot", "-r", source, snapshot])
-      try production.freeze(snapshot, name: Self.image)
+      let taken = "\(volume.mountpoint)/taken"
+      try run("btrfs", ["subvolume", "snapshot", "-r", source, taken])
+      snapshot = try production.freeze(taken, name: Self.image)
     } else {
       snapshot = try production.freeze(source, name: Self.image)
     }
