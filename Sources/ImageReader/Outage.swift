@@ -21,6 +21,13 @@ public struct Outage: Sendable, Equatable {
   public internal(set) var reason: String
 }
 
+/// A time in which media were lost, and the production host could not read what is on them.
+struct Refusal {
+  let lost: Set<MediumID>
+  /// When the first call of it began, in nanoseconds of the driver's clock.
+  let began: UInt64
+}
+
 /// What the driver has to do to find out that the production host answers again.
 public enum ProbeStep: Sendable {
   /// Read every medium's witness without the lock, then call `checked`.
@@ -68,6 +75,14 @@ extension ReadRule {
     noted.lastFailed = max(noted.lastFailed, now)
     noted.reason = reason
     outage = noted
+  }
+
+  /// Whether the production host refused for a whole timeout what lies on the media that are
+  /// lost: none of them came back meanwhile, and no read waits for them any more.
+  mutating func isRefused(_ read: PortionRead, now: UInt64) -> Bool {
+    let lost = lost
+    if refusal?.lost != lost { refusal = Refusal(lost: lost, began: read.callBegan) }
+    return now - min(refusal?.began ?? now, now) >= limits.remapTimeout
   }
 
   /// Whether the driver has to begin with probing now; it does so once for each outage.

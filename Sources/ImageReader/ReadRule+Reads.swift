@@ -29,6 +29,7 @@ extension ReadRule {
     if let step = lookAtLostMedia(&read, now: now) { return step }
     var planner = Planner(portion: read.portion, content: read.content, map: map, lost: lost)
     read.lacksMedia = !lost.isEmpty
+    if let refusal, refusal.lost != lost { self.refusal = nil }
     guard let plan = planner.plan(with: overlay) else {
       if let step = failInOutage(&read, for: "its place is not known", now: now) { return step }
       if read.hasAsked { read.vainAttempts += 1 }
@@ -91,14 +92,22 @@ extension ReadRule {
     case .sourceFailed(.thawed(let reason)):
       thawed = reason
       _ = fail(&read, .thawed(reason))
-    case .sourceFailed(.failed(let reason)) where !read.lacksMedia:
-      _ = fail(&read, .unreadable(reason))
-    case .sourceFailed(.failed(let reason)), .sourceFailed(.unreachable(let reason)):
-      // Perhaps the storage has it by then: a medium that is lost for a moment.
-      retreat(&read)
-      read.lastFailure = reason
-      read.resumeTime = now + limits.retryInterval
+    case .sourceFailed(.failed(let reason)):
+      guard read.lacksMedia, !isRefused(read, now: now) else {
+        _ = fail(&read, .unreadable(reason))
+        return
+      }
+      comeBack(&read, after: reason, now: now)
+    case .sourceFailed(.unreachable(let reason)): comeBack(&read, after: reason, now: now)
     }
+  }
+
+  /// Tries a read again in a while: perhaps the storage has it by then, as a medium that was
+  /// lost for a moment.
+  private mutating func comeBack(_ read: inout PortionRead, after reason: String, now: UInt64) {
+    retreat(&read)
+    read.lastFailure = reason
+    read.resumeTime = now + limits.retryInterval
   }
 
   /// Notes whether the production host gave the bytes that only it can give.
@@ -254,11 +263,8 @@ extension ReadRule {
       _ = fail(&read, .unreadable(reason))
     case .unreachable(let reason):
       noteFailure(SourceError.unreachable(reason).description, began: read.callBegan, now: now)
-      // Perhaps the storage has it by then.
-      retreat(&read)
+      comeBack(&read, after: reason, now: now)
       read.vainAttempts = 0
-      read.lastFailure = reason
-      read.resumeTime = now + limits.retryInterval
     }
   }
 

@@ -107,6 +107,8 @@ public struct ReadRule: Sendable {
   var lookNeedsAnswer = false
   /// Since when the production host gives no answer; `nil` when it gave one last.
   var outage: Outage?
+  /// What the production host refuses while media are lost; `nil` while it does not.
+  var refusal: Refusal?
   /// Whether the driver asks in the background.
   var isProbing = false
   /// When the question that is under way began.

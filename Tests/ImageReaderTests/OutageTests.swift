@@ -23,7 +23,8 @@ import VolumeSimulation
   /// - Returns: how the read ended, and when.
   private func read(
     _ rule: inout ReadRule, from start: UInt64, failing error: SourceError,
-    lasting duration: UInt64 = 0, extents: [FileExtent]? = nil
+    lasting duration: UInt64 = 0, extents: [FileExtent]? = nil,
+    unreadable: Set<MediumID> = []
   ) throws -> (ReadRule.Step, at: UInt64) {
     var now = start
     var read = rule.begin(
@@ -35,7 +36,11 @@ import VolumeSimulation
         let isThrough = plan.pieces.contains { $0.source == .productionHost }
         if isThrough { now += duration }
         rule.fetched(&read, isThrough ? .sourceFailed(error) : .complete, now: now)
-      case .check: rule.checked(found: volume.configurationID(of: 11), unreadable: [])
+      case .check:
+        let found = volume.configurationID(of: 11)
+        rule.checked(
+          found: unreadable.isEmpty ? found : ConfigurationID(entries: []),
+          unreadable: unreadable)
       case .ask(let question):
         now += duration
         rule.answered(.failure(error), to: question, now: now)
@@ -93,6 +98,33 @@ import VolumeSimulation
     let (step, later) = try read(&rule, from: end, failing: error, extents: encoded)
     guard case .failed(.unreadable) = step else { throw Unexpected() }
     #expect(later == end)
+  }
+
+  /// A medium that neither host can read: it may be back in a moment, but not for each file
+  /// anew.
+  @Test func aLostMediumThatTheHostCannotReadEitherIsNotWaitedForTwice() throws {
+    var rule = try rule()
+    let error = SourceError.failed("Input/output error")
+    let lost = Set(SimulatedVolume.media)
+    _ = rule.beginCheck()
+    rule.checked(found: ConfigurationID(entries: []), unreadable: lost)
+    let (first, end) = try read(&rule, from: 0, failing: error, unreadable: lost)
+    guard case .failed(.unreadable) = first else { throw Unexpected() }
+    #expect(end == rule.limits.remapTimeout)
+    let (second, later) = try read(&rule, from: end, failing: error, unreadable: lost)
+    guard case .failed(.unreadable) = second else { throw Unexpected() }
+    #expect(later == end)
+    // It comes back, and is lost again: that may be for a moment, again.
+    _ = rule.beginCheck()
+    rule.checked(found: volume.configurationID(of: 10), unreadable: [])
+    var between = rule.begin(
+      Portion(inode: 1, range: 0..<4096),
+      content: PortionContent(extents: [volume.extent(of: 0)], checksummed: []))
+    guard case .fetch = rule.next(&between, now: end) else { throw Unexpected() }
+    _ = rule.beginCheck()
+    rule.checked(found: ConfigurationID(entries: []), unreadable: lost)
+    let (_, last) = try read(&rule, from: end, failing: error, unreadable: lost)
+    #expect(last == end + rule.limits.remapTimeout)
   }
 
   /// What the media still prove needs nobody.

@@ -204,6 +204,9 @@ public final class BlockingReader: FileReading {
   /// timeout, so that no read waits for it any more.
   private func probeInOutage() {
     guard rule.withLock({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
+    complaints.note(
+      "the production host gave no answer for a whole timeout: reads that need one fail at once, "
+        + "until it answers")
     do throws(Errno) {
       try Thread.detach { [weak self] in
         while let pause = self?.probe() { usleep(pause) }

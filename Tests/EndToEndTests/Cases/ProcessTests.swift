@@ -57,6 +57,8 @@ extension EndToEnd {
       let file = open("\(backup.mountpoint)/\(Tree.smallFiles[0])", O_RDONLY)
       #expect(file >= 0)
       defer { close(file) }
+      // The kernel keeps what it sees here.
+      try run("ls", ["-ld", backup.mountpoint])
       backup.process.signal(SIGKILL)
       try backup.process.wait()
       var byte: UInt8 = 0

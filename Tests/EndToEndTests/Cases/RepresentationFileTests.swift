@@ -34,6 +34,10 @@ extension EndToEnd {
       let without = try verifier.read(pieces: 3)
       #expect(without.failed == [EIO: 3], "\(without)")
       #expect(backup.process.errors.contains("no service answers"), "\(backup.process.errors)")
+      // Who mounts it now is told at once.
+      let late = try mount(file, in: scratch)
+      #expect(late.succeeded, "\(late.errors)")
+      #expect(late.errors.contains("warning: what “lv” lies on changed"), "\(late.errors)")
 
       try production.serve()
       try waitUntil("reads go on") { try verifier.read(pieces: 3).failures == 0 }
@@ -42,6 +46,34 @@ extension EndToEnd {
       #expect(status.remaps > 0, "\(status)")
       try mover.stop()
       try backup.unmount()
+    }
+
+    @Test("An image that changed, and of which nobody can be asked, is not mounted")
+    func outdated() throws {
+      let scratch = try Scratch()
+      let disk = try Ext4Image.make(in: scratch, megabytes: 32) {
+        try $0.writer.random("file", bytes: 1_000_000)
+      }
+      let file = "\(scratch.path)/disk.floe"
+      try run(Floe.program, ["freeze", disk, "-o", file])
+      let backup = try BackupHost(file, media: [], in: scratch)
+      try backup.unmount()
+      try run("tune2fs", ["-c", "5", disk])
+      let again = try attempt(Floe.program, ["mount", file, backup.mountpoint])
+      #expect(again.ending == .exited(1))
+      for part in ["every read", "names no service"] {
+        #expect(again.errors.contains(part), "\(again.errors)")
+      }
+      #expect(!BackupHost.isMounted(backup.mountpoint))
+    }
+
+    /// Mounts a file in the background, and unmounts it.
+    private func mount(_ file: String, in scratch: Scratch) throws -> Outcome {
+      let mountpoint = try scratch.directory("late")
+      let outcome = try attempt(
+        Floe.program, ["mount", file, mountpoint, "--remap-timeout", "2"])
+      if outcome.succeeded { try run(Floe.program, ["umount", mountpoint]) }
+      return outcome
     }
 
     @Test("A user without privileges freezes a disk image, mounts it and reads it")
