@@ -36,6 +36,7 @@ let package = Package(
 
     // Linux: media, files, the blocking driver of the read rule.
     .target(name: "CLinuxIO"),
+    .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .systemLibrary(
       name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev", "liblzo2-dev"])]),
     .systemLibrary(
@@ -43,7 +44,7 @@ let package = Package(
     .target(
       name: "LinuxIO",
       dependencies: [
-        "FrozenImage", "ImageReader", "CCompression", "CHash", "CLinuxIO",
+        "FrozenImage", "ImageReader", "CBlkid", "CCompression", "CHash", "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -52,7 +53,6 @@ let package = Package(
     // Production host: one folder per volume stack.
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
-    .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(

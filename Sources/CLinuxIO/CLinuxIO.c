@@ -1,15 +1,21 @@
 #define _GNU_SOURCE
 #include "CLinuxIO.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -51,13 +57,13 @@ int floe_file_system_type(int fd, int64_t *type) {
   return result;
 }
 
+int floe_is_in_memory(int64_t type) { return type == TMPFS_MAGIC || type == RAMFS_MAGIC; }
+
 int floe_is_local_file_system(int64_t type) {
   switch (type) {
   case EXT4_SUPER_MAGIC:
   case BTRFS_SUPER_MAGIC:
   case XFS_SUPER_MAGIC:
-  case TMPFS_MAGIC:
-  case OVERLAYFS_SUPER_MAGIC:
   case F2FS_SUPER_MAGIC:
     return 1;
   default:
@@ -77,4 +83,50 @@ int floe_posix_spawn_close_from(void *actions, int from) {
 
 long floe_getxattr(const char *path, const char *name, void *value, size_t size) {
   return getxattr(path, name, value, size);
+}
+
+// The system calls themselves: the C library's functions change every thread.
+int floe_act_as(uint32_t user, const uint32_t *groups, size_t count) {
+  if (count == 0 || syscall(SYS_setgroups, count, groups) != 0) return -1;
+  syscall(SYS_setfsgid, groups[0]);
+  syscall(SYS_setfsuid, user);
+  // They give what was before, whether they did anything or not; -1 changes nothing.
+  if ((uint32_t)syscall(SYS_setfsgid, -1) != groups[0]) return -1;
+  if ((uint32_t)syscall(SYS_setfsuid, -1) != user) return -1;
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+  return syscall(SYS_capset, &header, none) == 0 ? 0 : -1;
+}
+
+int floe_is_fuse(int64_t type) { return type == FUSE_SUPER_MAGIC; }
+
+int floe_peer(int fd, int32_t *process, uint32_t *user) {
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+  *process = peer.pid;
+  *user = peer.uid;
+  return 0;
+}
+
+int floe_connect_unix(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+int floe_path_matches(const char *pattern, const char *path) {
+  return fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0;
 }

@@ -19,9 +19,6 @@ final class FrozenFileSystem: Sendable {
   let buffers = ReplyBuffers()
   /// The user who mounted, and may ask for control attributes.
   let owner: uid_t
-  /// Whether the kernel lets files be opened without asking, once it was told so.
-  /// Set before the first request.
-  let mayOpenUnasked = Atomic(false)
   private let logger: Logger
   private let reported = Mutex<Set<String>>([])
 

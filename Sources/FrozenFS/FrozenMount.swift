@@ -30,7 +30,7 @@ public final class FrozenMount {
     guard try tree.attributes(of: root).type == .directory else {
       throw MountError.rootIsNoDirectory
     }
-    let argument = try options.argument(isRoot: geteuid() == 0)
+    let argument = try options.argument()
     let place = try Mountpoint(mountpoint)
     try Mountpoint.checkPrerequisites()
     let files = FrozenFileSystem(

@@ -20,12 +20,13 @@ public struct MountOptions: Sendable {
   /// where they contradict.
   ///
   /// - Throws: `MountError.option` for a word that cannot be granted.
-  func argument(isRoot: Bool) throws(MountError) -> String {
-    var words = ["ro", "nosuid", "nodev", "default_permissions"]
-    // The kernel checks permissions, so others may come in; without root's rights
-    // the administrator must have allowed it (user_allow_other in /etc/fuse.conf).
-    if isRoot { words.append("allow_other") }
-    words += ["subtype=floe", "fsname=\(Self.escaped(source))"]
+  func argument() throws(MountError) -> String {
+    // Nobody but the user who mounts may come in (no `allow_other`). The image's top may
+    // have lain in a directory that kept others out, and its own modes do not say so.
+    var words = [
+      "ro", "nosuid", "nodev", "default_permissions", "subtype=floe",
+      "fsname=\(Self.escaped(source))",
+    ]
     for word in fuseOptions where !word.isEmpty {
       if word == "rw" { throw .option(word: word, reason: "a frozen image is read-only") }
       if word.utf8.contains(0) { throw .option(word: word, reason: "a NUL is not allowed") }

@@ -1,6 +1,5 @@
 import CFuse3
 import Glibc
-import Synchronization
 import SystemPackage
 
 // The table through which libfuse calls. Each entry turns C's arguments into Swift's
@@ -9,10 +8,9 @@ import SystemPackage
 /// What libfuse calls for each kind of request.
 func makeOperations() -> fuse_lowlevel_ops {
   var operations = fuse_lowlevel_ops()
-  operations.`init` = { context, connection in
-    guard let context, let connection else { return }
-    let files = Unmanaged<FrozenFileSystem>.fromOpaque(context).takeUnretainedValue()
-    negotiate(&connection.pointee, files)
+  operations.`init` = { _, connection in
+    guard let connection else { return }
+    negotiate(&connection.pointee)
   }
   addMetadata(to: &operations)
   addDirectories(to: &operations)
@@ -22,7 +20,7 @@ func makeOperations() -> fuse_lowlevel_ops {
 }
 
 /// Settles with the kernel how requests come.
-private func negotiate(_ connection: inout fuse_conn_info, _ files: FrozenFileSystem) {
+private func negotiate(_ connection: inout fuse_conn_info) {
   let unwanted: Int32 =
     // Would let the kernel cut a file to nothing on its own, before we could refuse.
     FUSE_CAP_ATOMIC_O_TRUNC
@@ -43,8 +41,6 @@ private func negotiate(_ connection: inout fuse_conn_info, _ files: FrozenFileSy
   // are threads (`SessionLoop`): while they wait, somebody has to answer the others.
   connection.max_background = 24
   connection.congestion_threshold = 18
-  files.mayOpenUnasked.store(
-    connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0, ordering: .relaxed)
 }
 
 /// The file system that a request is for.

@@ -2,22 +2,23 @@ import CFuse3
 import FrozenImage
 import Glibc
 import ImageReader
-import Synchronization
 import SystemPackage
 
 extension FrozenFileSystem {
   /// Answers an open.
   ///
-  /// There is nothing to do for one, and the kernel may know: ENOSYS tells it to open
-  /// and close files without asking from then on, and to keep their pages. It saves
-  /// two of the three requests that copying a small file takes. Directories are
-  /// opened by asking all the same, so that walking a mount whose process is gone
-  /// fails at once.
+  /// The kernel would open files without asking, if the answer were ENOSYS, and a small
+  /// file would be copied with one request rather than three. But root may make the mount
+  /// writable for the kernel (`mount -o remount,rw`), and a shared writable mapping of a
+  /// file that was opened unasked changes the pages that every other reader is shown
+  /// (`fuse_page_mkwrite` in fs/fuse/file.c asks nobody). An open for writing that is
+  /// refused leaves nothing to map.
   func open(_ file: fuse_file_info, _ reply: consuming Reply) {
     guard file.flags & O_ACCMODE == O_RDONLY else { return reply.failure(.readOnlyFileSystem) }
-    if mayOpenUnasked.load(ordering: .relaxed) { return reply.failure(.noFunction) }
     var file = file
+    // Pages stay right from one open to the next, and nothing waits to be written.
     file.keep_cache = 1
+    file.noflush = 1
     reply.open(file)
   }
 

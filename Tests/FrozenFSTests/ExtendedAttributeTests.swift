@@ -79,7 +79,8 @@ extension MountTests {
     }
 
     @Test func othersDoNotSeeTrustedNames() async throws {
-      try await mounted(try MemoryImage([fileWithAttributes()])) { mount in
+      let image = try MemoryImage([fileWithAttributes()])
+      try await mounted(image, options: ["allow_other"]) { mount in
         let seen = try output(asUser: 1234, "getfattr --absolute-names -m - \(mount.path)/300")
         #expect(seen.text.contains("user.text"))
         #expect(seen.text.contains("security.capability"))
@@ -100,7 +101,8 @@ extension MountTests {
       let own = sampleFile(inode: 311, size: 3, mode: 0o600)
       let open = sampleFile(inode: 312, size: 3, mode: 0o644)
       let expected = shared.extendedAttributes[0]
-      try await mounted(try MemoryImage([shared, own, open])) { mount in
+      let image = try MemoryImage([shared, own, open])
+      try await mounted(image, options: ["allow_other"]) { mount in
         // Cached for root first: what one may see must not be answered to another.
         for name in ["310", "311", "312"] { _ = try contents(of: "\(mount.path)/\(name)") }
         for (user, name, isAllowed) in [
@@ -126,7 +128,7 @@ extension MountTests {
     @Test func controlAttributes() async throws {
       let image = try MemoryImage([sampleFile(inode: 300, size: 1)])
       let file = try #require(try image.tree.node(withInode: 300, inRoot: 0)).rawValue
-      try await mounted(image, control: Echo()) { mount in
+      try await mounted(image, options: ["allow_other"], control: Echo()) { mount in
         let path = "\(mount.path)/300"
         let expected = "floe.explain.4096 of \(file)"
         #expect(try value("floe.explain.4096", of: path) == Array(expected.utf8))

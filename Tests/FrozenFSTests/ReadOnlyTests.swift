@@ -20,17 +20,38 @@ extension MountTests {
         #expect(try contents(of: "\(mount.path)/900") == file.bytes)
         try check(remountWritable(mount.path), "remount")
         expectRefusals(in: mount.path)
-        // Files are opened without asking, so it is the write that fails.
-        let descriptor = open("\(mount.path)/900", O_WRONLY)
-        if descriptor >= 0 {
-          #expect(failure { write(descriptor, "x", 1) } == EROFS)
-          #expect(failure { ftruncate(descriptor, 0) } == EROFS)
-          #expect(failure { mount_allocate(descriptor, 0, 10_000) } == EROFS)
-          close(descriptor)
+        for flags in [O_WRONLY, O_RDWR] {
+          #expect(failure { open("\(mount.path)/900", flags) } == EROFS)
         }
         #expect(failure { open("\(mount.path)/900", O_WRONLY | O_TRUNC) } == EROFS)
         #expect(try contents(of: "\(mount.path)/900") == file.bytes)
         #expect(try status("\(mount.path)/900").st_size == 5000)
+      }
+    }
+
+    /// The pages of a shared mapping are those that every other reader is shown.
+    @Test func noMappingChangesWhatOthersReadAfterARemount() async throws {
+      let file = sampleFile(inode: 900, size: 5000)
+      try await mounted(try image()) { mount in
+        let path = "\(mount.path)/900"
+        #expect(try contents(of: path) == file.bytes)
+        try check(remountWritable(mount.path), "remount")
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        let refusal = descriptor < 0 ? errno : 0
+        if descriptor >= 0 {
+          defer { close(descriptor) }
+          let mapped = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+          if let mapped, mapped != MAP_FAILED {
+            memset(mapped, 0xEE, 4096)
+            munmap(mapped, 4096)
+          }
+        }
+        #expect(try contents(of: path) == file.bytes)
+        #expect(refusal == EROFS)
+        // What is open for reading gives no writable mapping either.
+        try opened(path) { file in
+          #expect(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) == MAP_FAILED)
+        }
       }
     }
 

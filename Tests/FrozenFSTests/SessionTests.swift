@@ -33,8 +33,24 @@ extension MountTests {
         #expect(entry.source == source)
         #expect(
           entry.options.isSuperset(of: [
-            "ro", "nosuid", "nodev", "noexec", "default_permissions", "allow_other",
+            "ro", "nosuid", "nodev", "noexec", "default_permissions",
           ]))
+      }
+    }
+
+    /// The image's top may have lain in a directory that kept others out.
+    @Test func onlyWhoMountedMayComeInUnlessToldOtherwise() async throws {
+      let image = try MemoryImage([sampleFile(inode: 300, size: 10)])
+      try await mounted(image) { mount in
+        #expect(try contents(of: "\(mount.path)/300").count == 10)
+        #expect(mountEntry(mount.path)?.options.contains("allow_other") == false)
+        let refused = try output(asUser: 1234, "stat -c %i \(mount.path)/300")
+        #expect(refused.status != 0)
+        #expect(refused.text.contains("Permission denied"), "\(refused.text)")
+      }
+      try await mounted(image, options: ["allow_other"]) { mount in
+        let seen = try output(asUser: 1234, "stat -c %i \(mount.path)/300")
+        #expect(seen.text == "300\n")
       }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 import Logging
 import SystemPackage
 import Testing
@@ -53,6 +54,38 @@ extension ServiceTests {
         try remote.fetchRepresentation(into: "/proc/none")
       } throws: {
         if case ServiceError.cannotKeep = $0 { true } else { false }
+      }
+    }
+    try await service.stop()
+  }
+
+  /// A production host that names a length without an end fills no disk: nothing is
+  /// written that has no room.
+  @Test func aLengthThatHasNoRoomIsRefusedBeforeAnythingIsWritten() async throws {
+    let record = try catalogue.freeze("nightly", representation: randomBytes(600_000))
+    let description = catalogue.representationPath(of: record.id).removingLastComponent()
+      .appending("image.json")
+    let endless = "1152921504606846976"
+    let text = try String(
+      decoding: content(of: FileDescriptor.open(description, .readOnly)), as: UTF8.self)
+    try #require(text.contains("600000"))
+    let file = try FileDescriptor.open(description, .writeOnly, options: .truncate)
+    try file.closeAfter {
+      _ = try file.writeAll(text.replacing("600000", with: endless).utf8)
+    }
+    let service = try await TestService(catalogue, image: MemoryImage())
+    let remote = try await service.connect(to: "nightly")
+    let place = directory.path
+    try await blocking {
+      for (limit, word) in [
+        (CacheLimit.standard, "--cache-limit"), (CacheLimit(bytes: .max), "are free in"),
+      ] {
+        #expect {
+          try remote.fetchRepresentation(into: place, limit: limit)
+        } throws: {
+          guard case ServiceError.cannotKeep(let reason) = $0 else { return false }
+          return reason.contains(endless) && reason.contains(word)
+        }
       }
     }
     try await service.stop()

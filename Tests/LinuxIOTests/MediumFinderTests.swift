@@ -55,7 +55,7 @@ import Testing
   func refusesTwoThatMatchUnlessTheWitnessTellsThemApart() throws {
     let file = try RandomFile(count: 1 << 20)
     let clone = try RandomFile(count: 1 << 20)
-    try clone.write(Array(file.bytes[..<24]), at: 0)
+    try clone.becomeClone(of: file)
     let devices = [try LoopDevice(over: file.path), try LoopDevice(over: clone.path)]
     let description = try description(of: file)
     let finder = MediumFinder(named: [:])
@@ -79,9 +79,10 @@ import Testing
     let successor = try RandomFile(count: 1 << 20)
     let description = try description(of: file)
     let witness = [UInt8](repeating: 7, count: 8)
-    try successor.write(Array(file.bytes[..<16]) + witness, at: 0)
+    try successor.becomeClone(of: file)
+    try successor.write(witness, at: 16)
     let finder = MediumFinder(named: ["7": file.path])
-    if isOldScratched { try file.write([UInt8](repeating: 0, count: 16), at: 0) }
+    if isOldScratched { try file.loseIdentity() }
     let device = try LoopDevice(over: successor.path)
     #expect(try finder.find(description, witness: witness).path == device.path)
     if isOldScratched {
@@ -98,9 +99,9 @@ import Testing
   func aCloneOnADeviceDoesNotBeatTheFrozenFile() throws {
     let file = try RandomFile(count: 1 << 20)
     let clone = try RandomFile(count: 1 << 20)
-    try clone.write(Array(file.bytes[..<24]), at: 0)
+    try clone.becomeClone(of: file)
     let description = try description(of: file, path: file.path)
-    let finder = MediumFinder(named: [:], trustsPaths: true)
+    let finder = MediumFinder(named: [:], trust: MediumTrust(followsPaths: true))
     let witness = Array(file.bytes[16..<24])
     // A device over the very file is no clone.
     let own = try LoopDevice(over: file.path)
@@ -117,7 +118,8 @@ import Testing
       }
       #expect(error?.description.contains(own.path) == false)
     }
-    let named = MediumFinder(named: ["7": device.path], trustsPaths: true)
+    let named = MediumFinder(
+      named: ["7": device.path], trust: MediumTrust(followsPaths: true))
     #expect(try named.find(description, witness: nil).path == device.path)
     // A representation that came over the wire chooses no file.
     #expect(throws: MediumFinder.Failure.self) {
@@ -129,7 +131,9 @@ import Testing
     let file = try RandomFile(count: 1 << 20)
     let description = try description(of: file, path: file.path)
     #expect(
-      try MediumFinder(named: [:], trustsPaths: true).find(description, witness: nil).path
+      try MediumFinder(named: [:], trust: MediumTrust(followsPaths: true)).find(
+        description, witness: nil
+      ).path
         == file.path)
     #expect(throws: MediumFinder.Failure.self) {
       try MediumFinder(named: [:]).find(description, witness: nil)
@@ -138,7 +142,8 @@ import Testing
     let device = try LinuxIOTests.description(
       of: file, path: file.path, hardwareID: "naa.5000c500a1b2c3d4")
     #expect(throws: MediumFinder.Failure.self) {
-      try MediumFinder(named: [:], trustsPaths: true).find(device, witness: nil)
+      try MediumFinder(named: [:], trust: MediumTrust(followsPaths: true)).find(
+        device, witness: nil)
     }
   }
 }

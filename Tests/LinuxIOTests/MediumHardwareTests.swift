@@ -17,7 +17,7 @@ import Testing
   init() throws {
     file = try RandomFile(count: 1 << 20)
     clone = try RandomFile(count: 1 << 20)
-    try clone.write(Array(file.bytes[..<24]), at: 0)
+    try clone.becomeClone(of: file)
     original = try LoopDevice(over: file.path)
     copy = try LoopDevice(over: clone.path)
     tree = try DeviceTree()

@@ -105,7 +105,7 @@ import Testing
       let before = try size(of: path)
       #expect(throws: RepresentationWriterError.self) {
         var writer = try RepresentationWriter(
-          image: Representation(MappedFile(copyOf: path)).image, volumes: [try volume()],
+          image: Representation(MappedFile.copy(of: path)).image, volumes: [try volume()],
           scratch: try FileScratch(writing: path))
         try writer.beginNode(attributes(256, .regular))
         try writer.endNode()

@@ -45,8 +45,11 @@ int floe_memory_file(const char *name);
 // The type of the file system that holds a file (f_type of statfs(2)); -1 and errno on failure.
 int floe_file_system_type(int fd, int64_t *type);
 
-// Whether that is a file system all of whose writes pass through this kernel, so that
-// its page cache is coherent (linux/magic.h).
+// Whether that is a file system in this host's memory (linux/magic.h).
+int floe_is_in_memory(int64_t type);
+
+// Whether that is a file system on a disk, all of whose writes pass through this kernel
+// unless another host has the same disk.
 int floe_is_local_file_system(int64_t type);
 
 // syslog(3), which is variadic, with a finished message.
@@ -64,3 +67,22 @@ int floe_posix_spawn_close_from(void *actions, int from);
 
 // getxattr(2).
 long floe_getxattr(const char *path, const char *name, void *value, size_t size);
+
+// Makes the calling thread, and no other of the process, act on files as another user
+// without any privilege: its file system user and group (setfsuid(2)), its groups, and
+// no effective capabilities. 0, or -1 when it does not: the thread must not go on then.
+// The first group is the user's own; there is at least one.
+int floe_act_as(uint32_t user, const uint32_t *groups, size_t count);
+
+// Whether that is FUSE: whoever mounted it decides what owners its files show.
+int floe_is_fuse(int64_t type);
+
+// The process, user and group that listen at the other end of a connected Unix socket
+// (unix(7), SO_PEERCRED); -1 and errno on failure.
+int floe_peer(int fd, int32_t *process, uint32_t *user);
+
+// Connects to a Unix socket of a path; the descriptor, or -1 and errno.
+int floe_connect_unix(const char *path);
+
+// Whether a path matches a pattern in which no wildcard means a slash (fnmatch(3)).
+int floe_path_matches(const char *pattern, const char *path);

@@ -3,6 +3,7 @@ import FoundationEssentials
 public import FrozenImage
 import GRPCCore
 public import ImageReader
+public import LinuxIO
 public import Logging
 import SwiftProtobuf
 import Synchronization
@@ -78,13 +79,15 @@ public final class RemoteImage: MappingSource {
   /// Fetches the representation into a file of the directory that has no name, so that
   /// nobody else can change it; goes on where it stopped when the line breaks.
   ///
+  /// - Parameter limit: how much room it may take.
   /// - Returns: a descriptor that the caller owns; all bytes are there, and their digest
   ///   is the one that the production host told.
-  /// - Throws: `ServiceError`; `.corrupt` when the digest differs.
+  /// - Throws: `ServiceError`; `.corrupt` when the digest differs, `.cannotKeep` when there
+  ///   is no room for the length that the production host names.
   public func fetchRepresentation(
-    into directory: FilePath
+    into directory: FilePath, limit: CacheLimit = .standard
   ) throws(ServiceError) -> FileDescriptor {
-    try RepresentationFetch(of: self, into: directory).run()
+    try RepresentationFetch(of: self, into: directory, limit: limit).run()
   }
 
   // MARK: - MappingSource

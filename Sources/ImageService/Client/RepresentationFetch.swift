@@ -19,9 +19,11 @@ struct RepresentationFetch {
   private let image: RemoteImage
   private let file: FetchedFile
 
-  init(of image: RemoteImage, into directory: FilePath) throws(ServiceError) {
+  init(
+    of image: RemoteImage, into directory: FilePath, limit: CacheLimit
+  ) throws(ServiceError) {
     self.image = image
-    file = try FetchedFile(in: directory)
+    file = try FetchedFile(in: directory, limit: limit)
   }
 
   func run() throws(ServiceError) -> FileDescriptor {
@@ -75,12 +77,15 @@ private final class FetchedFile: @unchecked Sendable {
   private let lock = Monitor(())
   private let descriptor: FileDescriptor
   private let directory: FilePath
+  private let limit: CacheLimit
+  private var hasRoom = false
   private var isHandedOver = false
   private var assembly = RepresentationAssembly()
   private var hash = SHA256()
 
-  init(in directory: FilePath) throws(ServiceError) {
+  init(in directory: FilePath, limit: CacheLimit) throws(ServiceError) {
     self.directory = directory
+    self.limit = limit
     do throws(Errno) {
       descriptor = try UnnamedFile.make(in: directory)
     } catch {
@@ -103,6 +108,7 @@ private final class FetchedFile: @unchecked Sendable {
     guard !isHandedOver else { return }
     let position = assembly.length
     try assembly.add(chunk)
+    try checkRoom()
     guard !chunk.data.isEmpty else { return }
     do {
       try chunk.data.withUnsafeBytes { bytes in
@@ -112,6 +118,18 @@ private final class FetchedFile: @unchecked Sendable {
       throw ServiceError.cannotKeep("\(directory): \(error)")
     }
     hash.update(data: chunk.data)
+  }
+
+  /// Looks whether there is room for the length that the header names, once it came. No
+  /// more bytes than it names are taken (`RepresentationAssembly`).
+  private func checkRoom() throws(ServiceError) {
+    guard !hasRoom, let header = assembly.header else { return }
+    do throws(CacheLimit.Excess) {
+      try limit.check(header.length, in: descriptor, of: directory)
+    } catch {
+      throw .cannotKeep(error.description)
+    }
+    hasRoom = true
   }
 
   /// The file, once every byte came and the digest is right.

@@ -1,5 +1,5 @@
 public import FrozenImage
-public import ImageReader
+import ImageReader
 
 /// Finds the media of an image on this host: by the paths that the user named, by
 /// looking at every block device and, where that is allowed, in a file at the path that
@@ -8,49 +8,30 @@ public import ImageReader
 /// Reading the wrong LUN is the worst failure of all, so a medium is taken only
 /// when its identity matches, and two that match are refused until the user names
 /// one. A clone carries the same identity, so a device whose hardware identifier is
-/// another one than the recorded is refused too, unless the user named it.
+/// another one than the recorded is refused too, unless the user named it. And a
+/// description may be an attacker's, so what it says is taken within limits
+/// (`MediumTrust`).
 public struct MediumFinder: Sendable {
   /// Paths that the user named, by the medium's identifier or label.
   public let named: [String: String]
 
-  /// Whether a file may be opened because the representation names its path. One that
-  /// came from another host must not choose which files of this one are read.
-  public let trustsPaths: Bool
+  private let trust: MediumTrust
 
   private let sysfs: Sysfs
 
-  public init(named: [String: String], trustsPaths: Bool = false, sysfs: Sysfs = Sysfs()) {
-    self.named = named
-    self.trustsPaths = trustsPaths
-    self.sysfs = sysfs
-  }
+  /// Told of every medium that is taken, and how.
+  private let onTaken: @Sendable (MediumDescription, OpenMedium, MediumOrigin) -> Void
 
-  public enum Failure: Error, CustomStringConvertible, Sendable {
-    case wrongMedium(label: String, MediumError)
-    /// - Parameter silent: devices that did not answer.
-    case notFound(label: String, id: MediumID, silent: [String])
-    case ambiguous(label: String, paths: [String])
-    case otherHardware(label: String, path: String, found: HardwareID, recorded: String)
-    case unknownName(String, known: [String])
-
-    public var description: String {
-      switch self {
-      case .wrongMedium(let label, let error):
-        "the medium named for \(label) is refused: \(error.path): \(error.reason)"
-      case .notFound(let label, let id, let silent):
-        "no block device of this host is the medium \(label) (\(id)); "
-          + (silent.isEmpty
-            ? "" : "\(silent.joined(separator: ", ")) did not answer and may be it; ")
-          + "if it lies in a file, name it: --medium \(id)=PATH"
-      case .ambiguous(let label, let paths):
-        "\(paths.joined(separator: " and ")) both are \(label); name the right one with --medium"
-      case .otherHardware(let label, let path, let found, let recorded):
-        "\(path) carries the bytes of \(label), but is other hardware (\(found), where \(recorded) "
-          + "was frozen); if it is the right one all the same, name it with --medium"
-      case .unknownName(let name, let known):
-        "the image has no medium \(name); its media are \(known.joined(separator: ", "))"
-      }
+  public init(
+    named: [String: String], trust: MediumTrust = MediumTrust(), sysfs: Sysfs = Sysfs(),
+    onTaken: @escaping @Sendable (MediumDescription, OpenMedium, MediumOrigin) -> Void = {
+      _, _, _ in
     }
+  ) {
+    self.named = named
+    self.trust = trust
+    self.sysfs = sysfs
+    self.onTaken = onTaken
   }
 
   /// Refuses names that no medium of the image has.
@@ -70,18 +51,37 @@ public struct MediumFinder: Sendable {
   public func find(
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
-    guard let witness, let probe = description.witness else { return try find(description) }
-    let matches = matches(description)
-    var candidates =
-      matches.isProven || matches.refused.isEmpty ? candidates(matches, description) : []
-    if let named = try? findNamed(description) { candidates.append(named) }
-    let inStep = candidates.filter { (try? $0.extract(probe)) == witness }
-    guard inStep.count == 1, let medium = inStep.first else { return try find(description) }
+    let found = try choose(description, witness: witness)
+    let (medium, origin) =
+      found.isNamed ? (found.medium, .named) : try admit(found.medium, as: description)
+    onTaken(description, medium, origin)
     return medium
   }
 
-  private func find(_ description: MediumDescription) throws(Failure) -> OpenMedium {
-    if let named = try findNamed(description) { return named }
+  /// A medium that has the right bytes.
+  private struct Choice {
+    let medium: OpenMedium
+    let isNamed: Bool
+  }
+
+  private func choose(
+    _ description: MediumDescription, witness: [UInt8]?
+  ) throws(Failure) -> Choice {
+    guard let witness, let probe = description.witness else { return try choose(description) }
+    let matches = matches(description)
+    let candidates =
+      matches.isProven || matches.refused.isEmpty ? candidates(matches, description) : []
+    var choices = candidates.map { Choice(medium: $0, isNamed: false) }
+    if let named = try? findNamed(description) {
+      choices.append(Choice(medium: named, isNamed: true))
+    }
+    let inStep = choices.filter { (try? $0.medium.extract(probe)) == witness }
+    guard inStep.count == 1, let choice = inStep.first else { return try choose(description) }
+    return choice
+  }
+
+  private func choose(_ description: MediumDescription) throws(Failure) -> Choice {
+    if let named = try findNamed(description) { return Choice(medium: named, isNamed: true) }
     let matches = matches(description)
     let candidates = candidates(matches, description)
     guard candidates.count <= 1 else {
@@ -94,8 +94,9 @@ public struct MediumFinder: Sendable {
         label: description.label, path: medium.path, found: hardware,
         recorded: description.hardwareID)
     }
-    if let medium = candidates.first { return medium }
-    throw .notFound(label: description.label, id: description.id, silent: matches.silent)
+    if let medium = candidates.first { return Choice(medium: medium, isNamed: false) }
+    throw .notFound(
+      label: description.label, id: description.id, silent: matches.silent, left: matches.left)
   }
 
   /// What may be the medium: the devices that match, and the file that was frozen, which
@@ -103,18 +104,51 @@ public struct MediumFinder: Sendable {
   private func candidates(
     _ matches: Matches, _ description: MediumDescription
   ) -> [OpenMedium] {
-    guard trustsPaths, description.hardwareID.isEmpty,
-      let file = try? OpenMedium(path: description.path), file.deviceNumber == nil,
-      (try? file.verifyIdentity(of: description)) != nil
+    guard description.hardwareID.isEmpty, trust.followsPaths || trust.isOwnHost(),
+      let file = try? OpenMedium(path: description.path, isShared: true),
+      file.deviceNumber == nil, (try? file.verifyIdentity(of: description)) != nil,
+      trust.allows(file)
     else { return matches.media }
     return [file] + matches.media.filter { !$0.isLoopDevice(over: file) }
+  }
+
+  /// Decides whether what has the right bytes is taken although nobody named it, and opens
+  /// it with the rights of whoever wrote the description.
+  private func admit(
+    _ candidate: OpenMedium, as description: MediumDescription
+  ) throws(Failure) -> (OpenMedium, MediumOrigin) {
+    let (label, id, path) = (description.label, description.id, candidate.path)
+    var medium = candidate
+    if let owner = trust.owner, !owner.isTrusted {
+      do throws(MediumError) {
+        medium = try OpenMedium(path: path, as: owner, isShared: true)
+        try medium.verifyIdentity(of: description)
+      } catch {
+        throw .ownerMayNotRead(label: label, id: id, path: path, owner, reason: error.reason)
+      }
+    }
+    let hardware = medium.deviceNumber.flatMap { sysfs.hardwareID(of: $0) }
+    let origin: MediumOrigin
+    if let hardware, let recorded = HardwareID(description.hardwareID), hardware.proves(recorded) {
+      origin = .hardware(hardware.description)
+    } else if let identifier = medium.identifier(in: description) {
+      origin = .identifier(identifier)
+    } else if path == description.path, trust.isOwnHost() {
+      origin = .ownHost
+    } else {
+      throw .unidentified(label: label, id: id, path: path)
+    }
+    if !trust.isOwnHost(), medium.isUsed(amongst: sysfs.blockDevices()) {
+      throw .usedByThisHost(label: label, id: id, path: path)
+    }
+    return (medium, origin)
   }
 
   /// The medium that the user named; `nil` when none was named.
   private func findNamed(_ description: MediumDescription) throws(Failure) -> OpenMedium? {
     guard let path = named.first(where: { description.isNamed($0.key) })?.value else { return nil }
     do throws(MediumError) {
-      let medium = try OpenMedium(path: path)
+      let medium = try OpenMedium(path: path, isShared: true)
       try medium.verifyIdentity(of: description)
       return medium
     } catch {
@@ -129,14 +163,20 @@ public struct MediumFinder: Sendable {
     var found = Matches()
     var paths = Matches()
     var silent: [String] = []
+    var left: [String] = []
     for path in sysfs.blockDevices() {
       guard DeviceProbe.answers(path) else {
         silent.append(path)
         continue
       }
-      guard let medium = try? OpenMedium(path: path), let number = medium.deviceNumber,
+      guard let medium = try? OpenMedium(path: path, isShared: true),
+        let number = medium.deviceNumber,
         (try? medium.verifyIdentity(of: description)) != nil, number != named?.deviceNumber
       else { continue }
+      guard trust.allows(medium) else {
+        left.append(path)
+        continue
+      }
       let hardware = sysfs.hardwareID(of: number)
       if sysfs.multipathMap(over: number) == nil {
         found.add(medium, hardware, as: description)
@@ -147,6 +187,7 @@ public struct MediumFinder: Sendable {
     // A multipath map stands for its paths.
     var all = found.media.isEmpty ? found.joined(with: paths) : found.refusing(paths.refused)
     all.silent = silent
+    all.left = left
     return all
   }
 }
@@ -161,6 +202,8 @@ private struct Matches {
   private(set) var refused: [(medium: OpenMedium, hardware: HardwareID)] = []
   /// Those that did not answer.
   var silent: [String] = []
+  /// Those that no limit allows.
+  var left: [String] = []
 
   var media: [OpenMedium] { proven.isEmpty ? possible : proven }
 

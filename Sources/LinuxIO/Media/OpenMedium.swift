@@ -5,10 +5,10 @@ import SystemPackage
 
 /// A block device or an image file, open for reading.
 ///
-/// A block device is read with O_DIRECT: this host's page cache knows nothing of
-/// what the production host writes. A file on a local file system is read through
-/// the page cache, which is coherent there; a file on a network file system with
-/// O_DIRECT too.
+/// A block device is read with O_DIRECT: this host's page cache knows nothing of what
+/// another host writes. So is a file, wherever another host may write it: on the backup
+/// host, where even a disk's file system may be mounted by the production host as well;
+/// and over a network or below an overlay everywhere.
 public final class OpenMedium: Medium {
   public let path: String
   public let size: UInt64
@@ -20,40 +20,72 @@ public final class OpenMedium: Medium {
   let alignment: Int
   private let descriptor: Int32
 
+  /// What opening a path gave.
+  private struct Opened: Sendable {
+    let descriptor: Int32
+    let size: UInt64
+    let alignment: Int
+    let deviceNumber: UInt64?
+  }
+
+  /// - Parameters:
+  ///   - owner: whose right to read it counts; `nil` for this process's own.
+  ///   - isShared: whether another host may write it, as on a backup host.
   /// - Throws: `MediumError` when the path cannot be opened or is neither a block
   ///   device nor a regular file.
-  public init(path: String) throws(MediumError) {
+  public init(
+    path: String, as owner: FileOwner? = nil, isShared: Bool = false
+  ) throws(MediumError) {
+    let opened: Opened
+    if let owner {
+      let result: Result<Opened, MediumError>
+      do throws(Errno) {
+        result = try owner.run {
+          Result { () throws(MediumError) in try Self.open(path, isShared: isShared) }
+        }
+      } catch {
+        throw MediumError(
+          path: path, offset: 0, reason: "whether \(owner) may read it cannot be asked: \(error)")
+      }
+      opened = try result.get()
+    } else {
+      opened = try Self.open(path, isShared: isShared)
+    }
+    self.path = path
+    descriptor = opened.descriptor
+    size = opened.size
+    alignment = opened.alignment
+    deviceNumber = opened.deviceNumber
+  }
+
+  private static func open(_ path: String, isShared: Bool) throws(MediumError) -> Opened {
     func failure(_ reason: String) -> MediumError {
       MediumError(path: path, offset: 0, reason: reason)
     }
     // O_PATH first (open(2)): only opening a FIFO waits, only opening some devices acts.
     let pathOnly: Int32 = 0o10000000
-    var descriptor = open(path, pathOnly | O_CLOEXEC)
+    var descriptor = Glibc.open(path, pathOnly | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(Errno.current.description) }
     do throws(MediumError) {
       var status = stat()
       guard fstat(descriptor, &status) == 0 else { throw failure(Errno.current.description) }
       switch status.st_mode & S_IFMT {
       case S_IFBLK:
-        descriptor = try Self.reopenDirect(descriptor, path: path)
+        descriptor = try reopen(descriptor, path: path, flags: floe_o_direct())
         var size: UInt64 = 0
         var sector: Int32 = 0
         guard floe_block_device_size(descriptor, &size) == 0,
           floe_block_device_sector_size(descriptor, &sector) == 0
         else { throw failure(Errno.current.description) }
-        self.size = size
-        alignment = max(512, Int(sector))
-        deviceNumber = UInt64(status.st_rdev)
+        return Opened(
+          descriptor: descriptor, size: size, alignment: max(512, Int(sector)),
+          deviceNumber: UInt64(status.st_rdev))
       case S_IFREG:
-        if try !Self.isOnLocalFileSystem(descriptor, path: path) {
-          descriptor = try Self.reopenDirect(descriptor, path: path)
-          alignment = 4096
-        } else {
-          descriptor = try Self.reopen(descriptor, path: path, flags: 0)
-          alignment = 1
-        }
-        size = UInt64(clamping: status.st_size)
-        deviceNumber = nil
+        let isDirect = try !isCoherent(descriptor, path: path, isShared: isShared)
+        descriptor = try reopen(descriptor, path: path, flags: isDirect ? floe_o_direct() : 0)
+        return Opened(
+          descriptor: descriptor, size: UInt64(clamping: status.st_size),
+          alignment: isDirect ? 4096 : 1, deviceNumber: nil)
       default:
         throw failure("it is neither a block device nor a regular file")
       }
@@ -61,42 +93,39 @@ public final class OpenMedium: Medium {
       close(descriptor)
       throw error
     }
-    self.path = path
-    self.descriptor = descriptor
   }
 
   deinit {
     close(descriptor)
   }
 
-  /// Opens the file behind a descriptor once more, past the page cache. On failure
-  /// the descriptor stays the caller's.
-  private static func reopenDirect(_ descriptor: Int32, path: String) throws(MediumError) -> Int32 {
-    try reopen(descriptor, path: path, flags: floe_o_direct())
-  }
-
+  /// Opens the file behind a descriptor once more. On failure the descriptor stays the
+  /// caller's.
   private static func reopen(
     _ descriptor: Int32, path: String, flags: Int32
   ) throws(MediumError) -> Int32 {
-    let opened = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | flags)
+    let opened = Glibc.open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | flags)
     guard opened >= 0 else {
-      let how = flags == 0 ? "" : "it cannot be opened with O_DIRECT: "
-      throw MediumError(path: path, offset: 0, reason: "\(how)\(Errno.current)")
+      let error = Errno.current
+      let how = error == .invalidArgument ? "it cannot be read past the page cache: " : ""
+      throw MediumError(path: path, offset: 0, reason: "\(how)\(error)")
     }
     close(descriptor)
     return opened
   }
 
-  /// File systems whose page cache sees every write, because all writes pass
-  /// through this kernel (f_type of statfs(2), linux/magic.h).
-  private static func isOnLocalFileSystem(
-    _ descriptor: Int32, path: String
+  /// Whether the page cache sees every write to a file: all of them pass through this
+  /// kernel (f_type of statfs(2), linux/magic.h). Of an overlay nothing tells whether a
+  /// network lies below; and where another host may have the same disk, only memory is
+  /// this host's alone.
+  private static func isCoherent(
+    _ descriptor: Int32, path: String, isShared: Bool
   ) throws(MediumError) -> Bool {
     var type: Int64 = 0
     guard floe_file_system_type(descriptor, &type) == 0 else {
       throw MediumError(path: path, offset: 0, reason: Errno.current.description)
     }
-    return floe_is_local_file_system(type) != 0
+    return floe_is_in_memory(type) != 0 || (!isShared && floe_is_local_file_system(type) != 0)
   }
 
   /// Where the kernel has what was opened, without links, whatever was put in the place of
@@ -108,14 +137,16 @@ public final class OpenMedium: Medium {
     return String(validating: path[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
-  /// Whether this is a loop device that shows an open file from its first byte on.
-  func isLoopDevice(over file: OpenMedium) -> Bool {
+  /// Whether this is a loop device that shows an open file.
+  ///
+  /// - Parameter fromItsStart: whether only one counts that shows it from the first byte on.
+  func isLoopDevice(over file: OpenMedium, fromItsStart: Bool = true) -> Bool {
     var loop = floe_loop_status()
     var status = stat()
     guard deviceNumber != nil, file.deviceNumber == nil,
       floe_loop_status(descriptor, &loop) == 0, fstat(file.descriptor, &status) == 0
     else { return false }
-    return loop.offset == 0 && loop.device == UInt64(status.st_dev)
+    return (!fromItsStart || loop.offset == 0) && loop.device == UInt64(status.st_dev)
       && loop.inode == UInt64(status.st_ino)
   }
 

@@ -10,7 +10,7 @@ struct Mount: ParsableCommand {
     abstract: "Mount an image and read its data straight from the storage.",
     discussion: """
       Fetches or copies the representation, finds the media and verifies the identity of each, \
-      and goes into the background once the mount answers.
+      and goes into the background once the mount answers. Prints the media that it took.
       """)
 
   @Argument(help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
@@ -44,6 +44,11 @@ struct Mount: ParsableCommand {
   @Option(help: "Where the representation is kept, without a name, while the image is mounted.")
   var cache = "/var/tmp"
 
+  @OptionGroup var trust: TrustOptions
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
   @Flag(help: "Stay in the foreground and log to standard error.")
   var foreground = false
 
@@ -68,6 +73,10 @@ struct Mount: ParsableCommand {
     request.reading.remapTimeout = remapTimeout
     request.reading.verifiesChecksums = !noVerify
     request.view = view?.view
+    request.reading.limits = try trust.limits()
+    request.service = try trust.address()
+    request.cacheLimit = CacheLimit(bytes: trust.cacheLimit)
+    request.printsJSON = json
     try request.take(options: options)
     guard foreground || readyDescriptor != nil else {
       return try Daemon.start(

@@ -44,6 +44,8 @@ struct Verify: ParsableCommand {
   @Option(help: "Where the representation is kept, without a name, while it is read.")
   var cache = "/var/tmp"
 
+  @OptionGroup var trust: TrustOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -66,8 +68,10 @@ struct Verify: ParsableCommand {
     request.media = try ReaderRequest.media(from: medium)
     request.remapTimeout = remapTimeout
     request.readsEveryCopy = true
+    request.limits = try trust.limits()
     let image = try OpenedImage(
-      ImageSource(source), cache: cache, mountpoint: "(floe verify)", timeouts: request.timeouts)
+      ImageSource(source), cache: cache, limit: CacheLimit(bytes: trust.cacheLimit),
+      mountpoint: "(floe verify)", service: trust.address(), timeouts: request.timeouts)
     defer { image.questions.close() }
     let root = try image.root(nil)
     let volume = try image.volume(of: root)

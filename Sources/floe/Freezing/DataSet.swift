@@ -74,7 +74,7 @@ enum Provider {
   static func source(of record: ImageRecord, in catalogue: Catalogue) throws -> any ServedImage {
     let path = catalogue.representationPath(of: record.id)
     return try note(of: record).open(name: record.name) {
-      let representation = try Representation(MappedFile(copyOf: path))
+      let representation = try Representation(MappedFile.copy(of: path))
       try representation.check()
       return representation
     }

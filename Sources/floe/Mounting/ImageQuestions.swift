@@ -16,40 +16,67 @@ protocol ImageQuestions: MappingSource {
   /// - Throws: `SourceError` when it is not, and when nobody can tell.
   func liveCheck() throws(SourceError)
 
+  /// Whether the service was verified to run on this very host, and has the image.
+  var isOnThisHost: Bool { get }
+
   /// Ends the line to the service.
   func close()
+}
+
+extension ServiceAddress {
+  /// Whether floe itself listens there, on this very host.
+  fileprivate var isOnThisHost: Bool {
+    guard case .unix(let path) = endpoint else { return false }
+    return LocalPeer.isThisProgram(listeningOn: path)
+  }
 }
 
 /// The service that the image was fetched from.
 extension RemoteImage: ImageQuestions {
   var serviceName: String { address.description }
+
+  var isOnThisHost: Bool { address.isOnThisHost }
 }
 
-/// Nobody: the image is a file, which names no service. Its reads hold for as long as
-/// the witness on the media does not change.
+/// Nobody: the image is a file, which names no service, or one that is not asked. Its
+/// reads hold for as long as the witness on the media does not change.
 struct NoQuestions: ImageQuestions {
   let file: String
+  /// Why nobody is asked.
+  let reason: String
+
+  /// - Parameter service: the address in the file, which its owner may have made up;
+  ///   `nil` when there is none.
+  init(file: String, service: String?, owner: FileOwner) {
+    self.file = file
+    reason =
+      service.map {
+        "\(file) belongs to \(owner), so the service that it names is asked only when it is "
+          + "allowed: --service \($0)"
+      } ?? "\(file) names no service"
+  }
 
   var serviceName: String { "none (mounted from \(file))" }
 
+  var isOnThisHost: Bool { false }
+
   func liveCheck() throws(SourceError) {
-    throw .unreachable("\(file) names no service")
+    throw .unreachable(reason)
   }
 
   func close() {}
 
   func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     throw .failed(
-      "the witness on the media is not that of the freeze, and \(file) names no service that "
-        + "could tell what moved")
+      "the witness on the media is not that of the freeze, and nobody can tell what moved: "
+        + reason)
   }
 
   func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(SourceError) -> Int {
     throw .failed(
-      "inode \(inode) has bytes that only the production host can read, and \(file) names no "
-        + "service")
+      "inode \(inode) has bytes that only the production host can read: \(reason)")
   }
 }
 
@@ -87,6 +114,9 @@ final class LateQuestions: ImageQuestions {
   }
 
   var serviceName: String { service.description }
+
+  /// It has to answer, too: whoever listens there may have other images.
+  var isOnThisHost: Bool { service.isOnThisHost && (try? remote()) != nil }
 
   func liveCheck() throws(SourceError) { try remote().liveCheck() }
 

@@ -1,6 +1,8 @@
 import FrozenFS
 import FrozenImage
+import Glibc
 import ImageReader
+import ImageService
 import LinuxIO
 import Logging
 import SystemPackage
@@ -12,6 +14,10 @@ struct MountRequest {
   /// The directory for the representation.
   let cache: String
   var reading = ReaderRequest()
+  /// The service that the user names for a representation's file.
+  var service: ServiceAddress?
+  var cacheLimit = CacheLimit.standard
+  var printsJSON = false
   /// What is shown; `nil` for the files, or the volume where there are none.
   var view: Root.View?
   private var fuseOptions: [String] = []
@@ -45,11 +51,13 @@ struct MountRequest {
     // What can be wrong on this host is told before anything is fetched.
     try FrozenMount.checkMountpoint(mountpoint)
     let image = try OpenedImage(
-      source, cache: cache, mountpoint: mountpoint, timeouts: reading.timeouts)
+      source, cache: cache, limit: cacheLimit, mountpoint: mountpoint, service: service,
+      timeouts: reading.timeouts)
     let questions = image.questions
     defer { questions.close() }
     let root = try image.root(view)
-    let reader = try reading.makeReader(of: image, volume: image.volume(of: root))
+    let taken = TakenMedia()
+    let reader = try reading.makeReader(of: image, volume: image.volume(of: root), taken: taken)
     try FirstLook(at: reader, image: image).report()
     let mount = try FrozenMount(
       tree: image.representation, root: root.node, contents: reader,
@@ -70,6 +78,12 @@ struct MountRequest {
     logger[metadataKey: "image"] = "\(image.representation.image.name)"
     logger[metadataKey: "mountpoint"] = "\(mountpoint)"
     try mount.serve {
+      let report = MountReport(
+        image.representation.image, at: MountTable.absolute(mountpoint),
+        service: questions.serviceName, media: taken)
+      print(printsJSON ? JSON.text(of: report) : report.text)
+      // Standard output leads nowhere in the background.
+      fflush(nil)
       logger.notice("mounted from \(source)")
       ready()
     }

@@ -45,15 +45,20 @@ enum ImageSource: CustomStringConvertible {
 struct OpenedImage {
   let representation: Representation
   let questions: any ImageQuestions
-  /// Whether the user gave the representation as a file, rather than a service.
-  let isFile: Bool
+  /// Whose file the user gave; `nil` when the representation came from a service.
+  let owner: FileOwner?
 
   /// - Parameters:
   ///   - cache: the directory that takes the representation, without a name.
+  ///   - limit: how much room it may take there.
   ///   - mountpoint: where the image is to be mounted: it is kept from being thawed
   ///     from now on; `nil` when it is only looked at.
+  ///   - service: the service that the user names for a file; `nil` for the one that the
+  ///     file names, if its owner is trusted. An address in somebody else's file would make
+  ///     root connect to wherever that user likes.
   init(
-    _ source: ImageSource, cache: String, mountpoint: String?, timeouts: RemoteImage.Timeouts
+    _ source: ImageSource, cache: String, limit: CacheLimit = .standard, mountpoint: String?,
+    service: ServiceAddress? = nil, timeouts: RemoteImage.Timeouts
   ) throws {
     switch source {
     case .service(let address):
@@ -62,31 +67,40 @@ struct OpenedImage {
       do {
         // Before the fetch, so that the image is not thawed under it.
         if let mountpoint { try remote.startSession(for: mountpoint) }
-        representation = try Self.fetch(remote, into: cache)
+        representation = try Self.fetch(remote, into: cache, limit)
       } catch {
         remote.close()
         throw error
       }
       questions = remote
-      isFile = false
+      owner = nil
     case .file(let path):
-      representation = try Self.read(path, into: cache)
-      let service = representation.image.service
-      isFile = true
-      if service.isEmpty {
-        questions = NoQuestions(file: path)
-      } else {
+      let file: GivenFile
+      (representation, file) = try Self.read(path, into: cache, limit)
+      owner = file.owner
+      let named = representation.image.service
+      if let address = try service ?? Self.service(named, of: file) {
         questions = LateQuestions(
-          to: try ServiceAddress(service), image: representation.image.id,
+          to: address, image: representation.image.id,
           mountpoint: mountpoint.map(MountTable.absolute), timeouts: timeouts)
+      } else {
+        questions = NoQuestions(
+          file: path, service: named.isEmpty ? nil : named, owner: file.owner)
       }
     }
   }
 
+  /// The service that a file names; `nil` for none, and when its owner may have made it up.
+  private static func service(_ named: String, of file: GivenFile) throws -> ServiceAddress? {
+    guard !named.isEmpty, file.owner.isTrusted else { return nil }
+    return try ServiceAddress(named)
+  }
+
   /// Fetches a representation and checks all of it: its origin is not known to be good.
-  private static func fetch(_ remote: RemoteImage, into directory: String) throws -> Representation
-  {
-    let descriptor = try remote.fetchRepresentation(into: FilePath(directory))
+  private static func fetch(
+    _ remote: RemoteImage, into directory: String, _ limit: CacheLimit
+  ) throws -> Representation {
+    let descriptor = try remote.fetchRepresentation(into: FilePath(directory), limit: limit)
     let representation = try Representation(MappedFile(descriptor: descriptor))
     try representation.check()
     guard representation.image.id == remote.summary.id else {
@@ -99,16 +113,17 @@ struct OpenedImage {
 
   /// Copies a representation, so that nobody can change it while it is in use, and
   /// checks all of it.
-  private static func read(_ path: String, into directory: String) throws -> Representation {
-    let representation: Representation
+  private static func read(
+    _ path: String, into directory: String, _ limit: CacheLimit
+  ) throws -> (Representation, GivenFile) {
     do {
-      representation = try Representation(
-        MappedFile(copyOf: FilePath(path), in: FilePath(directory)))
+      let file = try GivenFile(FilePath(path))
+      let representation = try Representation(file.copy(in: FilePath(directory), limit: limit))
       try representation.check()
+      return (representation, file)
     } catch {
       throw Failure("\(path): \(error)")
     }
-    return representation
   }
 
   /// The tree that a view shows.

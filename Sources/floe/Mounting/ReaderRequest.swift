@@ -13,6 +13,8 @@ struct ReaderRequest {
   var verifiesChecksums = true
   /// Whether every copy of mirrored data is judged.
   var readsEveryCopy = false
+  /// What media may be taken that the user did not name.
+  var limits: [MediaPatterns] = []
 
   /// Reads `ID=PATH` words.
   static func media(from words: [String]) throws -> [String: String] {
@@ -34,9 +36,14 @@ struct ReaderRequest {
   }
 
   /// Finds the media, and verifies the identity of each.
-  func makeReader(of image: OpenedImage, volume: VolumeDescription) throws -> BlockingReader {
-    let finder = MediumFinder(named: media)
-    let trusting = MediumFinder(named: media, trustsPaths: image.isFile)
+  ///
+  /// - Parameter taken: is told of each.
+  func makeReader(
+    of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia()
+  ) throws -> BlockingReader {
+    let finder = self.finder(for: image, followsPaths: false, taken)
+    let trusting = self.finder(
+      for: image, followsPaths: image.owner != nil, taken)
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
@@ -54,5 +61,19 @@ struct ReaderRequest {
         try (volume.media.contains(description) ? trusting : finder)
           .find(description, witness: witness)
       }, source: image.questions, options: options, logger: Logger(label: "floe.reader"))
+  }
+
+  private func finder(
+    for image: OpenedImage, followsPaths: Bool, _ taken: TakenMedia
+  ) -> MediumFinder {
+    let questions = image.questions
+    let isTrusted = image.owner?.isTrusted ?? true
+    return MediumFinder(
+      named: media,
+      trust: MediumTrust(
+        owner: image.owner, followsPaths: followsPaths, limits: limits,
+        // What somebody else's file says of media is not what the service says.
+        isOwnHost: { isTrusted && questions.isOnThisHost }),
+      onTaken: { taken.note($0, $1, $2) })
   }
 }

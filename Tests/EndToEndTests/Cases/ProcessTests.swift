@@ -170,7 +170,9 @@ extension EndToEnd {
         if service.hasEnded { throw HarnessError(service.errors) }
         return try attempt(Floe.program, ["inspect", source]).succeeded
       }
-      let backup = try BackupHost(source, media: [], in: site.scratch)
+      // A port may lead to any host, so what this one uses has to be named.
+      let backup = try BackupHost(
+        source, media: site.volume.devices.map { ($0.medium, $0.loop) }, in: site.scratch)
       var verifier = try site.verifier(backup)
       let tally = try verifier.read()
       #expect(tally.failures == 0, "\(tally)")

@@ -124,7 +124,8 @@ extension EndToEnd {
       #expect(refused.errors.contains("--assume-frozen"), "\(refused.errors)")
       let file = "\(scratch.path)/raw.floe"
       try run(Floe.program, ["freeze", device, "--assume-frozen", "-o", file])
-      let backup = try BackupHost(file, media: [], in: scratch)
+      // It has no identifier of its own.
+      let backup = try BackupHost(file, media: [(id: device, path: device)], in: scratch)
       try run("cmp", ["\(backup.mountpoint)/data.img", image])
       try run(
         "dd", ["if=/dev/urandom", "of=\(image)", "bs=512", "count=1", "conv=notrunc,fsync"])
