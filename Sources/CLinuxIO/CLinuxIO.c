@@ -6,6 +6,7 @@
 #include <linux/loop.h>
 #include <linux/magic.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -68,4 +69,8 @@ int floe_posix_spawn_close_from(void *actions, int from) {
 
 long floe_getxattr(const char *path, const char *name, void *value, size_t size) {
   return getxattr(path, name, value, size);
+}
+
+int floe_rename_to_unused(const char *old_path, const char *new_path) {
+  return renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, RENAME_NOREPLACE);
 }

@@ -21,7 +21,7 @@ struct Floe: ParsableCommand {
     // A reader that goes away must end a call, not the program.
     signal(SIGPIPE, SIG_IGN)
     do {
-      var command = try parseAsRoot(MountHelper.arguments(from: CommandLine.arguments))
+      var command = try parseAsRoot(MountHelper.arguments(from: ProgramArguments.all))
       try command.run()
     } catch let exit as SilentExit {
       Glibc.exit(exit.status)

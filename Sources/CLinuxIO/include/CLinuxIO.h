@@ -55,3 +55,7 @@ int floe_posix_spawn_close_from(void *actions, int from);
 
 // getxattr(2).
 long floe_getxattr(const char *path, const char *name, void *value, size_t size);
+
+// renameat2(2) with RENAME_NOREPLACE: EEXIST when the new name is in use, EINVAL where the
+// file system cannot tell.
+int floe_rename_to_unused(const char *old_path, const char *new_path);

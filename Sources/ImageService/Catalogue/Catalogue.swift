@@ -1,5 +1,6 @@
 public import FrozenImage
 import Glibc
+import LinuxIO
 public import SystemPackage
 
 /// The images of a production host, in its state directory:

@@ -1,6 +1,7 @@
 import Crypto
 public import FrozenImage
 import Glibc
+import LinuxIO
 import Synchronization
 public import SystemPackage
 

@@ -2,6 +2,7 @@ import CBtrfs
 public import FrozenImage
 import Glibc
 import ImageReader
+import LinuxIO
 import SystemPackage
 
 /// Freezes a btrfs subvolume: takes a read-only snapshot of it, or takes it as it
@@ -23,7 +24,7 @@ public struct BtrfsFreezer: Sendable {
       throw BtrfsError(cannot: "open \(path)", Errno(rawValue: errno))
     }
     defer { free(real) }
-    let path = String(cString: real)
+    let path = PathText.text(cString: real)
     source = try OpenSubvolume(path: path)
     try Self.requireKnownFeatures(of: source)
     do {
