@@ -2,6 +2,7 @@ import ArgumentParser
 import FrozenImage
 import Glibc
 import ImageService
+import LinuxIO
 import SystemPackage
 
 struct Images: ParsableCommand {
@@ -43,10 +44,10 @@ struct Images: ParsableCommand {
       return
     }
     for row in rows {
-      print("\(row.name)  \(row.id)  \(row.state)  \(row.source ?? "")")
-      if let problem = row.problem { print("    \(problem)") }
+      printLine("\(row.name)  \(row.id)  \(row.state)  \(row.source ?? "")")
+      if let problem = row.problem { printLine("    \(problem)") }
       for session in row.sessions {
-        print("    mounted on \(session.mountpoint) of \(session.backup_host)")
+        printLine("    mounted on \(session.mountpoint) of \(session.backup_host)")
       }
     }
   }

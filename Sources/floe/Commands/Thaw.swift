@@ -30,6 +30,6 @@ struct Thaw: ParsableCommand {
         "floe: warning: \(reason); .floe/\(entry.id) may remain beside what was frozen: remove it, "
           + "on btrfs with btrfs subvolume delete, on XFS with chattr -R -i and rm -r")
     }
-    print("\(entry.label) \(entry.id) thawed")
+    printLine("\(entry.label) \(entry.id) thawed")
   }
 }

@@ -1,5 +1,6 @@
 import CLinuxIO
 import Glibc
+import LinuxIO
 import Logging
 
 /// Where log messages go: to standard error in the foreground, to syslog(3) from
@@ -49,12 +50,6 @@ private struct SystemLog: LogHandler {
       case .error: LOG_ERR
       case .critical: LOG_CRIT
       }
-    floe_syslog(priority, "floe[\(getpid())]: \(event.message)")
+    floe_syslog(priority, VisibleText.line("floe[\(getpid())]: \(event.message)"))
   }
-}
-
-/// Writes a line to standard error.
-func printError(_ line: String) {
-  let bytes = Array((line + "\n").utf8)
-  _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
 }

@@ -108,6 +108,6 @@ struct StatusReport: Codable {
       "bad checksums     \(checksum_mismatches)",
     ]
     if let thawed { lines.append("thawed            \(thawed)") }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }
