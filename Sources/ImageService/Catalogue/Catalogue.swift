@@ -88,6 +88,11 @@ public struct Catalogue: Sendable {
     directory(of: image).appending("image.json")
   }
 
+  /// A command that means this state directory, to be typed as it stands.
+  public func command(_ words: String) -> String {
+    directory == Self.defaultDirectory ? "floe \(words)" : "floe \(words) --state \(directory)"
+  }
+
   /// Where an image's representation is.
   public func representationPath(of image: UniqueIdentifier) -> FilePath {
     directory(of: image).appending("representation.floe")
