@@ -9,6 +9,7 @@
 #include <linux/loop.h>
 #include <linux/magic.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -129,4 +130,8 @@ int floe_connect_unix(const char *path) {
 
 int floe_path_matches(const char *pattern, const char *path) {
   return fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0;
+}
+
+int floe_rename_to_unused(const char *old_path, const char *new_path) {
+  return renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, RENAME_NOREPLACE);
 }

@@ -40,12 +40,16 @@ public final class FrozenMount {
     guard let session = made.value else {
       throw MountError.refused(path: place.path, reason: made.said)
     }
-    let mounted = LibfuseLog.record { fuse_session_mount(session, place.path) }
+    let mounted = LibfuseLog.record {
+      PathText.withCString(place.path) { fuse_session_mount(session, $0) }
+    }
     guard mounted.value == 0 else {
       fuse_session_destroy(session)
       throw MountError.refused(
         path: place.path,
-        reason: mounted.said.isEmpty ? "fusermount3 refused, and said why itself" : mounted.said)
+        reason: (mounted.said.isEmpty ? "fusermount3 refused, and said why itself" : mounted.said)
+          + (options.fuseOptions.isEmpty
+            ? "" : " (options \(options.fuseOptions.joined(separator: ",")))"))
     }
     self.files = files
     self.mountpoint = place
@@ -72,7 +76,8 @@ public final class FrozenMount {
     var arguments = fuse_args()
     defer { fuse_opt_free_args(&arguments) }
     for word in ["floe", "-o", argument] {
-      guard fuse_opt_add_arg(&arguments, word) == 0 else { return nil }
+      let added = PathText.withCString(word) { fuse_opt_add_arg(&arguments, $0) }
+      guard added == 0 else { return nil }
     }
     var operations = makeOperations()
     // Not retained: the mount owns both, and destroys the session first.
@@ -94,7 +99,8 @@ public final class FrozenMount {
       let loop = try SessionLoop(session)
       // Answered by libfuse's threads, as soon as they have settled with the kernel.
       var root = stat()
-      let problem = stat(mountpoint.path, &root) == 0 ? nil : Errno(rawValue: errno)
+      let looked = PathText.withCString(mountpoint.path) { stat($0, &root) }
+      let problem = looked == 0 ? nil : Errno(rawValue: errno)
       if problem == nil {
         ReadAhead.raise(forDevice: root.st_dev, logger: logger)
         ready()

@@ -33,6 +33,7 @@ public struct MountOptions: Sendable {
       if Self.ignored.contains(word) || word.hasPrefix("x-") || word.hasPrefix("comment=") {
         continue
       }
+      try Self.check(word)
       words.append(Self.escaped(word))
     }
     return words.joined(separator: ",")

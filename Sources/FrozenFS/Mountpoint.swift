@@ -1,4 +1,5 @@
 import CFuse3
+import FrozenImage
 import Glibc
 import SystemPackage
 
@@ -14,17 +15,17 @@ struct Mountpoint {
   /// - Throws: `MountError` when nothing can be mounted there.
   init(_ path: String) throws(MountError) {
     var status = stat()
-    if stat(path, &status) != 0 {
+    if PathText.withCString(path, { stat($0, &status) }) != 0 {
       let errno = Errno(rawValue: errno)
       // What the kernel says for a FUSE mount that nobody serves any more.
       if errno == Errno(rawValue: ENOTCONN) { throw .deadMount(path: path) }
       throw .mountpoint(path: path, reason: errno.description)
     }
     guard status.st_mode & S_IFMT == S_IFDIR else { throw .notADirectory(path: path) }
-    guard let resolved = realpath(path, nil) else {
+    guard let resolved = PathText.withCString(path, { realpath($0, nil) }) else {
       throw .mountpoint(path: path, reason: Errno(rawValue: errno).description)
     }
-    self.path = String(cString: resolved)
+    self.path = PathText.text(cString: resolved)
     free(resolved)
     if try Self.fileSystemType(at: self.path) == "fuse.floe" {
       // The kernel remembers what the root of a frozen tree looks like, but not this.
@@ -62,7 +63,7 @@ struct Mountpoint {
     var entry = mntent()
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16384) { line in
       while getmntent_r(table, &entry, line.baseAddress, Int32(line.count)) != nil {
-        if String(cString: entry.mnt_dir) == path { found = String(cString: entry.mnt_type) }
+        if PathText.text(cString: entry.mnt_dir) == path { found = String(cString: entry.mnt_type) }
       }
     }
     return found

@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 
 /// Where a service listens.
@@ -18,9 +19,10 @@ public enum Endpoint: Hashable, Sendable {
   /// - Throws: `AddressError` when the path is empty or too long for a socket.
   init(socketPath: String) throws(AddressError) {
     guard !socketPath.isEmpty else { throw AddressError("the path of the Unix socket is missing") }
-    guard socketPath.utf8.count <= Self.maximumPathLength else {
+    let count = PathText.bytes(of: socketPath).count
+    guard count <= Self.maximumPathLength else {
       throw AddressError(
-        "the Unix socket's path \(socketPath) has \(socketPath.utf8.count) bytes, more than the "
+        "the Unix socket's path \(socketPath) has \(count) bytes, more than the "
           + "\(Self.maximumPathLength) that a socket can have")
     }
     self = .unix(path: socketPath)
@@ -115,6 +117,9 @@ extension Endpoint {
   public init(listening text: String) throws(AddressError) {
     if text.hasPrefix("unix:") {
       try self.init(socketPath: String(text.dropFirst(5)))
+    } else if text.contains("/") {
+      throw AddressError(
+        "“\(text)” is neither unix:PATH nor HOST:PORT; write unix:\(text) for a Unix socket")
     } else {
       try self.init(authority: text, defaultPort: nil)
     }

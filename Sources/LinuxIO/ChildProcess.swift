@@ -1,4 +1,5 @@
 import CLinuxIO
+import FrozenImage
 import Glibc
 
 /// Starting programs. A process that has threads is not forked: posix_spawn(3).
@@ -62,7 +63,9 @@ public enum ChildProcess {
     _ = withUnsafeMutablePointer(to: &actions) {
       floe_posix_spawn_close_from($0, descriptor == nil ? 3 : 4)
     }
-    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map {
+      PathText.withCString($0) { strdup($0) }
+    }
     defer { for word in words { free(word) } }
     words.append(nil)
     var child: pid_t = 0

@@ -7,24 +7,27 @@ public import SystemPackage
 /// instant on file systems without O_TMPFILE), so nothing is left behind by an error
 /// or a crash. At the most it takes twice the room of the representation.
 public final class FileScratch: RepresentationScratch {
-  private let directory: FilePath
   private let output: FilePath
   private var sections: [ScratchFile]
   private let result: NamelessFile
+  private let replaces: Bool
 
-  /// - Parameter output: where the representation is to appear; a file there is
-  ///   replaced when it is complete.
+  /// - Parameters:
+  ///   - output: where the representation is to appear.
+  ///   - replaces: whether a file there is replaced when the representation is complete;
+  ///     otherwise `commit` throws.
   /// - Throws: `ScratchError` when files cannot be made in that directory.
-  public init(writing output: FilePath) throws(ScratchError) {
-    let parent = output.removingLastComponent()
-    directory = parent.isEmpty ? "." : parent
+  public init(writing output: FilePath, replacing replaces: Bool = true) throws(ScratchError) {
     self.output = output
-    result = try NamelessFile(in: directory)
-    var sections: [ScratchFile] = []
-    for _ in ScratchSection.allCases {
-      sections.append(ScratchFile(try NamelessFile(in: directory)))
+    self.replaces = replaces
+    let directory = NamelessFile.directory(of: output)
+    let files = try scratching { () throws(FileFailure) in
+      var files = [try NamelessFile(in: directory)]
+      for _ in ScratchSection.allCases { files.append(try NamelessFile(in: directory)) }
+      return files
     }
-    self.sections = sections
+    result = files[0]
+    sections = files.dropFirst().map(ScratchFile.init)
   }
 
   public func append(
@@ -40,14 +43,23 @@ public final class FileScratch: RepresentationScratch {
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ScratchError) {
-    try result.write(bytes, at: offset)
+    try scratching { () throws(FileFailure) in try result.write(bytes, at: offset) }
   }
 
   /// Gives the representation its name once all of it is on stable storage.
   public func commit() throws(ScratchError) {
     sections.removeAll()
-    try result.publish(at: output)
+    try scratching { () throws(FileFailure) in
+      try result.publish(at: output, replacing: replaces)
+    }
   }
+}
+
+/// Says what failed as the writer of a representation knows it.
+private func scratching<Result>(
+  _ body: () throws(FileFailure) -> Result
+) throws(ScratchError) -> Result {
+  do throws(FileFailure) { return try body() } catch { throw ScratchError(error.description) }
 }
 
 /// A file that grows by appending, through a buffer.
@@ -68,7 +80,7 @@ private final class ScratchFile {
   func append(_ bytes: UnsafeRawBufferPointer) throws(ScratchError) {
     if bytes.count > buffer.count - used { try flush() }
     if bytes.count > buffer.count {
-      try file.write(bytes, at: flushed)
+      try scratching { () throws(FileFailure) in try file.write(bytes, at: flushed) }
       flushed += UInt64(bytes.count)
     } else {
       UnsafeMutableRawBufferPointer(rebasing: buffer[used...]).copyMemory(from: bytes)
@@ -77,7 +89,9 @@ private final class ScratchFile {
   }
 
   private func flush() throws(ScratchError) {
-    try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<used]), at: flushed)
+    try scratching { () throws(FileFailure) in
+      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<used]), at: flushed)
+    }
     flushed += UInt64(used)
     used = 0
   }
@@ -86,6 +100,6 @@ private final class ScratchFile {
     at offset: UInt64, into target: UnsafeMutableRawBufferPointer
   ) throws(ScratchError) {
     try flush()
-    try file.read(at: offset, into: target)
+    try scratching { () throws(FileFailure) in try file.read(at: offset, into: target) }
   }
 }

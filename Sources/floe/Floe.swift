@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import LinuxIO
 
 /// The program.
 @main
@@ -22,16 +23,18 @@ struct Floe: ParsableCommand {
     // A reader that goes away must end a call, not the program.
     signal(SIGPIPE, SIG_IGN)
     do {
-      var command = try parseAsRoot(MountHelper.arguments(from: CommandLine.arguments))
+      var command = try parsed(MountHelper.arguments(from: ProgramArguments.all))
       try command.run()
     } catch let exit as SilentExit {
       Glibc.exit(exit.status)
+    } catch let interrupted as Interrupted {
+      interrupted.endProcess()
     } catch let failure as Failure {
       fail(failure.description)
     } catch  where isOurs(error) {
       fail("\(error)")
     } catch {
-      Self.exit(withError: error)
+      end(with: error)
     }
   }
 

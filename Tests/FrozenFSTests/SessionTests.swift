@@ -22,6 +22,22 @@ extension MountTests {
       }
     }
 
+    private func expectRefusal(
+      of option: String, on path: String, saying words: String
+    ) async throws {
+      let image = try MemoryImage([])
+      try await onThread {
+        let error = #expect(throws: MountError.self) {
+          _ = try FrozenMount(
+            tree: image.tree, root: try #require(image.tree.roots.first).node, contents: image,
+            control: NoControl(), mountpoint: path,
+            options: MountOptions(source: "test", fuseOptions: [option]), logger: .silent)
+        }
+        let text = error.map(String.init(describing:)) ?? ""
+        #expect(text.hasPrefix("mount option \(option): \(words)"), "\(text)")
+      }
+    }
+
     @Test func theMountTableShowsIt() async throws {
       let source = "floe+unix:/run/a b,c\\d/image"
       try await mounted(
@@ -130,9 +146,13 @@ extension MountTests {
       defer { rmdir(path) }
       try await expectRefusal(
         .option(word: "rw", reason: "a frozen image is read-only"), on: path, options: ["rw"])
-      try await expectRefusal(
-        .refused(path: path, reason: "unknown option(s): `-o sunshine'"), on: path,
-        options: ["sunshine"])
+      for word in ["sunshine", "nonsense=1", "allow_other=1"] {
+        try await expectRefusal(of: word, on: path, saying: "there is no such option")
+      }
+      // libfuse takes these, and the kernel's first request then ends in a protocol error.
+      for word in ["max_read=65536", "subtype=other"] {
+        try await expectRefusal(of: word, on: path, saying: "floe settles this")
+      }
     }
   }
 }

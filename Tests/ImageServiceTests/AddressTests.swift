@@ -40,5 +40,7 @@ import Testing
     #expect(try Endpoint(listening: "localhost:0") == .loopback(.v4("127.0.0.1"), port: 0))
     #expect(throws: AddressError.self) { try Endpoint(listening: "localhost") }
     #expect(throws: AddressError.self) { try Endpoint(listening: "unix:") }
+    let path = #expect(throws: AddressError.self) { try Endpoint(listening: "/run/x.sock") }
+    #expect(path?.description.contains("write unix:/run/x.sock") == true)
   }
 }

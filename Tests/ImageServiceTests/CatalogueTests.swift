@@ -112,7 +112,12 @@ final class Clock: Sendable {
         source: "/data")
     }
     #expect(try catalogue.entry(named: "nightly").state == .orphan)
-    #expect(throws: CatalogueError.nameUsed("nightly")) { try catalogue.freeze("nightly") }
+    // Whoever wants the name is told that nobody uses it, and how to get it.
+    let remedy = "floe thaw nightly --state \(catalogue.directory)"
+    let taken = #expect(throws: CatalogueError.nameOrphaned("nightly", remedy: remedy)) {
+      try catalogue.freeze("nightly")
+    }
+    #expect(taken?.description.contains("orphan: \(remedy) removes it") == true)
     var released: [String] = []
     let thawed = try catalogue.thaw("nightly", force: false) { released.append($0.providerData) }
     #expect(thawed.leftOver == nil)

@@ -86,3 +86,7 @@ int floe_connect_unix(const char *path);
 
 // Whether a path matches a pattern in which no wildcard means a slash (fnmatch(3)).
 int floe_path_matches(const char *pattern, const char *path);
+
+// renameat2(2) with RENAME_NOREPLACE: EEXIST when the new name is in use, EINVAL where the
+// file system cannot tell.
+int floe_rename_to_unused(const char *old_path, const char *new_path);

@@ -1,5 +1,6 @@
 public import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 extension Catalogue {

@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// What `Catalogue.thaw` removed.

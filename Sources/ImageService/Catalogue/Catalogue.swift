@@ -1,5 +1,6 @@
 public import FrozenImage
 import Glibc
+import LinuxIO
 public import SystemPackage
 
 /// The images of a production host, in its state directory:
@@ -85,6 +86,11 @@ public struct Catalogue: Sendable {
 
   func recordPath(of image: UniqueIdentifier) -> FilePath {
     directory(of: image).appending("image.json")
+  }
+
+  /// A command that means this state directory, to be typed as it stands.
+  public func command(_ words: String) -> String {
+    directory == Self.defaultDirectory ? "floe \(words)" : "floe \(words) --state \(directory)"
   }
 
   /// Where an image's representation is.

@@ -7,6 +7,8 @@ public enum CatalogueError: Error, Hashable, Sendable {
   case invalidName(String)
   /// Another image has the name.
   case nameUsed(String)
+  /// What an interrupted freeze left has the name; a command removes it.
+  case nameOrphaned(String, remedy: String)
   /// No image has the name or the UUID.
   case unknownImage(String, stateDirectory: String)
   /// Backup hosts have the image mounted.
@@ -51,6 +53,8 @@ extension CatalogueError: CustomStringConvertible {
       "“\(name)” cannot be an image's name: a name has 1 to \(ImageName.maximumLength) of the "
         + "characters A-Z a-z 0-9 . _ -, begins with none of . and -, and is not a UUID"
     case .nameUsed(let name): "the name “\(name)” is already used by another image"
+    case .nameOrphaned(let name, let remedy):
+      "a freeze of the name “\(name)” was interrupted and left an orphan: \(remedy) removes it"
     case .unknownImage(let name, let stateDirectory):
       "there is no image “\(name)” in the state directory \(stateDirectory)"
     case .mounted(let image, let sessions):

@@ -1,6 +1,7 @@
 import Crypto
 public import FrozenImage
 import Glibc
+import LinuxIO
 import Synchronization
 public import SystemPackage
 
@@ -10,7 +11,8 @@ extension Catalogue {
   ///
   /// - Parameter providerData: with what is planned (the snapshot's path), so that an
   ///   orphan can be thawed.
-  /// - Throws: `CatalogueError.nameUsed`, `.invalidName`, `.full`, `.notWritable`.
+  /// - Throws: `CatalogueError.nameUsed`, `.nameOrphaned`, `.invalidName`, `.full`,
+  ///   `.notWritable`.
   public func reserve(
     _ image: UniqueIdentifier, name: String, provider: String, providerData: String,
     source: String
@@ -19,8 +21,11 @@ extension Catalogue {
     try create()
     return try files.withStateLock {
       try removeLeftovers()
-      if try entries().contains(where: { $0.record?.name == name || $0.id == image }) {
-        throw CatalogueError.nameUsed(name)
+      let same = try entries().first { $0.record?.name == name || $0.id == image }
+      if let same {
+        throw same.state == .orphan
+          ? CatalogueError.nameOrphaned(name, remedy: command("thaw \(name)"))
+          : CatalogueError.nameUsed(name)
       }
       let record = ImageRecord(
         id: image, name: name, provider: provider, providerData: providerData, source: source,

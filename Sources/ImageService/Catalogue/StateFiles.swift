@@ -1,9 +1,11 @@
 import FoundationEssentials
+import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// The files of a state directory, written so that a crash leaves the old content
-/// or the new one: temporary file, fsync(2), rename(2), fsync of the directory.
+/// or the new one (`CompleteFile`).
 struct StateFiles: Sendable {
   /// The state directory.
   let root: FilePath
@@ -38,23 +40,11 @@ struct StateFiles: Sendable {
 
   /// Puts bytes in the place of what was at `path`.
   func write(bytes: [UInt8], to path: FilePath) throws(CatalogueError) {
-    let temporary = FilePath(path.string + ".new")
-    do throws(CatalogueError) {
-      try attempt("write", temporary) {
-        let file = try FileDescriptor.open(
-          temporary, .writeOnly, options: [.create, .truncate, .closeOnExec],
-          permissions: .ownerReadWrite)
-        try file.closeAfter {
-          _ = try file.writeAll(bytes)
-          guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
-        }
-      }
-      guard rename(temporary.string, path.string) == 0 else { throw failure("write", path) }
+    do throws(FileFailure) {
+      try CompleteFile.write(bytes, to: path, mode: 0o600, replacing: true)
     } catch {
-      unlink(temporary.string)
-      throw error
+      throw .system(error.reason, "write", path, in: root)
     }
-    try synchronize(path.removingLastComponent())
   }
 
   /// Reads a record; `nil` when there is no such file.
@@ -95,7 +85,7 @@ struct StateFiles: Sendable {
   }
 
   private static func reason(_ error: any Error) -> String {
-    switch error as? DecodingError {
+    switch error as? Swift.DecodingError {
     case .dataCorrupted(let context)?: context.debugDescription
     case .keyNotFound(let key, _)?: "“\(key.stringValue)” is missing"
     case .typeMismatch(_, let context)?, .valueNotFound(_, let context)?:
@@ -126,7 +116,7 @@ struct StateFiles: Sendable {
       errno = 0
       guard let entry = readdir(directory) else { break }
       let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        PathText.text(of: bytes.prefix { $0 != 0 })
       }
       if name != ".", name != ".." { names.append(name) }
     }

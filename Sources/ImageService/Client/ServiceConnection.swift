@@ -22,14 +22,17 @@ public final class ServiceConnection: Sendable {
   public let endpoint: Endpoint
   private let client: GRPCClient<Transport>
   private let running: Task<Void, any Error>
+  /// Keeps the way to a socket open whose path the transport cannot name.
+  private let way: SocketDirectory?
   /// The state directory that the service served when it was greeted.
   private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
   private init(to endpoint: Endpoint) throws(ServiceError) {
     self.endpoint = endpoint
+    way = try SocketDirectory(for: endpoint)
     let target: any ResolvableTarget =
       switch endpoint {
-      case .unix(let path): .unixDomainSocket(path: path, authority: "localhost")
+      case .unix(let path): .unixDomainSocket(path: way?.path ?? path, authority: "localhost")
       case .loopback(.v4(let host), let port): .ipv4(address: host, port: Int(port))
       case .loopback(.v6(let host), let port): .ipv6(address: host, port: Int(port))
       }

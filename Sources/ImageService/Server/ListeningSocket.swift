@@ -1,4 +1,6 @@
+import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// The socket that a service listens on.
@@ -95,7 +97,7 @@ struct ListeningSocket: ~Copyable {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { space in
-      space.copyBytes(from: path.utf8.prefix(space.count - 1))
+      space.copyBytes(from: PathText.bytes(of: path).prefix(space.count - 1))
     }
     return withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

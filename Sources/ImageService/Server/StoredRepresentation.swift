@@ -2,6 +2,7 @@ import FloeWire
 import FoundationEssentials
 import FrozenImage
 import Glibc
+import LinuxIO
 import SwiftProtobuf
 import SystemPackage
 

@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 import SystemPackage
 
@@ -95,7 +96,7 @@ public struct Sysfs: Sendable {
     var names: [String] = []
     while let entry = readdir(directory) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        PathText.text(of: bytes.prefix { $0 != 0 })
       }
       if !name.hasPrefix(".") { names.append(name) }
     }

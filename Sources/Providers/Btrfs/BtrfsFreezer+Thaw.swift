@@ -2,6 +2,7 @@ import CBtrfs
 import FrozenImage
 import Glibc
 import ImageReader
+import LinuxIO
 import SystemPackage
 
 extension BtrfsFreezer {

@@ -32,7 +32,7 @@ public struct BtrfsFreezer: Sendable {
       throw BtrfsError(cannot: "open \(path)", Errno(rawValue: errno))
     }
     defer { free(real) }
-    let path = String(cString: real)
+    let path = PathText.text(cString: real)
     source = try OpenSubvolume(path: path)
     try Self.requireKnownFeatures(of: source)
     isAtRest = try Self.isAtRest(source)

@@ -42,7 +42,7 @@ struct VolumeDevice {
       read: { argument -> (uuid: [UInt8], path: String) in
         let uuid = argument.run(at: Int(CBTRFS_DEV_INFO_UUID), count: 16).map(Array.init)
         let path = argument[Int(CBTRFS_DEV_INFO_PATH)...].prefix { $0 != 0 }
-        return (uuid ?? [], String(decoding: path, as: UTF8.self))
+        return (uuid ?? [], PathText.text(of: path))
       })
     guard let found, found.uuid == item.uuid.bytes else { return "" }
     return found.path

@@ -1,4 +1,5 @@
 import CLinuxIO
+import FrozenImage
 import Glibc
 import ImageReader
 import LinuxIO
@@ -97,9 +98,9 @@ public enum LoopDevice {
     let descriptor = open(directory + "/loop/backing_file", O_RDONLY | O_CLOEXEC)
     let count = descriptor < 0 ? -1 : read(descriptor, &bytes, bytes.count)
     if descriptor >= 0 { close(descriptor) }
-    guard count > 1, bytes[count - 1] == UInt8(ascii: "\n"),
-      let name = String(validating: bytes[..<(count - 1)], as: UTF8.self)
-    else { throw StackError("sysfs does not tell the file behind the loop device \(path)") }
-    return name
+    guard count > 1, bytes[count - 1] == UInt8(ascii: "\n") else {
+      throw StackError("sysfs does not tell the file behind the loop device \(path)")
+    }
+    return PathText.text(of: bytes[..<(count - 1)])
   }
 }

@@ -122,5 +122,5 @@ func realPath(_ path: String) throws(StackError) -> String {
     throw StackError(cannot: "open \(path)", Errno(rawValue: errno))
   }
   defer { free(real) }
-  return String(cString: real)
+  return PathText.text(cString: real)
 }

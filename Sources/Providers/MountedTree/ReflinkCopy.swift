@@ -1,6 +1,7 @@
 import CFileMap
 import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// Copies a tree within one XFS, file by file, all data shared.
@@ -130,6 +131,7 @@ extension ReflinkCopy {
     }
     defer { try? directory.close() }
     for entry in names {
+      if Interruption.signal != nil { throw StackError("interrupted") }
       do throws(Errno) {
         try copy(entry, in: directory, to: target)
       } catch {

@@ -2,6 +2,7 @@ import CBlkid
 import CLinuxIO
 import Glibc
 import ImageReader
+import LinuxIO
 import SystemPackage
 
 /// libblkid's low-level probe of a layer's bytes.
@@ -63,7 +64,7 @@ final class BlkidProbe {
   /// medium is no longer found by its path.
   private static func open(_ layer: Layer) -> (descriptor: Int32, offset: UInt64)? {
     guard let base = layer.base else { return nil }
-    let descriptor = Glibc.open(base.medium.path, O_RDONLY | O_CLOEXEC)
+    let descriptor = LinuxIO.open(base.medium.path, O_RDONLY | O_CLOEXEC)
     return descriptor < 0 ? nil : (descriptor, base.offset)
   }
 

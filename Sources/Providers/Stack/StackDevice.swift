@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 import SystemPackage
 
 /// A block device of this host, and what sysfs tells of it

@@ -23,7 +23,7 @@ struct Explain: ParsableCommand {
       throw Failure("\(file): \(problem)")
     }
     guard let report = JSON.report(ExplainReport.self, from: bytes) else {
-      throw Failure("the mount gave an explanation that this floe cannot read")
+      throw Failure("\(file): the mount gave an explanation that this floe cannot read")
     }
     print(json ? JSON.text(of: report) : report.text)
   }

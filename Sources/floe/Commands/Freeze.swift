@@ -67,6 +67,9 @@ struct Freeze: ParsableCommand {
   @Flag(help: "Print the chain that was found, layer by layer, and freeze nothing.")
   var explain = false
 
+  @Flag(help: "Replace the file of -o when it is there already.")
+  var force = false
+
   @OptionGroup var state: StateOptions
 
   @Flag(help: "Print JSON.")
@@ -94,18 +97,25 @@ struct Freeze: ParsableCommand {
     }
     guard formats.count(where: { $0.disk != nil }) < 2, formats.count(where: { $0.disk == nil }) < 2
     else { throw ValidationError("--format names one format of the disk, and one file system") }
+    if force, output == nil { throw ValidationError("--force is for the file of -o") }
     if explain, json { throw ValidationError("--explain has no JSON form") }
   }
 
   func run() throws {
-    let dataSet = try DataSetFinder(
-      physicalVolumes: physicalVolumes, format: formats.compactMap(\.disk).first,
-      content: formats.contains { $0.disk == nil } ? .ext : nil, backing: backing,
-      assumesFrozen: assumeFrozen
-    ).find(path)
-    if explain {
-      for line in try dataSet.explanation { print(line) }
-      return
+    let source = MountTable.resolved(path) ?? path
+    let dataSet: any DataSet
+    do {
+      dataSet = try DataSetFinder(
+        physicalVolumes: physicalVolumes, format: formats.compactMap(\.disk).first,
+        content: formats.contains { $0.disk == nil } ? .ext : nil, backing: backing,
+        assumesFrozen: assumeFrozen
+      ).find(path)
+      if explain {
+        for line in try dataSet.explanation { printLine(line) }
+        return
+      }
+    } catch {
+      throw Failure.about(path, alias: [source, String(path.prefix { $0 != ":" })], error)
     }
     for note in dataSet.notes { printError("floe: note: \(note)") }
     guard name != nil || !dataSet.leavesSomething else {
@@ -116,7 +126,8 @@ struct Freeze: ParsableCommand {
     if let service { _ = try ServiceAddress(service) }
     var freezing = Freezing(
       dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
-      service: service, source: MountTable.resolved(path) ?? path, catalogue: state.catalogue)
+      replacesOutput: force, service: service, source: source,
+      catalogue: state.catalogue)
     let frozen = try freezing.run()
     print(json ? JSON.text(of: frozen) : frozen.text)
   }

@@ -2,6 +2,7 @@ import ArgumentParser
 import FrozenImage
 import Glibc
 import ImageService
+import LinuxIO
 import SystemPackage
 
 struct Images: ParsableCommand {
@@ -51,13 +52,13 @@ struct Images: ParsableCommand {
     for row in rows {
       let created = row.created_seconds.map { TimeText.local($0) } ?? "-"
       let size = row.representation_bytes.map { Self.sizeText($0) } ?? "-"
-      print("\(row.name)  \(row.id)  \(row.state)  \(created)  \(size)  \(row.source ?? "")")
-      if let problem = row.problem { print("    \(problem)") }
+      printLine("\(row.name)  \(row.id)  \(row.state)  \(created)  \(size)  \(row.source ?? "")")
+      if let problem = row.problem { printLine("    \(problem)") }
       for session in row.sessions {
-        print("    mounted on \(session.mountpoint) of \(session.backup_host)")
+        printLine("    mounted on \(session.mountpoint) of \(session.backup_host)")
       }
       for session in row.silent_sessions {
-        print(
+        printLine(
           "    perhaps mounted on \(session.mountpoint) of \(session.backup_host): not heard of, "
             + "but the service did not run")
       }

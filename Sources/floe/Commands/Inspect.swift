@@ -41,7 +41,8 @@ struct Inspect: ParsableCommand {
     at path: String, below root: NodeIndex, in representation: Representation
   ) throws -> NodeIndex {
     var node = root
-    for name in path.utf8.split(separator: UInt8(ascii: "/")) where !name.elementsEqual(".".utf8) {
+    for name in PathText.bytes(of: path).split(separator: UInt8(ascii: "/"))
+    where !name.elementsEqual(".".utf8) {
       guard try representation.attributes(of: node).type == .directory,
         let next = try Array(name).withUnsafeBytes({ try representation.lookup($0, in: node) })
       else { throw Failure("the image has no \(path)") }

@@ -12,7 +12,5 @@ struct StateOptions: ParsableArguments {
   var isDefault: Bool { path == Catalogue.defaultDirectory.string }
 
   /// A command that means this state directory, to be typed as it stands.
-  func command(_ words: String) -> String {
-    isDefault ? "floe \(words)" : "floe \(words) --state \(path)"
-  }
+  func command(_ words: String) -> String { catalogue.command(words) }
 }

@@ -44,6 +44,6 @@ struct Thaw: ParsableCommand {
       let report = Report(image: entry.label, id: "\(entry.id)", left_over: thawed.leftOver)
       return print(JSON.text(of: report))
     }
-    print("\(entry.label) \(entry.id) thawed")
+    printLine("\(entry.label) \(entry.id) thawed")
   }
 }

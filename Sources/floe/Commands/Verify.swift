@@ -3,6 +3,7 @@ import FrozenImage
 import Glibc
 import LinuxIO
 import Logging
+import SystemPackage
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,6 +36,9 @@ struct Verify: ParsableCommand {
       valueName: "key"))
   var signWith: String?
 
+  @Flag(help: "Replace the files of -o and --sign-with when they are there already.")
+  var force = false
+
   @Option(help: "How many files are read at once.")
   var threads = 4
 
@@ -56,6 +60,7 @@ struct Verify: ParsableCommand {
     guard remapTimeout > 0, remapTimeout < 1e6 else {
       throw ValidationError("the remap timeout is a number of seconds above 0")
     }
+    if force, output == nil { throw ValidationError("--force is for the file of -o") }
     if signWith != nil, output == nil {
       throw ValidationError("--sign-with signs the file of -o")
     }
@@ -64,6 +69,11 @@ struct Verify: ParsableCommand {
   func run() throws {
     LogDestination.use(background: false)
     let key = try signWith.map { try SigningKey(path: $0) }
+    if let output {
+      // Before all of the image is read for it.
+      try OutputFile.check(output, replacing: force)
+      if key != nil { try OutputFile.check("\(output).sig", replacing: force) }
+    }
     var request = ReaderRequest()
     request.media = try ReaderRequest.media(from: medium)
     request.remapTimeout = remapTimeout
@@ -87,12 +97,16 @@ struct Verify: ParsableCommand {
       image.representation, volume, reader.status, findings, began: began)
     let bytes = JSON.bytes(of: manifest) + [UInt8(ascii: "\n")]
     if let output {
-      try CompleteFile.write(bytes, to: output)
-      if let key { try CompleteFile.write(key.signature(of: bytes), to: "\(output).sig") }
+      try write(bytes, to: output)
+      if let key { try write(key.signature(of: bytes), to: "\(output).sig") }
     }
     print(json ? JSON.text(of: manifest) : manifest.text)
     guard manifest.mismatches.isEmpty, manifest.unreadable.isEmpty else {
       throw SilentExit(status: EXIT_FAILURE)
     }
+  }
+
+  private func write(_ bytes: [UInt8], to path: String) throws(FileFailure) {
+    try CompleteFile.write(bytes, to: FilePath(path), mode: 0o644, replacing: force)
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 import Providers
 
 /// Finds what a path or a name means.

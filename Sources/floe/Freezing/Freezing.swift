@@ -41,7 +41,7 @@ struct FreezeReport: Encodable {
     let lines = media.map { medium in
       "medium \(medium.label == medium.path ? "" : "\(medium.label): ")\(medium.path)"
     }
-    return (["\(image) \(id)"] + lines).joined(separator: "\n")
+    return VisibleText.page(["\(image) \(id)"] + lines)
   }
 }
 
@@ -52,6 +52,8 @@ struct Freezing {
   let name: String?
   /// An absolute path.
   let output: FilePath?
+  /// Whether a file at `output` is replaced.
+  let replacesOutput: Bool
   /// Where a service will answer, when the user said so.
   let service: String?
   /// What is frozen, for people.
@@ -63,12 +65,13 @@ struct Freezing {
   private var media: [FreezeReport.Medium] = []
 
   init(
-    dataSet: any DataSet, name: String?, output: FilePath?, service: String?, source: String,
-    catalogue: Catalogue
+    dataSet: any DataSet, name: String?, output: FilePath?, replacesOutput: Bool,
+    service: String?, source: String, catalogue: Catalogue
   ) {
     self.dataSet = dataSet
     self.name = name
     self.output = output
+    self.replacesOutput = replacesOutput
     self.service = service
     self.source = source
     self.catalogue = catalogue
@@ -76,9 +79,16 @@ struct Freezing {
 
   /// Freezes and describes.
   mutating func run() throws -> FreezeReport {
-    if let output { try Self.check(output) }
-    guard let name else { return try runWithoutCatalogue() }
-    let planned = try dataSet.plan(for: id)
+    if let output { try OutputFile.check(output.string, replacing: replacesOutput) }
+    Interruption.listen()
+    guard let name else {
+      do { return try runWithoutCatalogue() } catch {
+        if Interruption.signal != nil { printError("floe: interrupted; nothing was written") }
+        try Interruption.check()
+        throw error
+      }
+    }
+    let planned = try aboutSource { try dataSet.plan(for: id) }
     // From here on a crash leaves a record that `floe images` lists and `floe thaw`
     // removes, together with what the freeze made.
     let reservation = try catalogue.reserve(
@@ -88,13 +98,16 @@ struct Freezing {
     let record: ImageRecord
     let copy: FileScratch?
     do {
-      note = try dataSet.freeze(as: id)
+      try Interruption.check()
+      note = try aboutSource { try dataSet.freeze(as: id) }
       try reservation.update(providerData: note.text)
       try describe(note, as: name, into: reservation.representationPath)
-      copy = try output.map { try Self.copy(of: reservation.representationPath, for: $0) }
+      copy = try output.map { try beginCopy(of: reservation.representationPath, for: $0) }
+      try Interruption.check()
       record = try reservation.complete()
     } catch {
       undo(note, reservation)
+      try Interruption.check()
       throw error
     }
     // Only now: a file beside an image that did not come to be would lead nowhere.
@@ -111,7 +124,7 @@ struct Freezing {
         "reads of \(source) are validated by questions, as no witness shows its changes: give the "
           + "image a --name, so that floe serve can answer them")
     }
-    let note = try dataSet.freeze(as: id)
+    let note = try aboutSource { try dataSet.freeze(as: id) }
     let name = output.stem ?? "image"
     try describe(note, as: name, into: output)
     var status = stat()
@@ -129,13 +142,21 @@ struct Freezing {
       progress.end()
       self.progress = progress
     }
-    media = try dataSet.describe(
-      note,
-      FrozenImageLabel(
-        id: id, name: name, created: .now, host: HostName.current, source: source,
-        service: serviceAddress),
-      scratch: try FileScratch(writing: path), progress: { progress.show($0) }
-    ).map(FreezeReport.Medium.init)
+    let label = FrozenImageLabel(
+      id: id, name: name, created: .now, host: HostName.current, source: source,
+      service: serviceAddress)
+    let scratch = InterruptibleScratch(
+      try FileScratch(writing: path, replacing: path != output || replacesOutput))
+    media = try aboutSource {
+      try dataSet.describe(note, label, scratch: scratch, progress: { progress.show($0) })
+    }.map(FreezeReport.Medium.init)
+  }
+
+  /// Has errors say what they are about.
+  private func aboutSource<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch {
+      throw Failure.about(source, alias: [String(source.prefix { $0 != ":" })], error)
+    }
   }
 
   /// Where a service will answer for the image: where the user said, or at the state
@@ -158,50 +179,44 @@ struct Freezing {
   /// Takes back what a freeze made that failed. What cannot be removed stays in the
   /// catalogue, as an orphan.
   private func undo(_ note: any ImageNote, _ reservation: Reservation) {
+    let isInterrupted = Interruption.signal != nil
+    let name = reservation.record.name
+    if isInterrupted {
+      printError("floe: interrupted; removing what the freeze of “\(name)” made")
+    }
     do {
       try note.release()
       try reservation.abandon()
+      if isInterrupted { printError("floe: nothing is left of “\(name)”") }
     } catch {
       printError(
-        "floe: what the freeze made could not be removed (\(error)); floe thaw "
-          + "\(reservation.record.name) removes it")
-    }
-  }
-
-  /// Refuses a place for the representation before anything is frozen.
-  private static func check(_ output: FilePath) throws {
-    var status = stat()
-    guard lstat(output.string, &status) == 0 else { return }
-    guard status.st_mode & S_IFMT == S_IFREG, try status.st_size == 0 || isRepresentation(output)
-    else {
-      throw Failure("\(output) is there and is no representation; it is not replaced")
-    }
-  }
-
-  private static func isRepresentation(_ path: FilePath) throws -> Bool {
-    let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
-    return try file.closeAfter {
-      var bytes = [UInt8](repeating: 0, count: Representation.magic.count)
-      let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0) }
-      return count == bytes.count && bytes == Representation.magic
+        "floe: what the freeze made could not be removed (\(error)); "
+          + "\(catalogue.command("thaw \(name)")) removes it")
     }
   }
 
   /// Copies the representation to where the user wants it; it has its name there once
   /// that is committed.
-  private static func copy(of path: FilePath, for output: FilePath) throws -> FileScratch {
-    let copy = try FileScratch(writing: output)
+  private func beginCopy(of path: FilePath, for output: FilePath) throws -> FileScratch {
+    let copy = try FileScratch(writing: output, replacing: replacesOutput)
+    do { try Self.copy(path, to: copy) } catch let error as Errno {
+      throw Failure("\(path) cannot be read: \(error)")
+    }
+    return copy
+  }
+
+  private static func copy(_ path: FilePath, to copy: FileScratch) throws {
     let source = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
     try source.closeAfter {
       let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
       defer { chunk.deallocate() }
       var offset: UInt64 = 0
       while case let count = try source.read(into: chunk), count > 0 {
+        try Interruption.check()
         try copy.write(UnsafeRawBufferPointer(rebasing: chunk[..<count]), at: offset)
         offset += UInt64(count)
       }
     }
-    return copy
   }
 }
 

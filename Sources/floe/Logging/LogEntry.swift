@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 import Logging
 
 /// Takes finished messages.
@@ -15,8 +16,8 @@ struct LogEntry {
 
   init(level: Logger.Level, message: String, metadata: Logger.Metadata) {
     self.level = level
-    sentence = Self.plain(message)
-    fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, Self.plain("\($0.value)")) }
+    sentence = VisibleText.line(message)
+    fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, VisibleText.line("\($0.value)")) }
   }
 
   /// The sentence, and in parentheses what it is about.
@@ -34,31 +35,6 @@ struct LogEntry {
     case .warning: LOG_WARNING
     case .error: LOG_ERR
     case .critical: LOG_CRIT
-    }
-  }
-
-  /// A text with its control characters written out, so that a name from a disk or a wire
-  /// makes no line of its own and says nothing to a terminal.
-  static func plain(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
-    var result = ""
-    for scalar in text.unicodeScalars {
-      if isControl(scalar) {
-        let digits = String(scalar.value, radix: 16)
-        result += "\\x" + (digits.count < 2 ? "0" : "") + digits
-      } else {
-        result.unicodeScalars.append(scalar)
-      }
-    }
-    return result
-  }
-
-  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.properties.generalCategory {
-    case .control, .lineSeparator, .paragraphSeparator: true
-    // Those that turn the direction of what follows.
-    case .format: true
-    default: false
     }
   }
 }

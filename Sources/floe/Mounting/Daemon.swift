@@ -22,7 +22,7 @@ enum Daemon {
     // Nothing else is started meanwhile that could inherit them.
     for end in pipe { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     let child = ChildProcess.spawn(
-      "/proc/self/exe", CommandLine.arguments + arguments, flags: floe_posix_spawn_setsid(),
+      "/proc/self/exe", ProgramArguments.all + arguments, flags: floe_posix_spawn_setsid(),
       keeping: pipe[1])
     close(pipe[1])
     guard let child else { throw Failure("floe cannot be started again in the background") }

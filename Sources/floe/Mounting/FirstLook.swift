@@ -38,7 +38,7 @@ struct FirstLook {
         + "production host: reads fail until it answers (\(problem.map { "\($0)" } ?? ""))"
       Logger(label: "floe.mount").warning("\(sentence)")
       // From the background the log goes elsewhere, and who mounts still listens here.
-      if LogDestination.isElsewhere { printError("floe: warning: \(LogEntry.plain(sentence))") }
+      if LogDestination.isElsewhere { printError("floe: warning: \(sentence)") }
     }
   }
 }

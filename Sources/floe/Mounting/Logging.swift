@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 import Logging
 import Synchronization
 
@@ -31,10 +32,4 @@ enum LogDestination {
     let word = getenv(levelVariable).map { String(cString: $0) }
     return word.flatMap { Logger.Level(rawValue: $0) } ?? .notice
   }
-}
-
-/// Writes a line to standard error.
-func printError(_ line: String) {
-  let bytes = Array((line + "\n").utf8)
-  _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
 }

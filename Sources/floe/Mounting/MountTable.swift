@@ -1,4 +1,5 @@
 import CLinuxIO
+import FrozenImage
 import Glibc
 import LinuxIO
 import SystemPackage
@@ -22,13 +23,14 @@ enum MountTable {
   static func resolved(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
-    return String(cString: resolved)
+    return PathText.text(cString: resolved)
   }
 
   /// Whether the process that served a mount is gone. Only what the kernel does not
   /// keep, as it keeps a frozen tree's attributes, can tell.
   static func isDead(_ path: String) -> Bool {
-    floe_getxattr(path, ControlAttributes.status, nil, 0) < 0 && errno == ENOTCONN
+    PathText.withCString(path) { floe_getxattr($0, ControlAttributes.status, nil, 0) } < 0
+      && errno == ENOTCONN
   }
 
   private static var mountpoints: [String] {
@@ -67,7 +69,7 @@ enum MountTable {
         bytes.append(byte)
       }
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return PathText.text(of: bytes)
   }
 
   /// The path from the root on. The parent is resolved, the last name is not: a
@@ -97,7 +99,7 @@ enum MountTable {
   /// Reads a control attribute of a mount.
   static func control(_ name: String, of path: String) throws(Failure) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 65536)
-    let count = floe_getxattr(path, name, &buffer, buffer.count)
+    let count = PathText.withCString(path) { floe_getxattr($0, name, &buffer, buffer.count) }
     guard count >= 0 else {
       switch Errno(rawValue: errno) {
       case Errno(rawValue: ENOTCONN):

@@ -18,17 +18,21 @@ enum ImageSource: CustomStringConvertible {
   /// Whether a text is an address of a service.
   static func isAddress(_ text: String) -> Bool { schemes.contains { text.hasPrefix($0) } }
 
-  /// - Throws: `AddressError` when an address is malformed.
+  /// - Throws: `Failure` or `AddressError` that says what a source can be.
   init(_ text: String) throws {
+    try SourceAdvice.checkScheme(text)
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
     if text.hasPrefix(Self.unix) {
       let path = MountTable.absolute(String(text.dropFirst(Self.unix.count)))
+      try SourceAdvice.checkSocket(path)
       self = .service(try ServiceAddress(Self.unix + path))
     } else if Self.isAddress(text) {
       self = .service(try ServiceAddress(text))
     } else {
-      self = .file(MountTable.absolute(text))
+      let path = MountTable.absolute(text)
+      try SourceAdvice.checkFile(path)
+      self = .file(path)
     }
   }
 
@@ -62,15 +66,20 @@ struct OpenedImage {
   ) throws {
     switch source {
     case .service(let address):
-      let remote = try RemoteImage.connect(
-        to: address, timeouts: timeouts, logger: Logger(label: "floe.wire"))
+      let remote: RemoteImage
+      do {
+        remote = try RemoteImage.connect(
+          to: address, timeouts: timeouts, logger: Logger(label: "floe.wire"))
+      } catch {
+        throw Failure.about("\(address)", alias: ["\(address.endpoint)"], error)
+      }
       do {
         // Before the fetch, so that the image is not thawed under it.
         if let mountpoint { try remote.startSession(for: mountpoint) }
         representation = try Self.fetch(remote, into: cache, limit)
       } catch {
         remote.close()
-        throw error
+        throw Failure.about("\(address)", alias: ["\(address.endpoint)"], error)
       }
       questions = remote
       owner = nil

@@ -89,15 +89,8 @@ struct ExplainReport: Codable {
     var status = stat()
     let isDevice = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
     let direct = isDevice ? ",direct" : ""
-    let isPlain = path.utf8.allSatisfy { byte in
-      let character = Character(UnicodeScalar(byte))
-      return character.isLetter || character.isNumber || "/._-:+".contains(character)
-    }
-    let quoted =
-      isPlain
-      ? path
-      : "'\(path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
-    return "dd if=\(quoted) bs=4096 count=1 skip=\(start) iflag=skip_bytes,fullblock\(direct) "
+    let file = VisibleText.shellWord(path)
+    return "dd if=\(file) bs=4096 count=1 skip=\(start) iflag=skip_bytes,fullblock\(direct) "
       + "status=none"
   }
 
@@ -129,6 +122,6 @@ struct ExplainReport: Codable {
         "  \(checksum.algorithm) 0x\(checksum.value) of the \(checksum.block_length) bytes "
           + "from \(checksum.block_offset)")
     }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }

@@ -1,4 +1,5 @@
 import FrozenImage
+import LinuxIO
 
 /// What `floe inspect` tells of an image.
 struct InspectReport: Encodable {
@@ -100,7 +101,7 @@ struct InspectReport: Encodable {
         "store \(store.id)           \(store.kind) \(store.label)"
           + (store.kind == "logical" ? ", \(store.extents) extents, \(store.bytes) bytes" : ""))
     }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }
 
@@ -203,6 +204,6 @@ struct ChainReport: Encodable {
           + (run.store_offset.map { "  volume at \($0)" } ?? "")
           + (places.isEmpty ? "" : "  \(places)"))
     }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }

@@ -45,7 +45,7 @@ struct MountReport: Encodable {
   }
 
   var text: String {
-    (["\(mountpoint): the image \(Self.shown(image)) (\(id))"] + lines).joined(separator: "\n")
+    VisibleText.page(["\(mountpoint): the image \(image) (\(id))"] + lines)
   }
 
   /// “medium devid 1: /dev/sdc, found by …”.
@@ -53,19 +53,8 @@ struct MountReport: Encodable {
     let medium = entry.medium
     let elsewhere =
       medium.path == entry.path
-      ? "" : ", taken at another path than recorded (\(shown(medium.path)))"
+      ? "" : ", taken at another path than recorded (\(medium.path))"
     let label = medium.label == medium.path ? medium.id.description : medium.label
-    return "medium \(shown(label)): \(entry.path), \(entry.origin)\(elsewhere)"
-  }
-
-  /// What came from elsewhere must not speak to a terminal.
-  private static func shown(_ text: String) -> String {
-    text.unicodeScalars.reduce(into: "") { shown, scalar in
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate:
-        shown += "\\u{\(String(scalar.value, radix: 16))}"
-      default: shown.unicodeScalars.append(scalar)
-      }
-    }
+    return "medium \(label): \(entry.path), \(entry.origin)\(elsewhere)"
   }
 }

@@ -162,9 +162,9 @@ struct StatusReport: Codable {
     for failure in failures ?? [] {
       lines.append(
         "failed            \(failure.count) reads, last \(TimeText.local(failure.last_seconds)) "
-          + "(inode \(failure.inode) at byte \(failure.offset)): \(LogEntry.plain(failure.reason))")
+          + "(inode \(failure.inode) at byte \(failure.offset)): \(failure.reason)")
     }
     if let thawed { lines.append("thawed            \(thawed)") }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }

@@ -94,7 +94,7 @@ final class Verification: Sendable {
       var position: UInt64 = 0
       while let entry = try representation.entry(at: position, of: directory) {
         position += 1
-        let place = path + "/" + String(decoding: entry.name, as: UTF8.self)
+        let place = path + "/" + PathText.text(of: entry.name)
         switch entry.type {
         case .directory: directories.append((entry.node, place))
         case .regular:

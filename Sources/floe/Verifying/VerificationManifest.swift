@@ -76,7 +76,7 @@ struct VerificationManifest: Encodable {
     if unlisted > 0 { lines.append("not listed        \(unlisted) more of these") }
     lines += mismatches.map { "  \($0.path) at \($0.offset): \($0.reason)" }
     lines += unreadable.map { "  \($0.path): \($0.reason)" }
-    return lines.joined(separator: "\n")
+    return VisibleText.page(lines)
   }
 }
 
@@ -117,26 +117,5 @@ struct SigningKey {
   /// The signature in DER form.
   func signature(of bytes: [UInt8]) throws -> [UInt8] {
     Array(try key.signature(for: bytes).derRepresentation)
-  }
-}
-
-/// A file that appears complete, or not at all.
-enum CompleteFile {
-  /// - Throws: `Failure` when it cannot be written.
-  static func write(_ bytes: [UInt8], to path: String) throws {
-    let partial = "\(path).partial"
-    do {
-      let file = try FileDescriptor.open(
-        FilePath(partial), .writeOnly, options: [.create, .truncate, .closeOnExec],
-        permissions: [.ownerReadWrite, .groupRead, .otherRead])
-      try file.closeAfter {
-        try file.writeAll(bytes)
-        guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
-      }
-      guard rename(partial, path) == 0 else { throw Errno(rawValue: errno) }
-    } catch {
-      unlink(partial)
-      throw Failure("\(path) cannot be written: \(error)")
-    }
   }
 }

@@ -98,13 +98,74 @@ extension EndToEnd {
       expect(try mount(site.production.source("unknown"), mountpoint), says: "unknown")
       expect(
         try mount("floe+unix:\(nowhere)/\(Site.image)", mountpoint), says: "service", nowhere)
-      expect(try mount("nonsense", mountpoint), says: "nonsense")
+      expect(try mount("nonsense", mountpoint), says: "nonsense", "SOURCE is floe+unix:")
 
       let backup = try site.mount()
       expect(try mount(source, backup.mountpoint), says: backup.mountpoint)
       try backup.unmount()
       expect(try attempt(Floe.program, ["umount", mountpoint]), says: mountpoint)
       expect(try attempt(Floe.program, ["status", mountpoint]), says: mountpoint)
+    }
+
+    @Test("A SOURCE that is none says what one can be")
+    func sources() throws {
+      let site = try Site(.single, megabytes: 512) { try $0.buildSmall() }
+      let directory = site.scratch.path
+      let socket = site.production.socket
+      func inspect(_ source: String) throws -> Outcome {
+        try attempt(Floe.program, ["inspect", source])
+      }
+      let forms = "SOURCE is floe+unix:SOCKET/IMAGE"
+      expect(try inspect(directory), says: "\(directory) is a directory", forms)
+      expect(try inspect("ssh://production/image"), says: "ssh://", forms, "ssh -L")
+      expect(try inspect("\(directory)/nothing"), says: "\(directory)/nothing", forms)
+      expect(try inspect(socket), says: "is a socket", "write floe+unix:\(socket)/IMAGE")
+      expect(try inspect("\(socket)/image"), says: "write floe+unix:\(socket)/image")
+      expect(try inspect("floe+unix:\(socket)"), says: "names no image", "\(socket)/IMAGE")
+      expect(try inspect("floe+unix:\(directory)/image"), says: "no socket", forms)
+      let file = "\(directory)/private.floe"
+      try writeFile(file, [1])
+      try run("chmod", ["755", directory, site.production.state])
+      try run("chmod", ["600", file])
+      func asUser(_ source: String) throws -> Outcome {
+        try attempt(
+          "setpriv",
+          ["--reuid=nobody", "--regid=nogroup", "--clear-groups", Floe.program, "inspect", source])
+      }
+      expect(try asUser(file), says: file, "Permission denied")
+      expect(try asUser("floe+unix:\(socket)/image"), says: socket, "for its owner alone")
+      expect(
+        try site.production.floe("serve", "--listen", "/run/x.sock"), says: "write unix:/run/x.sock"
+      )
+    }
+
+    @Test(
+      "An unknown option is called that, before anything is missing",
+      arguments: [
+        ["mount", "--nonsense"], ["mount", "source", "--nonsense"], ["freeze", "--nonsense"],
+        ["freeze", "path", "--nonsense"], ["explain", "--nonsense"], ["verify", "--nonsense"],
+        ["images", "--nonsense"],
+      ])
+    func unknownOption(words: [String]) throws {
+      let outcome = try attempt(Floe.program, words)
+      #expect(outcome.ending == .exited(64))
+      let first = outcome.errors.split(separator: "\n").first ?? ""
+      #expect(first.hasPrefix("Error: Unknown option '--nonsense'"), "\(outcome.errors)")
+    }
+
+    @Test("A mount option that nobody knows is named before anything is mounted")
+    func mountOptions() throws {
+      let scratch = try Scratch()
+      let image = try Ext4Image.make(in: scratch, megabytes: 16) { try $0.writer.directory("d") }
+      let file = "\(scratch.path)/x.floe"
+      try run(Floe.program, ["freeze", image, "-o", file])
+      let mountpoint = try scratch.directory("backup")
+      func mount(_ options: String) throws -> Outcome {
+        try attempt(Floe.program, ["mount", file, mountpoint, "--foreground", "-o", options])
+      }
+      expect(try mount("noexec,nonsense"), says: "mount option nonsense", "known are")
+      expect(try mount("max_read=65536"), says: "mount option max_read=65536")
+      #expect(!BackupHost.isMounted(mountpoint))
     }
 
     @Test("A medium that is not there is named")

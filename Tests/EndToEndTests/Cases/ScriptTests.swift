@@ -33,6 +33,34 @@ extension EndToEnd {
         as: reference, "the copy by backup-tar")
     }
 
+    @Test("An image is mounted at the same path each time, and over no other mount")
+    func stablePath() throws {
+      let scratch = try Scratch()
+      let image = try Ext4Image.make(in: scratch, megabytes: 16) {
+        try $0.writer.random("file", bytes: 9999)
+      }
+      let file = "\(scratch.path)/\(scratch.path.split(separator: ".").last ?? "x").floe"
+      try run(Floe.program, ["freeze", image, "-o", file])
+      let first = try script("with-mount", [file, "--", "pwd"])
+      #expect(first.succeeded, "\(first.errors)")
+      let path = String(first.output.prefix { $0 != "\n" })
+      defer { rmdir(path) }
+      let name = file.split(separator: "/").last?.dropLast(5) ?? ""
+      #expect(path == "/run/floe/mnt/\(name)")
+      #expect(try script("with-mount", [file, "--", "pwd"]).output == first.output)
+      #expect(!Scratch.mountpoints(below: "/run/floe/mnt").contains(path))
+
+      let own = "\(scratch.path)/own"
+      let second = try script("with-mount", [file, "--at", own, "-o", "noexec", "--", "pwd"])
+      #expect(second.output == "\(own)\n", "\(second.errors)")
+      try run("mount", ["-t", "tmpfs", "floe-e2e", own])
+      let refused = try script("backup-tar", [file, "\(scratch.path)/tar", "--at=\(own)"])
+      #expect(refused.ending == .exited(1))
+      #expect(refused.errors.contains("\(own) already"), "\(refused.errors)")
+      #expect(Scratch.mountpoints(below: scratch.path).contains(own))
+      #expect(try names(in: scratch.path).filter { $0.hasPrefix("tar") } == [])
+    }
+
     @Test("A partial copy keeps the copy tool's exit status, and is said loudly")
     func partialCopy() throws {
       let site = try Site(small: .single)

@@ -1,0 +1,25 @@
+public import SystemPackage
+
+/// Small files that are written as a whole.
+public enum CompleteFile {
+  /// Makes a file that appears under its name complete and durable, or not at all.
+  ///
+  /// - Parameters:
+  ///   - mode: the file's permissions, less the umask.
+  ///   - replaces: whether it takes the place of what has the name (of a link itself, not of
+  ///     what that leads to).
+  /// - Throws: `FileFailure`; with `.fileExists` as its reason when the name is in use and is
+  ///   not to be replaced.
+  public static func write(
+    _ bytes: [UInt8], to path: FilePath, mode: UInt32, replacing replaces: Bool
+  ) throws(FileFailure) {
+    let file = try NamelessFile(in: NamelessFile.directory(of: path), mode: mode)
+    // A typed throw does not pass through withUnsafeBytes of every toolchain.
+    var failure: FileFailure?
+    bytes.withUnsafeBytes { bytes in
+      do throws(FileFailure) { try file.write(bytes, at: 0) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    try file.publish(at: path, replacing: replaces)
+  }
+}
