@@ -29,7 +29,7 @@ public struct AllowedFiles: Sendable {
   /// - Parameter path: absolute, without links.
   private func contains(_ path: String) -> Bool {
     // What lies at the root of all files is no reason to take any of them.
-    if let directory, directory != "/", path.hasPrefix(directory) { return true }
+    if let directory, directory != "/", (path + "/").hasPrefix(directory) { return true }
     return named.contains { path == $0 || $0 != "/" && path.hasPrefix($0 + "/") }
   }
 
@@ -43,13 +43,16 @@ public struct AllowedFiles: Sendable {
     guard let real = Self.real(path) else {
       throw StackError("\(title) needs the file \(path), which cannot be found")
     }
+    let isDevice = try StackDevice.find(real) != nil
     guard contains(real) else {
       let place = directory.map { "is not in the directory \($0.dropLast())" } ?? "was not named"
+      // What the name of a device leads to has another name after the next start of the host.
+      let shown = isDevice && path.hasPrefix("/dev/") && !path.contains("/..") ? path : real
       throw StackError(
-        "\(title) needs the file \(real), which \(place): whoever wrote the image may have named "
-          + "any file of this host, so say --backing \(real) if it is the right one")
+        "\(title) needs the file \(shown), which \(place): whoever wrote the image may have named "
+          + "any file of this host, so say --backing \(shown) if it is the right one")
     }
-    if try StackDevice.find(real) != nil { return try StackFinder.layer(ofDevice: real) }
+    if isDevice { return try StackFinder.layer(ofDevice: real) }
     let medium: OpenMedium
     do throws(MediumError) {
       medium = try OpenMedium(path: real)

@@ -16,7 +16,9 @@ extension EndToEnd {
     @Test("A backing file elsewhere is followed only when it is named, also by the service")
     func backingFile() throws {
       let scratch = try Scratch()
-      let base = try Ext4Image.make(in: scratch, megabytes: 64) { try $0.buildSmall() }
+      let base = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.buildPortable(files: 50, fragmented: 1 << 20)
+      }
       let top = "\(try scratch.directory("tenant"))/top.qcow2"
       try run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top])
       let production = try ProductionHost(in: scratch)
@@ -63,7 +65,9 @@ extension EndToEnd {
       }
       #expect(try production.floe("thaw", "btrfs").succeeded)
 
-      let image = try Ext4Image.make(in: scratch, megabytes: 64) { try $0.buildSmall() }
+      let image = try Ext4Image.make(in: scratch, megabytes: 64) {
+        try $0.buildPortable(files: 50, fragmented: 1 << 20)
+      }
       let mountpoint = try scratch.directory("mounted")
       try run("mount", ["-o", "loop,ro", image, mountpoint])
       let mounted = try run(

@@ -60,7 +60,9 @@ struct BackingFilesTests {
   }
 
   @Test func insideItsDirectoryIsFollowed() throws {
-    for name in ["own", "deep/../own", files.path("tenant/own"), "file:own"] {
+    for name in [
+      "own", "deep/../own", files.path("tenant/own"), "file:\(files.path("tenant/own"))",
+    ] {
       try make(over: name)
       try expectConformance(of: disk(), to: files.oracle("tenant/disk.qcow2"))
     }

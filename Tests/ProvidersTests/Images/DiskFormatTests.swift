@@ -96,6 +96,23 @@ struct DiskFormatTests {
       backing: [files.path("fs")], assumesFrozen: false)
     #expect(try StackFinder(place).find().content?.label == "inside")
   }
+
+  @Test func deviceAsBackingFileHasToBeNamed() throws {
+    let device = try files.run("losetup -f --show fs").trimmed
+    defer { _ = try? shell("losetup -d \(device)", ignoringFailure: true) }
+    try files.run("qemu-img create -q -u -f qcow2 -b \(device) -F raw top.qcow2 24M")
+    func place(_ backing: [String]) -> StackPlace {
+      StackPlace(
+        start: .path(files.path("top.qcow2")), selectors: [], physicalVolumes: [],
+        backing: backing, assumesFrozen: false)
+    }
+    #expect(
+      refusal { _ = try StackFinder(place([])).find() }.contains("so say --backing \(device) if"))
+    let found = try StackFinder(place([device])).find()
+    #expect(found.content?.label == "inside")
+    // What is below the device counts, as for a device that is named itself.
+    #expect(found.pins == ["file \(files.path("top.qcow2"))", "file \(files.path("fs"))"])
+  }
 }
 
 extension LVMTests {

@@ -80,7 +80,7 @@ struct ForeignContentTests {
       #expect(content.advice.contains(advice))
       #expect(content.isWholeByItself == (type == "crypto_LUKS"))
     }
-    try files.run("truncate -s 32M disk")
+    try files.run("truncate -s 320M disk")
     let label = [UInt64](arrayLiteral: 0x00BA_B10C, 28, 1).map(\.littleEndian)
     for index in 0..<16 {
       try files.overwrite(

