@@ -38,6 +38,13 @@ extension ReadRule {
       wanted.append(read.portion)
       return ask(&read, now: now)
     }
+    if let place = plan.firstUnreadable {
+      return fail(
+        &read,
+        .unreadable(
+          "inode \(read.portion.inode) could not be read at byte \(place) when the image was "
+            + "frozen"))
+    }
     if remapMemory.isNews(plan, of: read, map: map, overlay: overlay) { statistics.remaps += 1 }
     if plan.needsProductionHost { setDeadline(&read, now: now) }
     lastReadID += 1
@@ -263,7 +270,7 @@ extension ReadRule {
         statistics.decodedBytes += count
       case .productionHost: statistics.productionHostBytes += count
       case .inline: statistics.representationBytes += count
-      case .zeros: break
+      case .zeros, .unreadable: break
       }
     }
     read.phase = .finished

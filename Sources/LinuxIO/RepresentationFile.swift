@@ -11,11 +11,19 @@ public final class FileScratch: RepresentationScratch {
   private let output: FilePath
   private var sections: [ScratchFile]
   private let result: NamelessFile
+  private let look: (Representation) throws(ScratchError) -> Void
 
-  /// - Parameter output: where the representation is to appear; a file there is
-  ///   replaced when it is complete.
+  /// - Parameters:
+  ///   - output: where the representation is to appear; a file there is replaced when it
+  ///     is complete.
+  ///   - look: is called with the complete representation before it has its name; an error
+  ///     leaves everything as it was.
   /// - Throws: `ScratchError` when files cannot be made in that directory.
-  public init(writing output: FilePath) throws(ScratchError) {
+  public init(
+    writing output: FilePath,
+    lookingAtIt look: @escaping (Representation) throws(ScratchError) -> Void = { _ in }
+  ) throws(ScratchError) {
+    self.look = look
     let parent = output.removingLastComponent()
     directory = parent.isEmpty ? "." : parent
     self.output = output
@@ -46,6 +54,7 @@ public final class FileScratch: RepresentationScratch {
   /// Gives the representation its name once all of it is on stable storage.
   public func commit() throws(ScratchError) {
     sections.removeAll()
+    try look(result.representation())
     try result.publish(at: output)
   }
 }
