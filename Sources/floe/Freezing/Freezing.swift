@@ -13,8 +13,16 @@ struct FreezeReport: Encodable {
   var provider: String
   /// The snapshot that was made, or taken as it is.
   var snapshot: String?
+  /// Inodes of every type, files and directories among them.
+  var nodes: UInt64
+  /// Regular files, each once however many names it has.
   var files: UInt64
+  /// Bytes of regular files, as their sizes tell.
   var bytes: UInt64
+  /// Parts that could not be read.
+  var unreadable_count: UInt64
+  /// The first of them.
+  var unreadable: [UnreadableReport]
   var representation_bytes: UInt64
   /// The representation's file, when one was asked for.
   var output: String?
@@ -32,13 +40,17 @@ struct Freezing {
   /// What is frozen, for people.
   let source: String
   let catalogue: Catalogue
+  /// Whether an image is refused of which something cannot be read.
+  let isStrict: Bool
 
   private let id = UniqueIdentifier.random()
   private var progress = ProgressLine()
+  /// What could not be read, once the image is described.
+  private var unreadable: UnreadableList?
 
   init(
     dataSet: any DataSet, name: String?, output: FilePath?, service: String?, source: String,
-    catalogue: Catalogue
+    catalogue: Catalogue, isStrict: Bool
   ) {
     self.dataSet = dataSet
     self.name = name
@@ -46,6 +58,7 @@ struct Freezing {
     self.service = service
     self.source = source
     self.catalogue = catalogue
+    self.isStrict = isStrict
   }
 
   /// Freezes and describes.
@@ -99,16 +112,28 @@ struct Freezing {
     _ note: any ImageNote, as name: String, into path: FilePath
   ) throws {
     var progress = progress
+    var unreadable: UnreadableList?
+    let isStrict = isStrict
     defer {
       progress.end()
       self.progress = progress
+      self.unreadable = unreadable
+    }
+    let scratch = try FileScratch(writing: path) { representation throws(ScratchError) in
+      let list = UnreadableList(of: representation, limit: UnreadableList.listLimit)
+      unreadable = list
+      guard list.count == 0 || !isStrict else {
+        throw ScratchError(
+          "not everything can be read, and --strict refuses that: "
+            + list.lines.joined(separator: "; "))
+      }
     }
     try dataSet.describe(
       note,
       FrozenImageLabel(
         id: id, name: name, created: .now, host: HostName.current, source: source,
         service: serviceAddress),
-      scratch: try FileScratch(writing: path), progress: { progress.show($0) })
+      scratch: scratch, progress: { progress.show($0) })
   }
 
   /// Where a service will answer for the image: where the user said, or at the state
@@ -119,12 +144,19 @@ struct Freezing {
         ? "" : "floe+unix:\(MountTable.absolute(catalogue.directory.string))/floe.sock/\(id)")
   }
 
+  /// What people are told of an image that has parts which cannot be read.
+  var warnings: [String] {
+    (unreadable?.lines ?? []).map { "floe: unreadable: \($0)" }
+  }
+
   private func report(
     _ note: any ImageNote, name: String, length: UInt64
   ) -> FreezeReport {
     FreezeReport(
       image: name, id: "\(id)", provider: type(of: note).provider, snapshot: note.snapshot,
-      files: progress.latest?.files ?? 0, bytes: progress.latest?.bytes ?? 0,
+      nodes: progress.latest?.nodes ?? 0, files: progress.latest?.files ?? 0,
+      bytes: progress.latest?.bytes ?? 0, unreadable_count: unreadable?.count ?? 0,
+      unreadable: unreadable?.parts ?? [],
       representation_bytes: length, output: output?.string)
   }
 

@@ -43,6 +43,10 @@ struct StatusReport: Codable {
   var errors: UInt64
   var bytes: Bytes
   var media: [Medium]
+  /// Parts of the image that could not be read when it was frozen.
+  var unreadable_count: UInt64?
+  /// The first of them.
+  var unreadable: [UnreadableReport]?
   /// Why the image is gone for good.
   var thawed: String?
   /// The process that serves the mount.
@@ -50,7 +54,7 @@ struct StatusReport: Codable {
 
   init(
     image: String, imageID: String, address: String, live: SourceError?, status: ReaderStatus,
-    paths: (ReaderStatus) -> [String?]
+    unreadable: UnreadableList, paths: (ReaderStatus) -> [String?]
   ) {
     let counts = status.statistics
     self.image = image
@@ -74,12 +78,22 @@ struct StatusReport: Codable {
         id: medium.id.description, label: medium.label, path: path,
         usable: path != nil && !status.lost.contains(medium.id))
     }
+    unreadable_count = unreadable.count
+    self.unreadable = unreadable.parts
     thawed = status.thawed
     pid = getpid()
   }
 
   private static func isReachable(_ live: SourceError?) -> Bool {
     if case .unreachable? = live { false } else { true }
+  }
+
+  private var unreadableLines: [String] {
+    guard let count = unreadable_count, count > 0 else { return [] }
+    let shown = unreadable ?? []
+    return ["unreadable        \(count) since the freeze"] + shown.map { "  \($0.text)" }
+      + (count > UInt64(shown.count)
+        ? ["  \(count - UInt64(shown.count)) more, which floe inspect --json lists"] : [])
   }
 
   /// The report for people.
@@ -107,6 +121,7 @@ struct StatusReport: Codable {
       "thrown away       \(discarded_reads) reads",
       "bad checksums     \(checksum_mismatches)",
     ]
+    lines += unreadableLines
     if let thawed { lines.append("thawed            \(thawed)") }
     return lines.joined(separator: "\n")
   }
