@@ -55,6 +55,7 @@ extension ExtTree {
   private func writeContent(
     of inode: ExtInode, into writer: inout RepresentationWriter, _ allowances: inout Allowances
   ) throws {
+    let before = allowances.files
     do {
       switch inode.attributes.type {
       case .directory: try writeEntries(of: inode, into: &writer, &allowances.directories)
@@ -66,6 +67,10 @@ extension ExtTree {
       case .fifo, .socket, .characterDevice, .blockDevice: break
       }
     } catch let damage as StackError {
+      if allowances.pardons > 0 {
+        allowances.pardons -= 1
+        allowances.files = before
+      }
       try writer.markRest(reason: damage.description)
     }
   }

@@ -48,6 +48,9 @@ struct ExtTree {
   struct Allowances {
     var directories: ExtBlockAllowance
     var files: ExtBlockAllowance
+    /// How many damaged files may still have what they took given back, so that the others
+    /// do not pay for them, and a malicious image cannot make the walk endless.
+    var pardons = 64
   }
 
   /// Marks every inode that directories lead to, level by level.

@@ -153,7 +153,7 @@ struct ExtDamageTests {
     }
     let seed = UInt64.random(in: 0 ... .max)
     var random = DamageGenerator(state: seed)
-    var refused = 0
+    var found = 0
     for _ in 0..<150 {
       var damaged = bytes
       for _ in 0..<Int.random(in: 1...30, using: &random) {
@@ -169,13 +169,14 @@ struct ExtDamageTests {
       do {
         let fileSystem = try ExtFileSystem(on: layer)
         readSomething(of: fileSystem)
-        _ = try DescribedExt(fileSystem)
+        let described = try DescribedExt(fileSystem)
+        if described.representation.unreadableCount > 0 { found += 1 }
       } catch {
-        refused += 1
+        found += 1
         #expect(error is StackError || error is RepresentationWriterError, "seed \(seed): \(error)")
       }
     }
-    #expect(refused > 3, "seed \(seed)")
+    #expect(found > 10, "seed \(seed)")
   }
 
   /// Whatever is read, nothing must trap.
