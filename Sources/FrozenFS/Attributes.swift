@@ -80,7 +80,8 @@ extension FrozenFileSystem {
     }
   }
 
-  /// Answers `statfs` with what the source showed when it was frozen.
+  /// Answers `statfs` with what the source showed when it was frozen; its inodes are those
+  /// of the image.
   func statistics(_ reply: consuming Reply) {
     let source = tree.image.statistics
     var statistics = statvfs()
@@ -89,11 +90,17 @@ extension FrozenFileSystem {
     statistics.f_blocks = fsblkcnt_t(source.blocks)
     statistics.f_bfree = fsblkcnt_t(source.freeBlocks)
     statistics.f_bavail = fsblkcnt_t(source.availableBlocks)
-    statistics.f_files = fsfilcnt_t(source.files)
-    statistics.f_ffree = fsfilcnt_t(source.freeFiles)
-    statistics.f_favail = fsfilcnt_t(source.freeFiles)
+    // Some sources count none, and what one has besides the image is of no use here.
+    statistics.f_files = fsfilcnt_t(inodeCount)
     statistics.f_namemax = UInt(source.maximumNameLength)
     reply.statistics(statistics)
+  }
+}
+
+extension FrozenFileSystem {
+  /// The inodes of the tree that is mounted.
+  private var inodeCount: UInt64 {
+    tree.roots.first { $0.holds(numbers.root) }?.nodeCount ?? tree.nodeCount
   }
 }
 

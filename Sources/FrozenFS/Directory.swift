@@ -30,13 +30,24 @@ extension FrozenFileSystem {
   }
 
   /// Packs entries until the buffer is full or the directory ends; gives the bytes used.
+  ///
+  /// A directory of which a part could not be read when the image was frozen fails behind
+  /// its last entry, so that nobody takes the names for all there are.
   private func pack(
     _ directory: NodeIndex, from start: UInt64, plus: Bool,
     into buffer: UnsafeMutableRawBufferPointer, _ reply: borrowing Reply
   ) throws(Errno) -> Int {
     var position = start
     var used = 0
-    while let item = try item(at: position, of: directory) {
+    while true {
+      let found: Item?
+      do throws(Errno) {
+        found = try self.item(at: position, of: directory)
+      } catch {
+        guard used > 0 else { throw error }
+        return used
+      }
+      guard let item = found else { return used }
       guard let next = off_t(exactly: position + 1) else { throw .overflow }
       let free = UnsafeMutableRawBufferPointer(rebasing: buffer[used...])
       let needed = try pack(item, next: next, plus: plus, into: free, reply)
@@ -48,7 +59,6 @@ extension FrozenFileSystem {
       used += needed
       position += 1
     }
-    return used
   }
 
   /// What a position of a directory holds.
@@ -87,13 +97,30 @@ extension FrozenFileSystem {
         }
       }
     case .entry(let entry):
-      let node = try self.entry(of: entry.node)
+      let node = try self.entry(entry)
       return withTerminated(entry.name) { name in
         plus
           ? reply.pack(name, node, next: next, into: free)
           : reply.pack(name, node.attr, next: next, into: free)
       }
     }
+  }
+}
+
+extension FrozenFileSystem {
+  /// What a listing tells of an entry. Of a node of which nothing could be read when the
+  /// image was frozen, that is its type and inode number: number 0 has the kernel look it
+  /// up when it is wanted, which fails.
+  private func entry(_ entry: Representation.Entry) throws(Errno) -> fuse_entry_param {
+    let inode = try metadata { () throws(RepresentationError) -> UInt64? in
+      guard try tree.unreadableReason(of: entry.node, .node) != nil else { return nil }
+      return try tree.inode(of: entry.node)
+    }
+    guard let inode else { return try self.entry(of: entry.node) }
+    var listed = fuse_entry_param()
+    listed.attr.st_mode = mode_t(entry.type.rawValue) << 12
+    listed.attr.st_ino = ino_t(inode)
+    return listed
   }
 }
 

@@ -24,13 +24,11 @@ extension FrozenFileSystem {
       return
     }
     do throws(Errno) {
-      let all = try metadata { () throws(RepresentationError) in
-        try tree.extendedAttributes(of: node)
+      let value = try metadata { () throws(RepresentationError) in
+        try tree.extendedAttribute(name, of: node)
       }
-      guard let found = all.first(where: { $0.name.elementsEqual(name) }) else {
-        return reply.failure(.noData)
-      }
-      reply.value(found.value, size: size)
+      guard let value else { return reply.failure(.noData) }
+      reply.value(value, size: size)
     } catch {
       reply.failure(error)
     }

@@ -34,13 +34,18 @@ final class FrozenFileSystem: Sendable {
     self.owner = getuid()
   }
 
-  /// Looks something up in the representation; a damaged one is EIO, and logged.
+  /// Looks something up in the representation; a damaged one is EIO, and logged, and so
+  /// is what could not be read when the image was frozen.
   func metadata<Value>(
     _ body: () throws(RepresentationError) -> Value
   ) throws(Errno) -> Value {
     do throws(RepresentationError) {
       return try body()
     } catch {
+      if case .unreadable(let node, _) = error {
+        let inode = (try? tree.inode(of: node)).map { "inode \($0)" } ?? "a node"
+        throw report("\(inode): \(error)", as: .ioError)
+      }
       throw report("the representation cannot be read: \(error)", as: .ioError)
     }
   }

@@ -14,6 +14,8 @@ public struct FileExtent: Hashable, Sendable {
     /// The bytes lie in a store in an encoding that only the production host can
     /// read (one that is not known, or encrypted).
     case encoded
+    /// The bytes could not be read when the image was frozen: reading them fails.
+    case unreadable
   }
 
   /// Bytes from the start of the file.
@@ -47,7 +49,7 @@ public struct FileExtent: Hashable, Sendable {
         .stored(StoreAddress(store: address.store, offset: address.offset &+ moved))
       case .inline(let heapOffset): .inline(heapOffset: heapOffset &+ moved)
       case .compressed(let run): .compressed(run.moved(by: moved))
-      case .unwritten, .encoded: source
+      case .unwritten, .encoded, .unreadable: source
       }
     return FileExtent(offset: start, length: end - start, source: source)
   }

@@ -15,6 +15,8 @@ public struct ReadPlan: Sendable, Equatable {
     /// The production host: an encoding that is not decoded here, a mirror that
     /// nothing can judge, or a medium that cannot be reached.
     case productionHost
+    /// Nobody: they could not be read when the image was frozen, so a read fails.
+    case unreadable
   }
 
   /// A compressed run, and where its stored bytes lie: they are read as a whole,
@@ -63,7 +65,7 @@ public struct ReadPlan: Sendable, Equatable {
       switch source {
       case .media(let copies): return copies.first
       case .compressed(let compressed): return compressed.places.first?.copies.first
-      case .zeros, .inline, .productionHost: continue
+      case .zeros, .inline, .productionHost, .unreadable: continue
       }
     }
     return nil
@@ -74,6 +76,11 @@ public struct ReadPlan: Sendable, Equatable {
 
   /// Whether a byte can only be had from the production host.
   var needsProductionHost: Bool { pieces.contains { $0.source == .productionHost } }
+
+  /// The first byte that nobody can read.
+  var firstUnreadable: UInt64? {
+    pieces.first { $0.source == .unreadable }?.range.lowerBound
+  }
 }
 
 /// What a portion consists of, as the representation tells it.
@@ -174,6 +181,7 @@ struct Planner {
     case .inline(let heapOffset): fill(.inline(heapOffset: heapOffset), upTo: extent.end)
     case .encoded: fill(.productionHost, upTo: extent.end)
     case .unwritten: fill(.zeros, upTo: extent.end)
+    case .unreadable: fill(.unreadable, upTo: extent.end)
     case .stored: return addStored(extent)
     case .compressed(let run): return addCompressed(extent, run)
     }
@@ -251,7 +259,7 @@ extension FileExtent {
   fileprivate var isOnMedia: Bool {
     switch source {
     case .stored, .compressed: true
-    case .unwritten, .inline, .encoded: false
+    case .unwritten, .inline, .encoded, .unreadable: false
     }
   }
 }

@@ -40,6 +40,13 @@ extension ReadRule {
       wanted.append(read.portion)
       return ask(&read, now: now)
     }
+    if let place = plan.firstUnreadable {
+      return fail(
+        &read,
+        .unreadable(
+          "inode \(read.portion.inode) could not be read at byte \(place) when the image was "
+            + "frozen"))
+    }
     if remapMemory.isNews(plan, of: read, map: map, overlay: overlay) { statistics.remaps += 1 }
     if plan.needsProductionHost {
       let need = "only the production host can read it here"
@@ -293,7 +300,7 @@ extension ReadRule {
         statistics.decodedBytes += count
       case .productionHost: statistics.productionHostBytes += count
       case .inline: statistics.representationBytes += count
-      case .zeros: break
+      case .zeros, .unreadable: break
       }
     }
     read.phase = .finished

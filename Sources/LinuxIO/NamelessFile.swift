@@ -92,6 +92,20 @@ final class NamelessFile {
     }
   }
 
+  /// What is in the file, as a representation; nobody may write it from now on.
+  func representation() throws(FileFailure) -> Representation {
+    do {
+      // A file that others could reach is copied.
+      if let provisionalName { return try Representation(MappedFile.copy(of: provisionalName)) }
+      // linux/fcntl.h: F_DUPFD_CLOEXEC.
+      let copy = fcntl(descriptor, 1024 + 6, 0)
+      guard copy >= 0 else { throw Errno(rawValue: errno) }
+      return try Representation(MappedFile(descriptor: FileDescriptor(rawValue: copy)))
+    } catch {
+      throw FileFailure(.ioError, "what was written in \(directory) cannot be read: \(error)")
+    }
+  }
+
   /// Gives the file a name, in the directory where it is, once its bytes are on stable
   /// storage.
   ///

@@ -11,13 +11,20 @@ public final class FileScratch: RepresentationScratch {
   private var sections: [ScratchFile]
   private let result: NamelessFile
   private let replaces: Bool
+  private let look: (Representation) throws(ScratchError) -> Void
 
   /// - Parameters:
   ///   - output: where the representation is to appear.
   ///   - replaces: whether a file there is replaced when the representation is complete;
   ///     otherwise `commit` throws.
+  ///   - look: is called with the complete representation before it has its name; an error
+  ///     leaves everything as it was.
   /// - Throws: `ScratchError` when files cannot be made in that directory.
-  public init(writing output: FilePath, replacing replaces: Bool = true) throws(ScratchError) {
+  public init(
+    writing output: FilePath, replacing replaces: Bool = true,
+    lookingAtIt look: @escaping (Representation) throws(ScratchError) -> Void = { _ in }
+  ) throws(ScratchError) {
+    self.look = look
     self.output = output
     self.replaces = replaces
     let directory = NamelessFile.directory(of: output)
@@ -49,6 +56,7 @@ public final class FileScratch: RepresentationScratch {
   /// Gives the representation its name once all of it is on stable storage.
   public func commit() throws(ScratchError) {
     sections.removeAll()
+    try look(scratching { () throws(FileFailure) in try result.representation() })
     try scratching { () throws(FileFailure) in
       try result.publish(at: output, replacing: replaces)
     }

@@ -38,10 +38,6 @@ import Testing
     expect("directory 256: its entry \"x\" leads to inode 300, which is not there") {
       try $0.directory(256, ("x", .regular, 300))
     }
-    expect("directory 256: its entry \"x\" says type 8, inode 257 has 4") {
-      try $0.directory(256, ("x", .regular, 257))
-      try $0.directory(257)
-    }
     expect("directory 256: its entry \"y\" is the second one for directory 257") {
       try $0.directory(256, ("x", .directory, 257), ("y", .directory, 257))
       try $0.directory(257)
@@ -62,33 +58,6 @@ import Testing
   }
 
   @Test func names() {
-    for name in ["", ".", "..", "a/b", "a\0", String(repeating: "n", count: 256)] {
-      expect("its name ") { try $0.directory(256, (name, .regular, 257)) }
-    }
-    expect("inode 256: it has two entries \"x\\xff\"") { writer in
-      try writer.beginNode(Sample.attributes(.directory, inode: 256))
-      for inode: UInt64 in [257, 258] {
-        try [0x78, 0xFF].lend { try writer.addEntry(name: $0, inode: inode, type: .regular) }
-      }
-      try writer.endNode()
-    }
-    expect("inode 256: it has two extended attributes \"user.a\"") { writer in
-      try writer.beginNode(Sample.attributes(.directory, inode: 256))
-      for value: [UInt8] in [[1], [2]] {
-        try Array("user.a".utf8).lend { name in
-          try value.lend { try writer.addExtendedAttribute(name: name, value: $0) }
-        }
-      }
-      try writer.endNode()
-    }
-    expect("its extended attribute \"user.a\" has 65537 bytes") { writer in
-      try writer.beginNode(Sample.attributes(.directory, inode: 256))
-      try Array("user.a".utf8).lend { name in
-        try [UInt8](repeating: 0, count: 65537).lend {
-          try writer.addExtendedAttribute(name: name, value: $0)
-        }
-      }
-    }
     expect("inode 256: it has an entry \"x\" and is not a directory") { writer in
       try writer.beginNode(Sample.attributes(.regular, inode: 256))
       try [0x78].lend { try writer.addEntry(name: $0, inode: 257, type: .regular) }
@@ -149,16 +118,13 @@ import Testing
     }
   }
 
-  @Test func symbolicLinks() {
-    expect("inode 256: it is a symbolic link without a target") {
-      try $0.beginNode(Sample.attributes(.symbolicLink, inode: 256))
-      try $0.endNode()
+  @Test func unreadableParts() {
+    expect("a node: it was not begun") { try $0.markUnreadable(.content, reason: "why") }
+    expect("an unreadable extent came without a reason") {
+      try $0.file(FileExtent(offset: 0, length: 2, source: .unreadable))
     }
-    for target: [UInt8] in [[], [0x61, 0], Array(repeating: 0x61, count: 4096)] {
-      expect("its target is empty, too long, or has a NUL in it") { writer in
-        try writer.beginNode(Sample.attributes(.symbolicLink, inode: 256))
-        try target.lend { try writer.setSymbolicLinkTarget($0) }
-      }
+    expect("the top directory, inode 256: why") {
+      try $0.addUnreadableNode(inode: 256, type: .directory, reason: "why")
     }
   }
 }

@@ -23,6 +23,7 @@ extension Representation {
         of: root, coverage: coverages[root.volume], cursor: &cursor, reached: &reached)
     }
     try checkReached(reached)
+    try checkUnreadable()
     guard cursor.entry == entries.count, cursor.extent == extents.count,
       cursor.compressedRun == compressedRuns.count,
       cursor.checksum == UInt64(checksumBytes.count),

@@ -15,7 +15,7 @@ extension Representation {
         .damaged(place: "extent \(position) of node \(index)", problem: problem)
       }
       guard found.extent.offset >= previousEnd else { throw wrong("it overlaps the one before it") }
-      guard found.extent.end <= UInt64(Int64.max) else { throw wrong("it ends too far out") }
+      guard found.extent.end <= Format.maximumFileEnd else { throw wrong("it ends too far out") }
       previousEnd = found.extent.end
       switch found.extent.source {
       case .stored(let address):
@@ -35,6 +35,12 @@ extension Representation {
         }
       case .unwritten, .encoded:
         break
+      case .unreadable:
+        // Or nobody would be told of it.
+        guard try unreadableReason(of: NodeIndex(rawValue: index), .content) != nil else {
+          throw wrong("it is unreadable and its node does not say why")
+        }
+        guard found.checksums == nil else { throw wrong("it is unreadable and has checksums") }
       }
       if let start = found.checksums {
         guard start == cursor.checksum else {

@@ -98,6 +98,11 @@ extension Representation {
   private func checkTarget(
     of link: NodeRecord, at index: UInt64
   ) throws(RepresentationError) {
+    if link.first == 0, link.count == 0,
+      try unreadableReason(of: NodeIndex(rawValue: index), .content) != nil
+    {
+      return
+    }
     guard (1...RepresentationLimits.linkTarget).contains(link.count) else {
       throw broken(index, "its target has \(link.count) bytes")
     }
@@ -138,4 +143,6 @@ extension Representation {
 enum RepresentationLimits {
   /// Bytes of a symbolic link's target (`PATH_MAX` without its NUL, linux/limits.h).
   static let linkTarget: UInt64 = 4095
+  /// Bytes of a reason for which something is unreadable.
+  static let reason = 1024
 }

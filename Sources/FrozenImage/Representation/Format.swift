@@ -5,14 +5,20 @@ enum Format {
   static let magic: [UInt8] = [0x89, 0x66, 0x6C, 0x6F, 0x65, 0x0D, 0x0A, 0x1A]
   static let major: UInt16 = 1
   static let minor: UInt16 = 0
-  /// Features that a reader must know: none yet.
-  static let knownIncompatible: UInt64 = 0
+  /// An incompatible feature: the image has parts that could not be read when it was
+  /// frozen. Whoever does not know it would show them as empty.
+  static let unreadableParts: UInt64 = 1
+  /// Features that a reader must know.
+  static let knownIncompatible: UInt64 = unreadableParts
   /// Sections begin at multiples of this.
   static let alignment: UInt64 = 8
   /// More than version 1 has, so that later minor versions can add some.
   static let maximumSections = 64
   /// Stands for "no record".
   static let none = UInt64.max
+  /// Where a file's last extent may end: no file is longer than 2⁶³ − 1 bytes, but the
+  /// last block of such a one ends here.
+  static let maximumFileEnd: UInt64 = 1 << 63
 }
 
 /// The sections of version 1, in the order in which the writer lays them out.
@@ -33,6 +39,11 @@ enum Section: UInt32, CaseIterable, Sendable {
   case checksums = 14
   case extendedAttributes = 15
   case heap = 16
+  /// Only where something is unreadable.
+  case unreadable = 17
+
+  /// Whether a representation may be without it.
+  var isOptional: Bool { self == .unreadable }
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -52,6 +63,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .extendedAttributes: ExtendedAttributeRecord.size
     case .compressedRuns: CompressedRunRecord.size
     case .checksums, .heap: 1
+    case .unreadable: UnreadableRecord.size
     }
   }
 }

@@ -141,4 +141,12 @@ public struct Root: Hashable, Sendable {
   let nodes: Range<UInt64>
   /// The empty directories that stand where other trees are nested: after `nodes`.
   let placeholders: Range<UInt64>
+
+  /// How many nodes the tree has.
+  public var nodeCount: UInt64 { placeholders.upperBound - nodes.lowerBound }
+
+  /// Whether a node is one of the tree.
+  public func holds(_ node: NodeIndex) -> Bool {
+    (nodes.lowerBound..<placeholders.upperBound).contains(node.rawValue)
+  }
 }

@@ -95,8 +95,9 @@ public struct NodeAttributes: Hashable, Sendable {
 }
 
 extension NodeAttributes {
-  /// What is wrong with the attributes; `nil` when nothing is.
-  var problem: String? {
+  /// What is wrong with the attributes, so that no representation can hold them; `nil`
+  /// when nothing is.
+  public var problem: String? {
     if FileType(mode: mode) == nil {
       return "its mode \(String(mode, radix: 8)) names no file type"
     }

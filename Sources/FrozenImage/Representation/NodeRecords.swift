@@ -150,6 +150,7 @@ struct ExtentRecord: Record {
     case inline = 2
     case encoded = 3
     case compressed = 4
+    case unreadable = 5
   }
 
   /// Bytes from the start of the file.
@@ -187,6 +188,7 @@ struct ExtentRecord: Record {
       kind = Kind.compressed.rawValue
       source = run
     case .encoded: kind = Kind.encoded.rawValue
+    case .unreadable: kind = Kind.unreadable.rawValue
     }
   }
 
@@ -231,6 +233,7 @@ struct ExtentRecord: Record {
       guard let run = try? runs.record(at: self.source).run, run.holds(length) else { return nil }
       source = .compressed(run)
     case .encoded: source = .encoded
+    case .unreadable: source = .unreadable
     }
     return FileExtent(offset: offset, length: length, source: source)
   }

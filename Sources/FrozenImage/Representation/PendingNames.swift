@@ -18,28 +18,40 @@ struct PendingNames<Payload> {
     bytes.append(contentsOf: name)
   }
 
-  /// Hands out the names in ascending order and forgets them.
+  /// Hands out the names in ascending order and forgets them. Of a name that is there
+  /// twice, the one that was added first is handed out; `duplicate` is called with the
+  /// other ones.
   ///
-  /// - Throws: what `body` throws; what `duplicate` makes of a name that is there twice.
+  /// - Returns: the count of names that were handed out.
+  /// - Throws: what the closures throw.
   mutating func drain(
-    duplicate: (UnsafeRawBufferPointer) -> any Error,
+    duplicate: (UnsafeRawBufferPointer) throws -> Void,
     _ body: (UnsafeRawBufferPointer, Payload) throws -> Void
-  ) throws {
+  ) throws -> Int {
+    var count = 0
     var sorted = items
     items.removeAll(keepingCapacity: true)
     try bytes.withUnsafeBytes { bytes in
       func name(_ item: Item) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: bytes[item.start..<item.start + item.count])
       }
-      sorted.sort { NameBytes.order(name($0), name($1)) < 0 }
+      sorted.sort {
+        let order = NameBytes.order(name($0), name($1))
+        return order < 0 || order == 0 && $0.start < $1.start
+      }
       var previous: UnsafeRawBufferPointer?
       for item in sorted {
         let name = name(item)
-        if let previous, NameBytes.order(previous, name) == 0 { throw duplicate(name) }
+        if let previous, NameBytes.order(previous, name) == 0 {
+          try duplicate(name)
+          continue
+        }
         previous = name
         try body(name, item.payload)
+        count += 1
       }
     }
     bytes.removeAll(keepingCapacity: true)
+    return count
   }
 }

@@ -39,7 +39,8 @@ extension Representation {
 
   /// The child of a directory with a name; `nil` when it has none.
   ///
-  /// - Throws: `wrongType`, `noSuchNode`; `damaged` when a record is out of range.
+  /// - Throws: `wrongType`, `noSuchNode`; `unreadable` when no such name is known and not
+  ///   all of the directory could be read; `damaged` when a record is out of range.
   public func lookup(
     _ name: UnsafeRawBufferPointer, in directory: NodeIndex
   ) throws(RepresentationError) -> NodeIndex? {
@@ -51,16 +52,23 @@ extension Representation {
       if order == 0 { return entry.node }
       range = order < 0 ? middle + 1..<range.upperBound : range.lowerBound..<middle
     }
+    try requireReadable(directory, .content)
     return nil
   }
 
   /// The child at a position, counted from 0 in ascending order of name; `nil` past
   /// the last one.
+  ///
+  /// - Throws: as `lookup`; `unreadable` past the last one that is known, when not all of
+  ///   the directory could be read.
   public func entry(
     at position: UInt64, of directory: NodeIndex
   ) throws(RepresentationError) -> Entry? {
     let range = try entryRange(of: directory)
-    guard position < range.count64 else { return nil }
+    guard position < range.count64 else {
+      try requireReadable(directory, .content)
+      return nil
+    }
     return try entry(at: range.lowerBound + position)
   }
 

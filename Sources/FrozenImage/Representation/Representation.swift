@@ -24,6 +24,7 @@ public final class Representation: Sendable {
   let extents: RecordTable<ExtentRecord>
   let compressedRuns: RecordTable<CompressedRunRecord>
   let extendedAttributes: RecordTable<ExtendedAttributeRecord>
+  let unreadable: RecordTable<UnreadableRecord>
   nonisolated(unsafe) let checksumBytes: UnsafeRawBufferPointer
   nonisolated(unsafe) let heap: UnsafeRawBufferPointer
 
@@ -41,6 +42,7 @@ public final class Representation: Sendable {
     extents = try Self.table(.extents, sections, bytes)
     compressedRuns = try Self.table(.compressedRuns, sections, bytes)
     extendedAttributes = try Self.table(.extendedAttributes, sections, bytes)
+    unreadable = try Self.table(.unreadable, sections, bytes)
     var decoder = try DescriptionDecoder(sections: sections, bytes: bytes)
     image = try decoder.image()
     volumes = try decoder.volumes()
@@ -75,12 +77,15 @@ public final class Representation: Sendable {
     guard FileType(mode: record.attributes.mode) == type else {
       throw .wrongType(node, expected: type)
     }
+    try requireReadable(node, .node)
     return record
   }
 
-  /// - Throws: `noSuchNode`; `damaged` when the node's type is none that is known.
+  /// - Throws: `noSuchNode`; `unreadable` when nothing is known of the node; `damaged` when
+  ///   its type is none that is known.
   public func attributes(of node: NodeIndex) throws(RepresentationError) -> NodeAttributes {
     let attributes = try record(of: node).attributes
+    try requireReadable(node, .node)
     guard FileType(mode: attributes.mode) != nil else {
       throw .damaged(place: "node \(node.rawValue)", problem: "its mode names no file type")
     }
@@ -104,11 +109,13 @@ public final class Representation: Sendable {
 
   /// The target of a symbolic link; valid while the representation lives.
   ///
-  /// - Throws: `wrongType`, `noSuchNode`; `damaged` when the target leaves the heap.
+  /// - Throws: `wrongType`, `noSuchNode`, `unreadable`; `damaged` when the target leaves
+  ///   the heap.
   public func symbolicLinkTarget(
     of node: NodeIndex
   ) throws(RepresentationError) -> UnsafeRawBufferPointer {
     let record = try record(of: node, as: .symbolicLink)
+    try requireReadable(node, .content)
     return try heapBytes(at: record.first, count: Int(clamping: record.count))
   }
 
@@ -121,11 +128,36 @@ public final class Representation: Sendable {
 
   /// All extended attributes of a node, in ascending order of name.
   ///
-  /// - Throws: `noSuchNode`; `damaged` when a record or its bytes are out of range.
+  /// - Throws: `noSuchNode`; `unreadable` when not all of them could be read; `damaged`
+  ///   when a record or its bytes are out of range.
   public func extendedAttributes(
     of node: NodeIndex
   ) throws(RepresentationError) -> [ExtendedAttribute] {
     let record = try record(of: node)
+    try requireReadable(node, .node)
+    try requireReadable(node, .extendedAttributes)
+    return try extendedAttributes(of: node, record)
+  }
+
+  /// The value of an extended attribute; `nil` when the node has none of this name.
+  ///
+  /// - Throws: as `extendedAttributes(of:)`; but those that could be read are given.
+  public func extendedAttribute(
+    _ name: UnsafeRawBufferPointer, of node: NodeIndex
+  ) throws(RepresentationError) -> UnsafeRawBufferPointer? {
+    let record = try record(of: node)
+    try requireReadable(node, .node)
+    for attribute in try extendedAttributes(of: node, record)
+    where NameBytes.order(attribute.name, name) == 0 {
+      return attribute.value
+    }
+    try requireReadable(node, .extendedAttributes)
+    return nil
+  }
+
+  private func extendedAttributes(
+    of node: NodeIndex, _ record: NodeRecord
+  ) throws(RepresentationError) -> [ExtendedAttribute] {
     guard record.attributeCount > 0 else { return [] }
     let range = try extendedAttributes.range(
       record.firstAttribute, UInt64(record.attributeCount), of: "node \(node.rawValue)")

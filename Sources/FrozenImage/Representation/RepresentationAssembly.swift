@@ -9,16 +9,18 @@ struct RepresentationAssembly {
   private let scratch: any RepresentationScratch
   private let counts: WrittenCounts
   private var tree: TreeLinks
+  private var unreadable: PendingUnreadable
 
   init(
     image: ImageDescription, volumes: [VolumeDescription], scratch: any RepresentationScratch,
-    counts: WrittenCounts, tree: TreeLinks
+    counts: WrittenCounts, tree: TreeLinks, unreadable: PendingUnreadable
   ) {
     self.image = image
     self.volumes = volumes
     self.scratch = scratch
     self.counts = counts
     self.tree = tree
+    self.unreadable = unreadable
   }
 
   mutating func write(_ roots: [WrittenRoot]) throws {
@@ -43,10 +45,13 @@ struct RepresentationAssembly {
       checksums[section] = try copy(from, to: table[section])
     }
     checksums[.heap] = try copy(.heap, to: table[.heap], followedBy: descriptions.texts)
+    if !unreadable.isEmpty {
+      checksums[.unreadable] = try write(unreadable.encoded, at: table[.unreadable].offset)
+    }
     for (section, bytes) in descriptions.sections {
       checksums[section] = try write(bytes, at: table[section].offset)
     }
-    for section in Section.allCases { table[section].checksum = checksums[section] ?? 0 }
+    for section in table.sections { table[section].checksum = checksums[section] ?? 0 }
     try writeHeader(table)
     try scratch.commit()
   }
@@ -57,6 +62,9 @@ struct RepresentationAssembly {
     guard let top = tree.node(withInode: root.top), nodes.contains(top), tree.isDirectory(top)
     else {
       throw RepresentationWriterError("inode \(root.top)", "the top directory is not there")
+    }
+    if let reason = unreadable.reason(ofNode: UInt64(top)) {
+      throw RepresentationWriterError("the top directory, inode \(root.top)", reason)
     }
     tree.setTop(top)
     descriptions.addRoot(
@@ -75,6 +83,7 @@ struct RepresentationAssembly {
       case .checksums: counts.checksums
       case .extendedAttributes: counts.extendedAttributes
       case .heap: counts.heap + UInt64(descriptions.texts.count)
+      case .unreadable: unreadable.count
       case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
         .fragments:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
@@ -93,6 +102,7 @@ struct RepresentationAssembly {
     var entries = input(.entries, counts.entries, EntryRecord.size)
     var output = SectionOutput(scratch, at: offset)
     let scratch = scratch
+    var written: UInt64 = 0
     for directory in 0..<counts.nodes {
       let node = try nodes.next(NodeRecord.self)
       guard node.attributes.type == .directory else { continue }
@@ -102,13 +112,14 @@ struct RepresentationAssembly {
           entry.node += counts.nodes
           entry.placeholder = 0
         } else {
-          guard let type = FileType(rawValue: entry.type) else {
-            throw ScratchError("the scratch space is torn")
-          }
-          entry.node = try tree.link(
-            inode: entry.node, type: type, in: directory, name: Self.name(of: entry, in: scratch))
+          let found = try tree.link(
+            inode: entry.node, in: directory, name: Self.name(of: entry, in: scratch))
+          entry.node = found.node
+          entry.type = found.type.rawValue
+          unreadable.note(entry: written, of: directory, leadingTo: found.node)
         }
         try output.append(entry)
+        written += 1
       }
     }
     try output.flush()
@@ -174,9 +185,10 @@ struct RepresentationAssembly {
   private func writeHeader(_ layout: SectionLayout) throws {
     let table = layout.records.flatMap(\.encoded)
     _ = try write(table, at: UInt64(HeaderRecord.size))
-    let header = HeaderRecord(
+    var header = HeaderRecord(
       fileLength: layout.end, sectionCount: UInt32(layout.records.count),
       tableChecksum: CRC32C.checksum(table))
+    if !unreadable.isEmpty { header.incompatible |= Format.unreadableParts }
     _ = try write(header.encoded, at: 0)
   }
 }
@@ -184,13 +196,16 @@ struct RepresentationAssembly {
 /// The section table while it is made.
 struct SectionLayout {
   private(set) var records: [SectionRecord] = []
+  /// Those that there are, in order.
+  let sections: [Section]
   /// Bytes of the whole representation.
   private(set) var end: UInt64
 
   /// - Parameter count: how many records a section has.
   init(count: (Section) -> UInt64) {
-    end = UInt64(HeaderRecord.size + Section.allCases.count * SectionRecord.size)
-    for section in Section.allCases {
+    sections = Section.allCases.filter { !$0.isOptional || count($0) > 0 }
+    end = UInt64(HeaderRecord.size + sections.count * SectionRecord.size)
+    for section in sections {
       let count = count(section)
       let size = UInt64(section.recordSize)
       // The scratch space holds as much already: no 64 bits overflow.
@@ -211,7 +226,8 @@ struct SectionLayout {
 }
 
 extension Section {
-  /// Where the section stands in the writer's order: their values count from 1.
+  /// Where the section stands in the writer's order: their values count from 1, and the
+  /// optional one is the last.
   fileprivate var position: Int { Int(rawValue) - 1 }
   fileprivate var recordSize32: UInt32 { UInt32(recordSize) }
 }

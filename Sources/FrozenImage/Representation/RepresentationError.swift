@@ -14,6 +14,8 @@ public enum RepresentationError: Error, Hashable, Sendable {
   case noSuchNode(NodeIndex)
   /// The caller's node is not of the type that the question is about.
   case wrongType(NodeIndex, expected: FileType)
+  /// The node, or what was asked of it, could not be read when the image was frozen.
+  case unreadable(NodeIndex, reason: String)
 }
 
 extension RepresentationError: CustomStringConvertible {
@@ -31,6 +33,8 @@ extension RepresentationError: CustomStringConvertible {
       "the representation should have \(expected) bytes and has \(actual)"
     case .damaged(let place, let problem):
       "the representation is damaged: \(place): \(problem)"
+    case .unreadable(_, let reason):
+      "it could not be read when the image was frozen: \(reason)"
     case .noSuchNode(let node):
       "the image has no node \(node.rawValue)"
     case .wrongType(let node, .directory):

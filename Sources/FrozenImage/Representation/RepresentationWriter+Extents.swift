@@ -10,7 +10,7 @@ extension RepresentationWriter {
   public mutating func addExtent(
     _ extent: FileExtent, checksums: UnsafeRawBufferPointer?
   ) throws {
-    try claim(offset: extent.offset, length: extent.length)
+    let end = try claim(offset: extent.offset, length: extent.length)
     switch extent.source {
     case .stored(let address):
       guard coverage.covers(address, length: extent.length) else {
@@ -30,6 +30,7 @@ extension RepresentationWriter {
             + "bytes at \(run.address.offset)")
       }
     case .unwritten, .encoded: break
+    case .unreadable: throw refusal("an unreadable extent came without a reason")
     }
     var start = Format.none
     if let checksums {
@@ -45,6 +46,7 @@ extension RepresentationWriter {
     }
     try append(
       ExtentRecord(extent, run: run, checksums: start), to: .extents, counting: \.extents)
+    extentEnd = end
   }
 
   private func checkChecksums(
@@ -73,10 +75,11 @@ extension RepresentationWriter {
   public mutating func addInline(
     offset: UInt64, length: UInt64, bytes: UnsafeRawBufferPointer
   ) throws {
-    try claim(offset: offset, length: length)
+    let end = try claim(offset: offset, length: length)
     guard UInt64(bytes.count) <= length else {
       throw refusal("\(bytes.count) inline bytes stand for \(length)")
     }
+    extentEnd = end
     // What is left over is a hole, which reads as zeros.
     guard !bytes.isEmpty else { return }
     let extent = FileExtent(
@@ -85,18 +88,20 @@ extension RepresentationWriter {
     try append(ExtentRecord(extent, checksums: Format.none), to: .extents, counting: \.extents)
   }
 
-  /// Takes a run of the open file's bytes for an extent.
-  private mutating func claim(offset: UInt64, length: UInt64) throws {
+  /// Looks whether a run of the open file's bytes can become an extent.
+  ///
+  /// - Returns: where it ends; `extentEnd` once it is written.
+  func claim(offset: UInt64, length: UInt64) throws -> UInt64 {
     guard try current().attributes.type == .regular else {
       throw refusal("it has an extent and is not a regular file")
     }
     let (end, overflow) = offset.addingReportingOverflow(length)
-    guard length > 0, !overflow, end <= UInt64(Int64.max) else {
+    guard length > 0, !overflow, end <= Format.maximumFileEnd else {
       throw refusal("the extent at \(offset) has \(length) bytes")
     }
     guard offset >= extentEnd else {
       throw refusal("the extent at \(offset) overlaps the one before, which ends at \(extentEnd)")
     }
-    extentEnd = end
+    return end
   }
 }

@@ -4,7 +4,9 @@
 /// bytes for each node and the names of one directory. Inode numbers of entries
 /// become indices of records in the end, when all nodes are known.
 ///
-/// After an error the writer is of no more use. What it writes passes
+/// A name, an extended attribute or a link's target that no representation can hold does
+/// not cost the rest: that part of its node is marked as unreadable (see
+/// `markUnreadable`). After an error the writer is of no more use. What it writes passes
 /// `Representation.check()`.
 public struct RepresentationWriter: ~Copyable {
   private let image: ImageDescription
@@ -13,12 +15,14 @@ public struct RepresentationWriter: ~Copyable {
   let scratch: any RepresentationScratch
 
   var counts = WrittenCounts()
-  private var inodes: [UInt64] = []
+  private(set) var inodes: [UInt64] = []
   private var types: [FileType] = []
   private var open: NodeRecord?
   /// One past the last file byte that an extent of the open node covers.
   var extentEnd: UInt64 = 0
   private var hasTarget = false
+  /// Parts that cannot be read, of all nodes so far.
+  var unreadable = PendingUnreadable()
   private var entries = PendingNames<PendingEntry>()
   private var attributes = PendingNames<[UInt8]>()
   private var fields = FieldWriter(capacity: NodeRecord.size)
@@ -106,26 +110,30 @@ public struct RepresentationWriter: ~Copyable {
     RepresentationWriterError("inode \(open?.attributes.inode ?? 0)", problem)
   }
 
-  /// Adds an extended attribute to the open node, in any order.
+  /// Adds an extended attribute to the open node, in any order. One whose name or value
+  /// is too long, or whose name is there already, is left out and marked as unreadable.
   ///
-  /// - Throws: `RepresentationWriterError` when name or value are too long.
+  /// - Throws: `RepresentationWriterError` when no node is open.
   public mutating func addExtendedAttribute(
     name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
   ) throws {
     _ = try current()
-    guard (1...NameBytes.maximumLength).contains(name.count), !name.contains(0) else {
-      throw refusal("the name \(name.quoted) of an extended attribute is malformed")
+    if !(1...NameBytes.maximumLength).contains(name.count) || name.contains(0) {
+      try markUnreadable(
+        .extendedAttributes, reason: "the name \(name.quoted) of one of them is malformed")
+    } else if value.count > ExtendedAttributeRecord.maximumValueLength {
+      try markUnreadable(.extendedAttributes, reason: "\(name.quoted) has \(value.count) bytes")
+    } else {
+      attributes.add(name, Array(value))
     }
-    guard value.count <= ExtendedAttributeRecord.maximumValueLength else {
-      throw refusal("its extended attribute \(name.quoted) has \(value.count) bytes")
-    }
-    attributes.add(name, Array(value))
   }
 
   /// Adds a child to the open directory, in any order. A node that is no directory
-  /// may be the child of several (hard links).
+  /// may be the child of several (hard links). A child whose name is none, or is there
+  /// already, is left out, and the directory marked as unreadable.
   ///
-  /// - Throws: `RepresentationWriterError` when the name is not one.
+  /// - Parameter type: what the directory says; that of the child's node is what counts.
+  /// - Throws: `RepresentationWriterError` when no directory is open.
   public mutating func addEntry(
     name: UnsafeRawBufferPointer, inode: UInt64, type: FileType
   ) throws {
@@ -133,13 +141,18 @@ public struct RepresentationWriter: ~Copyable {
   }
 
   private mutating func add(_ name: UnsafeRawBufferPointer, _ entry: PendingEntry) throws {
+    guard try accepts(name) else { return }
+    entries.add(name, entry)
+  }
+
+  /// Whether the open directory can have an entry of a name; if not, that is noted.
+  private mutating func accepts(_ name: UnsafeRawBufferPointer) throws -> Bool {
     guard try current().attributes.type == .directory else {
       throw refusal("it has an entry \(name.quoted) and is not a directory")
     }
-    if let problem = NameBytes(bytes: name).entryProblem {
-      throw refusal("an entry \(name.quoted): \(problem)")
-    }
-    entries.add(name, entry)
+    guard let problem = NameBytes(bytes: name).entryProblem else { return true }
+    try markUnreadable(.content, reason: "an entry \(name.quoted): \(problem)")
+    return false
   }
 
   /// Adds an empty directory to the open directory: what stands where another tree is
@@ -153,6 +166,7 @@ public struct RepresentationWriter: ~Copyable {
     guard attributes.type == .directory else {
       throw refusal("nested \(name.quoted): it is not a directory")
     }
+    guard try accepts(name) else { return }
     try add(
       name, PendingEntry(node: counts.placeholders, type: .directory, isPlaceholder: true))
     var record = NodeRecord(attributes: attributes)
@@ -160,15 +174,19 @@ public struct RepresentationWriter: ~Copyable {
     try append(record, to: .placeholders, counting: \.placeholders)
   }
 
-  /// Sets the target of the open symbolic link, 1 through 4095 bytes without NUL.
+  /// Sets the target of the open symbolic link, 1 through 4095 bytes without NUL. Of a
+  /// link with another target, or none, the target is marked as unreadable.
   ///
-  /// - Throws: `RepresentationWriterError` when the target breaks a rule.
+  /// - Throws: `RepresentationWriterError` when no symbolic link is open, or it has a target.
   public mutating func setSymbolicLinkTarget(_ target: UnsafeRawBufferPointer) throws {
     guard try current().attributes.type == .symbolicLink, !hasTarget else {
       throw refusal("it has a target and is not a symbolic link, or has two")
     }
     guard !target.isEmpty, target.count <= RepresentationLimits.linkTarget, !target.contains(0)
-    else { throw refusal("its target is empty, too long, or has a NUL in it") }
+    else {
+      try markUnreadable(.content, reason: "its target is empty, too long, or has a NUL in it")
+      return
+    }
     open?.first = counts.heap
     open?.count = UInt64(target.count)
     hasTarget = true
@@ -177,18 +195,15 @@ public struct RepresentationWriter: ~Copyable {
 
   /// Completes the open node.
   ///
-  /// - Throws: `RepresentationWriterError` for two entries or two extended attributes
-  ///   of one name, and for a symbolic link without a target.
+  /// - Throws: `RepresentationWriterError` when no node is open.
   public mutating func endNode() throws {
     var record = try current()
     try appendExtendedAttributes(of: &record)
     switch record.attributes.type {
-    case .directory:
-      record.count = UInt64(entries.count)
-      try appendEntries()
+    case .directory: record.count = UInt64(try appendEntries())
     case .regular: record.count = counts.extents - record.first
     case .symbolicLink:
-      guard hasTarget else { throw refusal("it is a symbolic link without a target") }
+      if !hasTarget { try markUnreadable(.content, reason: "it has no target") }
     case .fifo, .socket, .characterDevice, .blockDevice: break
     }
     inodes.append(record.attributes.inode)
@@ -199,15 +214,13 @@ public struct RepresentationWriter: ~Copyable {
 
   private mutating func appendExtendedAttributes(of record: inout NodeRecord) throws {
     guard !attributes.isEmpty else { return }
-    guard let count = UInt32(exactly: attributes.count) else {
+    guard attributes.count <= UInt32.max else {
       throw refusal("it has \(attributes.count) extended attributes")
     }
-    record.attributeCount = count
     var pending = attributes
     attributes = PendingNames()
-    let inode = record.attributes.inode
-    try pending.drain(duplicate: { name in
-      RepresentationWriterError("inode \(inode)", "it has two extended attributes \(name.quoted)")
+    let count = try pending.drain(duplicate: { name in
+      try markUnreadable(.extendedAttributes, reason: "there are two of the name \(name.quoted)")
     }) { name, value in
       let nameOffset = counts.heap
       try appendToHeap(name)
@@ -219,16 +232,17 @@ public struct RepresentationWriter: ~Copyable {
         valueLength: UInt32(value.count))
       try append(record, to: .extendedAttributes, counting: \.extendedAttributes)
     }
+    record.attributeCount = UInt32(count)
     attributes = pending
   }
 
-  private mutating func appendEntries() throws {
-    guard !entries.isEmpty else { return }
+  /// - Returns: how many entries the directory has.
+  private mutating func appendEntries() throws -> Int {
+    guard !entries.isEmpty else { return 0 }
     var pending = entries
     entries = PendingNames()
-    let inode = open?.attributes.inode ?? 0
-    try pending.drain(duplicate: { name in
-      RepresentationWriterError("inode \(inode)", "it has two entries \(name.quoted)")
+    let count = try pending.drain(duplicate: { name in
+      try markUnreadable(.content, reason: "it has two entries \(name.quoted)")
     }) { name, entry in
       // The name's length was checked when the entry was added.
       let record = EntryRecord(
@@ -238,6 +252,7 @@ public struct RepresentationWriter: ~Copyable {
       try append(record, to: .entries, counting: \.entries)
     }
     entries = pending
+    return count
   }
 
   mutating func appendToHeap(_ bytes: UnsafeRawBufferPointer) throws {
@@ -278,7 +293,7 @@ public struct RepresentationWriter: ~Copyable {
     }
     var assembly = RepresentationAssembly(
       image: image, volumes: volumes, scratch: scratch, counts: counts,
-      tree: TreeLinks(inodes: inodes, types: types))
+      tree: TreeLinks(inodes: inodes, types: types), unreadable: unreadable)
     try assembly.write(roots)
   }
 }

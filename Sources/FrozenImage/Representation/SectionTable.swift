@@ -3,6 +3,8 @@
 struct SectionTable: Sendable {
   /// As the table lists them, sections of later minor versions included.
   let records: [SectionRecord]
+  /// The incompatible features that the representation uses.
+  let incompatible: UInt64
   private let known: [Section: Range<Int>]
 
   init(_ bytes: UnsafeRawBufferPointer) throws(RepresentationError) {
@@ -36,11 +38,16 @@ struct SectionTable: Sendable {
           problem: "its records have \(record.recordSize) bytes instead of \(section.recordSize)")
       }
     }
-    for section in Section.allCases where known[section] == nil {
+    for section in Section.allCases where known[section] == nil && !section.isOptional {
       throw .damaged(place: "section \(section)", problem: "it is missing")
+    }
+    // Whoever does not know the section must not have opened the rest.
+    guard known[.unreadable] == nil || header.incompatible & Format.unreadableParts != 0 else {
+      throw .damaged(place: "section unreadable", problem: "the header does not tell of it")
     }
     self.records = records
     self.known = known
+    incompatible = header.incompatible
   }
 
   /// The bytes of a section.

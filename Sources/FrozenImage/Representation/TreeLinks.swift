@@ -58,20 +58,15 @@ struct TreeLinks {
   /// Makes a directory the top of its tree.
   mutating func setTop(_ node: Int) { parents[node] = UInt64(node) }
 
-  /// Finds the node that an entry of a directory leads to.
+  /// Finds the node that an entry of a directory leads to, and what that is: an entry that
+  /// tells another type is wrong, as the kernel takes it too.
   mutating func link(
-    inode: UInt64, type: FileType, in directory: UInt64, name: @autoclosure () -> String
-  ) throws(RepresentationWriterError) -> UInt64 {
+    inode: UInt64, in directory: UInt64, name: @autoclosure () -> String
+  ) throws(RepresentationWriterError) -> (node: UInt64, type: FileType) {
     guard let node = node(withInode: inode) else {
       throw refusal(directory, "its entry \(name()) leads to inode \(inode), which is not there")
     }
-    guard types[node] == type else {
-      throw refusal(
-        directory,
-        "its entry \(name()) says type \(type.rawValue), inode \(inode) has "
-          + "\(types[node].rawValue)")
-    }
-    guard type == .directory else { return UInt64(node) }
+    guard types[node] == .directory else { return (UInt64(node), types[node]) }
     guard parents[node] == Format.none else {
       throw refusal(
         directory,
@@ -80,7 +75,7 @@ struct TreeLinks {
           : "its entry \(name()) is the second one for directory \(inode)")
     }
     parents[node] = directory
-    return UInt64(node)
+    return (UInt64(node), .directory)
   }
 
   private func refusal(_ directory: UInt64, _ problem: String) -> RepresentationWriterError {

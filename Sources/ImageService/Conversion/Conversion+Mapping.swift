@@ -147,7 +147,8 @@ extension MappingAnswer.Extent {
       wire.store = run.address.store.rawValue
       wire.sourceOffset = run.address.offset
       wire.run = run.wire
-    case .encoded: wire.kind = .encoded
+    // The production host, which is asked then, cannot read these bytes either.
+    case .encoded, .unreadable: wire.kind = .encoded
     }
     return wire
   }

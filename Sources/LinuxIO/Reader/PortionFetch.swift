@@ -76,6 +76,9 @@ struct PortionFetch {
         target.copyMemory(from: bytes)
       case .productionHost:
         if let error = readThrough(piece.range) { return .sourceFailed(error) }
+      case .unreadable:
+        // The rule gives out no such plan.
+        return .sourceFailed(.failed("it could not be read when the image was frozen"))
       case .media(let copies):
         let damage = read(copies, into: target, for: piece.range.lowerBound) { [self] in
           firstMismatch(in: piece.range)

@@ -14,15 +14,17 @@ struct DirectoryItem {
   let type: FileType?
 
   /// The entries that an item packs one after the other (several when the hashes
-  /// of their names collide); `nil` when the item is torn.
-  static func all(in payload: UnsafeRawBufferPointer) -> [DirectoryItem]? {
+  /// of their names collide), and whether it ends with a torn one.
+  static func all(
+    in payload: UnsafeRawBufferPointer
+  ) -> (items: [DirectoryItem], isTorn: Bool) {
     var items: [DirectoryItem] = []
     var position = 0
     while position < payload.count {
-      guard let item = DirectoryItem(payload, at: &position) else { return nil }
+      guard let item = DirectoryItem(payload, at: &position) else { return (items, true) }
       items.append(item)
     }
-    return items
+    return (items, false)
   }
 
   private init?(_ payload: UnsafeRawBufferPointer, at position: inout Int) {

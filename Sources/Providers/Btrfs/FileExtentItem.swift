@@ -56,6 +56,13 @@ enum FileExtentItem {
     }
   }
 
+  /// How many bytes of the file an item stands for that is of no known form; `nil` when it
+  /// does not tell.
+  static func length(of payload: UnsafeRawBufferPointer) -> UInt64? {
+    let length: UInt64? = payload.number(at: Int(CBTRFS_EXTENT_NUM_BYTES))
+    return length.flatMap { $0 > 0 ? $0 : nil }
+  }
+
   /// Bytes of the file that the item stands for.
   var length: UInt64 {
     switch self {

@@ -97,9 +97,10 @@ extension Locator {
       } else if item.key.type > ItemType.fileExtent {
         seen = max(seen, FileKey(inode: inode + 1, offset: 0))
       } else {
-        guard let extent = FileExtentItem(item.payload) else {
-          throw BtrfsError("an extent of inode \(inode) at \(item.key.offset) is malformed")
-        }
+        // One of no known form was described as unreadable, and nobody asks for it; its
+        // neighbours are told all the same.
+        let length = min(FileExtentItem.length(of: item.payload) ?? 1, .max - item.key.offset)
+        let extent = FileExtentItem(item.payload) ?? .encoded(length: length)
         try add(extent, inode: inode, offset: item.key.offset)
       }
       if extents.count >= Locator.maximumExtents { isAtEnd = false }

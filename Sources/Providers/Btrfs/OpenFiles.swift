@@ -51,7 +51,9 @@ final class OpenFiles: Sendable {
       let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
       guard !overflow, let start = Int64(exactly: position) else { break }
       do {
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+        // The kernel refuses to read across the end of the largest possible file.
+        let wanted = min(buffer.count - done, Int(clamping: Int64.max - start))
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted])
         let count = try file.descriptor.read(fromAbsoluteOffset: start, into: rest)
         if count == 0 { break }
         done += count

@@ -9,7 +9,15 @@ extension TreeWalk {
     if item.key.type == ItemType.inode {
       let inode = try inodeItem(item)
       guard inode.links > 0 else { return }
+      if let problem = inode.attributes.problem {
+        // Its other items belong to no node then.
+        try writer.addUnreadableNode(
+          inode: inode.attributes.inode, type: .regular, reason: problem)
+        progress.nodes += 1
+        return
+      }
       try writer.beginNode(inode.attributes)
+      unreadableEnd = 0
       open = inode
       return
     }
@@ -17,11 +25,15 @@ extension TreeWalk {
     guard let open else { return }
     switch item.key.type {
     case ItemType.extendedAttribute:
-      for attribute in try entries(item) {
+      let (attributes, isTorn) = DirectoryItem.all(in: item.payload)
+      for attribute in attributes {
         try writer.addExtendedAttribute(name: attribute.name, value: attribute.data)
       }
+      if isTorn { try writer.markUnreadable(.extendedAttributes, reason: torn(item)) }
     case ItemType.directoryIndex:
-      for entry in try entries(item) { try add(entry, to: open.attributes) }
+      let (entries, isTorn) = DirectoryItem.all(in: item.payload)
+      for entry in entries { try add(entry, to: open.attributes) }
+      if isTorn { try writer.markUnreadable(.content, reason: torn(item)) }
     case ItemType.fileExtent:
       try write(extent, of: open.attributes)
     default:
@@ -33,30 +45,31 @@ extension TreeWalk {
     guard let inode = open else { return }
     try writer.endNode()
     open = nil
+    progress.nodes += 1
+    guard inode.attributes.type == .regular else { return }
     progress.files += 1
-    if inode.attributes.type == .regular { progress.bytes &+= inode.attributes.size }
+    progress.bytes &+= inode.attributes.size
   }
 
-  private func entries(_ item: TreeItem) throws(BtrfsError) -> [DirectoryItem] {
-    guard let entries = DirectoryItem.all(in: item.payload) else {
-      throw BtrfsError(
-        "an entry or attribute of inode \(item.key.object) of \(volume.subvolume.path) is torn")
-    }
-    return entries
+  private func torn(_ item: TreeItem) -> String {
+    "an entry or attribute of inode \(item.key.object) of \(volume.subvolume.path) is torn"
   }
 
   private mutating func add(_ entry: DirectoryItem, to directory: NodeAttributes) throws {
     if entry.isSubvolume {
-      let attributes = try emptyDirectory(entry.name, in: directory.inode)
+      let attributes: NodeAttributes
+      do throws(BtrfsError) {
+        attributes = try emptyDirectory(entry.name, in: directory.inode)
+      } catch {
+        try writer.markUnreadable(.content, reason: error.description)
+        return
+      }
       try writer.addEmptyDirectory(name: entry.name, attributes: attributes)
       return
     }
-    guard let type = entry.type else {
-      throw BtrfsError(
-        "an entry of directory \(directory.inode) of \(volume.subvolume.path) is of a type that "
-          + "is not known")
-    }
-    try writer.addEntry(name: entry.name, inode: entry.target, type: type)
+    // What the inode says counts, as for the kernel; an entry may be of a type that is not
+    // known here.
+    try writer.addEntry(name: entry.name, inode: entry.target, type: entry.type ?? .regular)
   }
 
   /// What `stat` shows where another subvolume is nested: in a snapshot, an empty
@@ -81,10 +94,25 @@ extension TreeWalk {
       changed: Timestamp(status.st_ctim), created: nil, inodeFlags: 0)
   }
 
+  /// - Parameter range: what is known of the place; its end may lie behind the file's.
+  private mutating func writeUnreadable(
+    _ range: Range<UInt64>, _ reason: String, of attributes: NodeAttributes
+  ) throws {
+    let range = range.clamped(to: unreadableEnd..<max(attributes.size, unreadableEnd))
+    guard attributes.type == .regular, !range.isEmpty else {
+      return try writer.markUnreadable(.content, reason: reason)
+    }
+    try writer.addUnreadable(
+      offset: range.lowerBound, length: range.upperBound - range.lowerBound, reason: reason)
+    unreadableEnd = range.upperBound
+  }
+
   private mutating func write(_ extent: Extent, of attributes: NodeAttributes) throws {
     switch extent {
     case .skipped:
       break
+    case .unreadable(let range, let reason):
+      try writeUnreadable(range, reason, of: attributes)
     case .inline(let length, let bytes):
       guard length > 0 else { return }
       try bytes.withUnsafeBytes { bytes in
@@ -96,6 +124,13 @@ extension TreeWalk {
       }
     case .pieces(let pieces):
       for piece in pieces {
+        guard piece.extent.offset >= unreadableEnd else {
+          // Which of the two is right is not known.
+          try writeUnreadable(
+            piece.extent.offset..<piece.extent.end,
+            "an extent at \(piece.extent.offset) overlaps one of an unknown type", of: attributes)
+          continue
+        }
         guard let checksums = piece.checksums else {
           try writer.addExtent(piece.extent, checksums: nil)
           continue

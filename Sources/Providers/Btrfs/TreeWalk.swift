@@ -25,6 +25,8 @@ struct TreeWalk: ~Copyable {
   private var checksums: ChecksumTree
   /// The inode that was begun.
   var open: InodeItem?
+  /// One past the last of its bytes that are known to be unreadable.
+  var unreadableEnd: UInt64 = 0
   var progress = FreezeProgress()
 
   init(volume: DescribedVolume, subvolumeID: UInt64, writer: consuming RepresentationWriter) {
@@ -86,6 +88,8 @@ extension TreeWalk {
   enum Extent {
     case skipped
     case inline(length: UInt64, bytes: [UInt8])
+    /// A part of the file, up to an end that may not be known, and why.
+    case unreadable(Range<UInt64>, reason: String)
     /// One kind of bytes, cut where checksums begin and end.
     case pieces([(extent: FileExtent, checksums: [UInt8]?)])
   }
@@ -133,12 +137,14 @@ extension TreeWalk {
     _ item: TreeItem, of inode: InodeItem, acceptsMissing: Bool
   ) throws -> Extent? {
     let offset = item.key.offset
+    let place = "the extent of inode \(item.key.object) of \(volume.subvolume.path) at \(offset)"
     guard let extent = FileExtentItem(item.payload),
       !offset.addingReportingOverflow(extent.length).overflow
     else {
-      throw BtrfsError(
-        "the extent of inode \(item.key.object) of \(volume.subvolume.path) at \(offset) is "
-          + "malformed")
+      let length = FileExtentItem.length(of: item.payload) ?? .max
+      let (end, overflow) = offset.addingReportingOverflow(length)
+      return .unreadable(
+        offset..<(overflow ? .max : end), reason: "\(place) is malformed or of an unknown type")
     }
     // Space may be allocated past the end of the file; nobody can read it.
     if offset >= inode.attributes.size { return .skipped }
@@ -153,10 +159,20 @@ extension TreeWalk {
     case .inline(let length, let bytes, isEncoded: false):
       return .inline(length: length, bytes: Array(bytes.prefix(Int(clamping: length))))
     case .inline(let length, _, isEncoded: true):
-      return .inline(length: length, bytes: try inlineBytes(length, of: inode.attributes))
+      do throws(BtrfsError) {
+        return .inline(length: length, bytes: try inlineBytes(length, of: inode.attributes))
+      } catch {
+        // A change is not this file's alone: the snapshot is no longer what it was.
+        guard error.errno != nil else { throw error }
+        return .unreadable(0..<length, reason: error.description)
+      }
     case .preallocated(let length):
       return single(offset, length, .unwritten)
     case .encoded(let length):
+      // What this floe does not know, the kernel may; if not, it is said now.
+      if let error = kernelRefusal(of: inode.attributes, at: offset) {
+        return .unreadable(offset..<offset + length, reason: "\(place): \(error)")
+      }
       return single(offset, length, .encoded)
     case .compressed(let length, let item):
       let sectorSize = volume.subvolume.fileSystem.sectorSize
@@ -222,6 +238,20 @@ extension TreeWalk {
     guard try volume.reload() else { return nil }
     try writer.replaceVolumes([try volume.description()])
     return volume.chunks.chunk(holding: address, length: length)
+  }
+
+  /// Why the kernel cannot read a byte of a file; `nil` when it can.
+  private func kernelRefusal(of attributes: NodeAttributes, at offset: UInt64) -> BtrfsError? {
+    guard attributes.type == .regular else { return nil }
+    var byte: UInt8 = 0
+    do throws(BtrfsError) {
+      _ = try withUnsafeMutableBytes(of: &byte) { buffer throws(BtrfsError) in
+        try files.read(inode: attributes.inode, offset: offset, into: buffer)
+      }
+      return nil
+    } catch {
+      return error
+    }
   }
 
   /// A compressed inline extent's bytes, through the mounted snapshot.

@@ -64,43 +64,69 @@ extension ExtVolume {
   func inlineBytes(
     of inode: ExtInode
   ) throws(StackError) -> (inInode: [UInt8], inAttribute: [UInt8]) {
-    let rest = try attributesInInode(inode).first {
+    var found = ReadAttributes()
+    readAttributesInInode(inode, into: &found)
+    let rest = found.attributes.first {
       $0.index == ExtAttribute.inlineDataIndex && $0.name.elementsEqual("data".utf8)
     }
     guard let rest else {
-      throw StackError("inode \(inode.number) of \(title) lacks its inline data: run e2fsck")
+      throw found.problem
+        ?? StackError("inode \(inode.number) of \(title) lacks its inline data: run e2fsck")
     }
     return (Array(inode.blockBytes), rest.value)
   }
 
-  /// All extended attributes of an inode.
-  func attributes(of inode: ExtInode) throws(StackError) -> [ExtAttribute] {
-    var attributes = try attributesInInode(inode)
-    if inode.attributeBlock != 0 {
+  /// Extended attributes as far as they can be read.
+  struct ReadAttributes {
+    var attributes: [ExtAttribute] = []
+    /// Why some are missing; `nil` when none is.
+    var problem: StackError?
+  }
+
+  /// All extended attributes of an inode that can be read. Those in the inode and those in
+  /// the block do not depend on each other.
+  func attributes(of inode: ExtInode) -> ReadAttributes {
+    var found = ReadAttributes()
+    readAttributesInInode(inode, into: &found)
+    guard inode.attributeBlock != 0 else { return found }
+    do throws(StackError) {
       let block = try attributeBlock(inode.attributeBlock, of: inode.number)
       // `struct ext4_xattr_header`; values lie at offsets from the start of the block.
-      attributes += try entries(in: block[...], first: 32, of: inode)
+      readEntries(in: block[...], first: 32, of: inode, into: &found)
+    } catch {
+      found.problem = found.problem ?? error
     }
-    return attributes
+    return found
   }
 
   /// Behind the inode's fields: a magic number, entries, and from the end values, at
   /// offsets from the first entry.
-  private func attributesInInode(_ inode: ExtInode) throws(StackError) -> [ExtAttribute] {
+  private func readAttributesInInode(_ inode: ExtInode, into found: inout ReadAttributes) {
     let start = inode.attributeStart
     guard start + 4 <= inode.bytes.count,
       ExtSuperblock.number(inode.bytes, start) as UInt32 == 0xEA02_0000
-    else { return [] }
-    return try entries(in: inode.bytes[(start + 4)...], first: 0, of: inode)
+    else { return }
+    readEntries(in: inode.bytes[(start + 4)...], first: 0, of: inode, into: &found)
   }
 
+  private func readEntries(
+    in region: ArraySlice<UInt8>, first: Int, of inode: ExtInode, into found: inout ReadAttributes
+  ) {
+    do throws(StackError) {
+      try entries(in: region, first: first, of: inode, into: &found)
+    } catch {
+      found.problem = found.problem ?? error
+    }
+  }
+
+  /// - Throws: `StackError` where the list is malformed; a value that cannot be read is
+  ///   passed over and noted.
   private func entries(
-    in region: ArraySlice<UInt8>, first: Int, of inode: ExtInode
-  ) throws(StackError) -> [ExtAttribute] {
+    in region: ArraySlice<UInt8>, first: Int, of inode: ExtInode, into found: inout ReadAttributes
+  ) throws(StackError) {
     let bytes = Array(region)
     let malformed = StackError(
       "an extended attribute of inode \(inode.number) of \(title) is malformed: run e2fsck")
-    var attributes: [ExtAttribute] = []
     var position = first
     while position + 4 <= bytes.count, ExtSuperblock.number(bytes, position) as UInt32 != 0 {
       let nameLength = Int(bytes[position])
@@ -108,23 +134,29 @@ extension ExtVolume {
       let offset: UInt16 = ExtSuperblock.number(bytes, position + 2)
       let valueInode: UInt32 = ExtSuperblock.number(bytes, position + 4)
       let size: UInt32 = ExtSuperblock.number(bytes, position + 8)
+      let next = position + 16 + (nameLength + 3) & ~3
       var value: [UInt8] = []
       if size > ExtVolume.maximumValueLength { throw malformed }
       if valueInode != 0 {
-        value = try self.value(in: valueInode, count: Int(size), of: inode)
+        do throws(StackError) {
+          value = try self.value(in: valueInode, count: Int(size), of: inode)
+        } catch {
+          found.problem = found.problem ?? error
+          position = next
+          continue
+        }
       } else if size > 0 {
         let end = Int(offset) + Int(size)
         guard end <= bytes.count else { throw malformed }
         value = Array(bytes[Int(offset)..<end])
       }
-      attributes.append(
+      found.attributes.append(
         ExtAttribute(
           index: bytes[position + 1],
           name: Array(bytes[position + 16..<position + 16 + nameLength]),
           value: value))
-      position += 16 + (nameLength + 3) & ~3
+      position = next
     }
-    return attributes
   }
 
   /// Most bytes of a value (`XATTR_SIZE_MAX`, linux/limits.h).

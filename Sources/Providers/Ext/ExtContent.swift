@@ -1,6 +1,6 @@
 import FrozenImage
 
-/// What of a file needs no place on a medium, and how a file is called.
+/// What of a file needs no place on a medium.
 extension ExtVolume {
   /// The content of an inline file, as far as it is kept; what is missing of its size
   /// reads as zeros.
@@ -10,10 +10,22 @@ extension ExtVolume {
     return Array(kept.prefix(Int(clamping: inode.attributes.size)))
   }
 
+  /// The target as the kernel reads it: it ends at the first NUL.
+  ///
+  /// - Throws: `StackError` for what the kernel takes for damage as well.
   func symbolicLinkTarget(of inode: ExtInode) throws -> [UInt8] {
     let size = Int(clamping: inode.attributes.size)
-    if inode.isFastSymbolicLink { return Array(inode.blockBytes.prefix(size)) }
-    if inode.flags & ExtInode.Flag.inlineData != 0 { return try inlineContent(of: inode) }
+    if inode.isFastSymbolicLink {
+      // `__ext4_iget` (fs/ext4/inode.c) refuses one whose length is another.
+      let target = Array(inode.blockBytes.prefix { $0 != 0 })
+      guard target.count == size, target.count < ExtInode.blockMap.count else {
+        throw noTarget(inode)
+      }
+      return target
+    }
+    if inode.flags & ExtInode.Flag.inlineData != 0 {
+      return Array(try inlineContent(of: inode).prefix { $0 != 0 })
+    }
     // One block, and a NUL behind the target (`ext4_symlink`, fs/ext4/namei.c).
     var target: [UInt8]?
     var allowance = ExtBlockAllowance(self)
@@ -21,39 +33,11 @@ extension ExtVolume {
       guard run.start == 0, !run.isUnwritten, size <= blockSize else { return }
       target = try layer.bytes(at: run.block * UInt64(blockSize), count: size)
     }
-    guard let target else {
-      throw StackError("the symbolic link inode \(inode.number) of \(title) has no target")
-    }
-    return target
+    guard let target else { throw noTarget(inode) }
+    return Array(target.prefix { $0 != 0 })
   }
 
-  /// The path of the first entry found that leads to an inode, from the root; for
-  /// messages about single files.
-  func path(of inode: UInt32) throws -> String {
-    var allowance = ExtBlockAllowance(self)
-    var parents: [UInt32: (directory: UInt32, name: String)] = [:]
-    var level = [ExtTree.root]
-    while !level.isEmpty, parents[inode] == nil {
-      var next: [UInt32] = []
-      for number in level {
-        let directory = try self.inode(number)
-        guard directory.attributes.type == .directory else { continue }
-        try forEachEntry(of: directory, &allowance) { entry in
-          guard parents[entry.inode] == nil, entry.inode != ExtTree.root else { return }
-          let isDirectory = entry.type == .directory || entry.type == nil
-          guard isDirectory || entry.inode == inode else { return }
-          parents[entry.inode] = (number, entry.text)
-          if isDirectory { next.append(entry.inode) }
-        }
-      }
-      level = next
-    }
-    var path = ""
-    var place = inode
-    while let (directory, name) = parents[place] {
-      path = "/" + name + path
-      place = directory
-    }
-    return path.isEmpty ? "/" : path
+  private func noTarget(_ inode: ExtInode) -> StackError {
+    StackError("the symbolic link inode \(inode.number) of \(title) has no target: run e2fsck")
   }
 }

@@ -35,31 +35,52 @@ extension ExtVolume {
   /// Calls `body` with each entry of a directory but `.` and `..`.
   ///
   /// The index of a directory (htree) is passed over: its nodes look like an empty
-  /// entry each.
+  /// entry each. Like the kernel (`ext4_readdir`, fs/ext4/dir.c), it goes on with the next
+  /// block where one is damaged.
   ///
-  /// - Parameter onBlock: called with the number of each block before it is read.
+  /// - Parameters:
+  ///   - accepts: whether a block, by its number, is to be read.
+  ///   - problem: called with why entries are missing.
+  ///   - body: throws no `StackError`.
   func forEachEntry(
-    of directory: ExtInode, _ allowance: inout ExtBlockAllowance,
-    onBlock: (UInt64) throws -> Void = { _ in }, _ body: (ExtEntry) throws -> Void
+    of directory: ExtInode, _ allowance: inout ExtBlockAllowance, accepts: (UInt64) -> Bool,
+    problem: (StackError) throws -> Void, _ body: (ExtEntry) throws -> Void
   ) throws {
+    func noting(_ damaged: () throws -> Void) throws {
+      do { try damaged() } catch let error as StackError { try problem(error) }
+    }
     if directory.flags & ExtInode.Flag.inlineData != 0 {
       // The inode of `..`, then entries; more of them as an extended attribute
       // (`ext4_inlinedir_to_tree`, fs/ext4/inline.c).
-      let inline = try inlineBytes(of: directory)
-      try inline.inInode.withUnsafeBytes {
-        try entries(in: UnsafeRawBufferPointer(rebasing: $0.dropFirst(4)), of: directory, body)
+      try noting {
+        let inline = try inlineBytes(of: directory)
+        try noting {
+          try inline.inInode.withUnsafeBytes {
+            try entries(in: UnsafeRawBufferPointer(rebasing: $0.dropFirst(4)), of: directory, body)
+          }
+        }
+        try inline.inAttribute.withUnsafeBytes { try entries(in: $0, of: directory, body) }
       }
-      try inline.inAttribute.withUnsafeBytes { try entries(in: $0, of: directory, body) }
       return
     }
-    try forEachRun(of: directory, &allowance) { run in
-      guard !run.isUnwritten else {
-        throw StackError("directory inode \(directory.number) of \(title) has unwritten blocks")
-      }
-      for block in run.block..<run.block + run.count {
-        try onBlock(block)
-        try directoryBlock(block, of: directory.number).withUnsafeBytes {
-          try entries(in: $0, of: directory, body)
+    try noting {
+      try forEachRun(of: directory, &allowance) { run in
+        guard !run.isUnwritten else {
+          try problem(
+            StackError("directory inode \(directory.number) of \(title) has unwritten blocks"))
+          return
+        }
+        for block in run.block..<run.block + run.count {
+          guard accepts(block) else {
+            try problem(
+              StackError("block \(block) of \(title) belongs to two directories: run e2fsck"))
+            continue
+          }
+          try noting {
+            try directoryBlock(block, of: directory.number).withUnsafeBytes {
+              try entries(in: $0, of: directory, body)
+            }
+          }
         }
       }
     }

@@ -12,6 +12,7 @@ struct ExtFeatures: Hashable {
   var hasMetaGroups: Bool { incompatible & 0x10 != 0 }
   var hasExtents: Bool { incompatible & 0x40 != 0 }
   var is64Bit: Bool { incompatible & 0x80 != 0 }
+  var hasAttributeInodes: Bool { incompatible & 0x400 != 0 }
   var hasLargeDirectories: Bool { incompatible & 0x4000 != 0 }
 
   var hasHugeFiles: Bool { readOnlyCompatible & 0x8 != 0 }

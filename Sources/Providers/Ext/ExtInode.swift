@@ -25,6 +25,8 @@ struct ExtInode {
   let attributeBlock: UInt64
   /// Where extended attributes in the inode may begin: their magic number.
   let attributeStart: Int
+  /// A symbolic link whose target lies in the inode.
+  let isFastSymbolicLink: Bool
   /// Deleted, or never used.
   var isFree: Bool { attributes.links == 0 || attributes.mode == 0 }
 
@@ -63,6 +65,8 @@ struct ExtInode {
     self.attributeBlock =
       features.is64Bit
       ? UInt64(number(0x76, UInt16.self)) << 32 | attributeBlock : attributeBlock
+    isFastSymbolicLink = Self.isFast(
+      attributes, flags: flags, attributeBlock: self.attributeBlock, of: superblock)
     let isUsed = bytes.count > 128 && number(0x80, UInt16.self) > 0
     attributeStart = isUsed ? 128 + extra : bytes.count
   }
@@ -71,10 +75,22 @@ struct ExtInode {
   /// link, the beginning of inline data.
   var blockBytes: ArraySlice<UInt8> { bytes[Self.blockMap] }
 
-  /// A symbolic link whose target lies in the inode (`ext2fs_is_fast_symlink`).
-  var isFastSymbolicLink: Bool {
-    attributes.type == .symbolicLink && flags & (Flag.extents | Flag.inlineData) == 0
-      && attributes.size < UInt64(Self.blockMap.count)
+  /// Whether its names and its content need a key (fscrypt).
+  var isEncrypted: Bool { flags & Flag.encrypted != 0 }
+
+  /// Whether a symbolic link's target lies in the inode. The kernel does not look at the
+  /// flag of extents for that, and at the size only where a block of large attributes may
+  /// be counted too (`ext4_inode_is_fast_symlink`, fs/ext4/inode.c).
+  private static func isFast(
+    _ attributes: NodeAttributes, flags: UInt32, attributeBlock: UInt64,
+    of superblock: ExtSuperblock
+  ) -> Bool {
+    guard attributes.type == .symbolicLink else { return false }
+    guard !superblock.features.hasAttributeInodes else {
+      return (1..<UInt64(blockMap.count)).contains(attributes.size)
+    }
+    guard flags & Flag.inlineData == 0 else { return false }
+    return attributes.blocks == (attributeBlock == 0 ? 0 : superblock.clusterSize / 512)
   }
 
   /// Bytes of fields after the first 128. Where none are declared, the kernel takes

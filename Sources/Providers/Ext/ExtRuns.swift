@@ -48,7 +48,8 @@ struct ExtBlockAllowance {
 
 extension ExtVolume {
   /// Calls `body` with each run of a file's blocks, ascending, neighbours joined; what
-  /// lies beyond the last block of its size is left out.
+  /// lies beyond the last block of its size is left out. Where the map is damaged, it is
+  /// called with all runs before the damage.
   func forEachRun(
     of inode: ExtInode, _ allowance: inout ExtBlockAllowance, _ body: (ExtRun) throws -> Void
   ) throws {
@@ -69,10 +70,15 @@ extension ExtVolume {
       }
       joined = run
     }
-    if inode.flags & ExtInode.Flag.extents != 0 {
-      try extentRuns(of: inode, &allowance, add)
-    } else {
-      try indirectRuns(of: inode, blocks: blocks, &allowance, add)
+    do {
+      if inode.flags & ExtInode.Flag.extents != 0 {
+        try extentRuns(of: inode, &allowance, add)
+      } else {
+        try indirectRuns(of: inode, blocks: blocks, &allowance, add)
+      }
+    } catch let damage as StackError {
+      if let joined { try body(joined) }
+      throw damage
     }
     if let joined { try body(joined) }
   }

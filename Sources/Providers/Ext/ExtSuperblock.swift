@@ -71,6 +71,13 @@ struct ExtSuperblock {
     bytes.withUnsafeBytes { $0.number(at: offset) } ?? 0
   }
 
+  /// Bytes of a cluster, the unit in which space is given out; a block where there are no
+  /// larger ones.
+  var clusterSize: UInt64 {
+    let shift: UInt32 = number(at: 0x1C)
+    return features.hasClusters ? UInt64(1024) << UInt64(min(shift, 20)) : UInt64(blockSize)
+  }
+
   func number<Number: FixedWidthInteger>(at offset: Int) -> Number { Self.number(bytes, offset) }
 
   /// `ext4_superblock_csum`: CRC-32C of all but the last four bytes, not inverted.

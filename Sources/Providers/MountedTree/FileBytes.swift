@@ -12,8 +12,10 @@ extension FileDescriptor {
     while done < buffer.count {
       let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
       guard !overflow, let start = off_t(exactly: position) else { break }
+      // The kernel refuses to read across the end of the largest possible file.
+      let wanted = min(buffer.count - done, Int(clamping: Int64.max - Int64(start)))
       let count = Glibc.pread(
-        rawValue, buffer.baseAddress?.advanced(by: done), buffer.count - done, start)
+        rawValue, buffer.baseAddress?.advanced(by: done), wanted, start)
       if count < 0 {
         if errno == EINTR { continue }
         throw Errno(rawValue: errno)

@@ -25,9 +25,10 @@ struct FileContent {
     _ file: FileDescriptor, _ attributes: NodeAttributes, in range: Range<UInt64>,
     _ body: (FileExtent) throws -> Void
   ) throws {
-    // Up to the end of the last block, so that the media are read in whole blocks.
+    // Up to the end of the last block, so that the media are read in whole blocks; that of
+    // the largest possible file ends one byte behind it.
     let block: UInt64 = 4096
-    let limit = (min(attributes.size, UInt64(Int64.max) - block) + block - 1) / block * block
+    let limit = (min(attributes.size, UInt64(Int64.max)) + block - 1) / block * block
     let range = range.clamped(to: 0..<limit)
     guard !range.isEmpty else { return }
     guard try !isEncoded(file, attributes) else {

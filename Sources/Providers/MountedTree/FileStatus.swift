@@ -16,13 +16,18 @@ struct FileStatus {
     let minor: UInt32
   }
 
-  /// - Parameter generation: as the file's handle tells it.
-  init(of file: FileDescriptor, generation: UInt32) throws(Errno) {
+  /// - Parameters:
+  ///   - generation: as the file's handle tells it.
+  ///   - readsFlags: `false` for a file that is open only to be looked at, whose flags
+  ///     cannot be asked for.
+  init(
+    of file: FileDescriptor, generation: UInt32, readsFlags: Bool = true
+  ) throws(Errno) {
     var found = cfilemap_status()
     guard cfilemap_look(file.rawValue, &found) == 0 else { throw Errno(rawValue: errno) }
     var flags: UInt32 = 0
     let format = found.mode & UInt32(S_IFMT)
-    if format == UInt32(S_IFREG) || format == UInt32(S_IFDIR) {
+    if readsFlags, format == UInt32(S_IFREG) || format == UInt32(S_IFDIR) {
       guard cfilemap_flags(file.rawValue, &flags) == 0 else { throw Errno(rawValue: errno) }
     }
     attributes = NodeAttributes(

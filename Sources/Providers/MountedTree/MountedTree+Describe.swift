@@ -11,8 +11,10 @@ extension MountedTree {
   /// - Parameters:
   ///   - deviceLayer: the top layer of the stack that `device` is.
   ///   - progress: called now and then.
-  /// - Throws: `StackError` when a file is being written or an entry vanishes, or what
-  ///   the writer and its scratch space throw.
+  /// What cannot be read costs no more than itself: it is marked as unreadable.
+  ///
+  /// - Throws: `StackError` when the top directory cannot be read, or a file of a tree that
+  ///   cannot change was changed; what the writer and its scratch space throw.
   public func describe(
     into writer: inout RepresentationWriter, deviceLayer: Layer,
     progress: (FreezeProgress) -> Void
@@ -28,9 +30,12 @@ extension MountedTree {
     var done = FreezeProgress()
     for node in listing.nodes {
       let attributes = try describe(node, listing, content, into: &writer)
-      done.files += 1
-      if attributes.type == .regular { done.bytes &+= attributes.size }
-      if done.files.isMultiple(of: 256) { progress(done) }
+      done.nodes += 1
+      if let attributes, attributes.type == .regular {
+        done.files += 1
+        done.bytes &+= attributes.size
+      }
+      if done.nodes.isMultiple(of: 256) { progress(done) }
     }
     progress(done)
     try liveCheck()
@@ -47,43 +52,133 @@ extension MountedTree {
     }
   }
 
+  /// Writes a node.
+  ///
+  /// - Returns: its attributes; `nil` of a node of which nothing is known.
   private func describe(
     _ node: TreeListing.Node, _ listing: TreeListing, _ content: FileContent,
     into writer: inout RepresentationWriter
-  ) throws -> NodeAttributes {
+  ) throws -> NodeAttributes? {
+    let inode = node.handle.inode
+    func writeUnknown(_ reason: String) throws -> NodeAttributes? {
+      try writer.addUnreadableNode(inode: inode, type: node.type, reason: reason)
+      return nil
+    }
+    if let reason = listing.unknown[inode] { return try writeUnknown(reason) }
+    let opened: OpenNode
+    do throws(Errno) {
+      opened = try open(node)
+    } catch {
+      let failure = StackError(cannot: "open inode \(inode) of \(image.path)", error)
+      guard error.concernsOneNode else { throw failure }
+      return try writeUnknown(failure.description)
+    }
+    defer { try? opened.file.close() }
+    let attributes = opened.attributes
+    if let problem = attributes.problem { return try writeUnknown(problem) }
+    guard attributes.type == node.type else {
+      return try writeUnknown("it is of another type than its directory says")
+    }
+    let marks = image.promise == .reflinkCopy ? UnreadableMarks(on: opened.file) : nil
+    if let reason = marks?[.node] { return try writeUnknown(reason) }
+    try writer.beginNode(attributes)
+    try addExtendedAttributes(of: opened.file, marks, to: &writer)
+    if let problem = opened.problem ?? marks?[.content], node.type != .directory {
+      try writer.markRest(reason: problem)
+    } else {
+      try addContent(of: opened, node, listing, content, to: &writer)
+      if let problem = opened.problem ?? marks?[.content] { try writer.markRest(reason: problem) }
+    }
+    try requireUnchanged(opened, node, &writer)
+    try writer.endNode()
+    return attributes
+  }
+
+  /// A node of the tree, open.
+  private struct OpenNode {
+    let file: FileDescriptor
+    let attributes: NodeAttributes
+    /// Why its content cannot be opened; `nil` when it could be.
+    let problem: String?
+  }
+
+  /// Opens a node: for its content, or when that cannot be opened (it needs a key that is
+  /// not there, say), only to be looked at. The caller closes it.
+  private func open(_ node: TreeListing.Node) throws(Errno) -> OpenNode {
+    let format = TreeMount.FileFormat(node.type)
+    do throws(Errno) {
+      let file = try mount.open(node.handle, type: format)
+      do throws(Errno) {
+        return OpenNode(
+          file: file, attributes: try frozenAttributes(of: file, node.handle), problem: nil)
+      } catch {
+        try? file.close()
+        throw error
+      }
+    } catch {
+      guard format != .other, error.concernsOneNode else { throw error }
+      let file = try mount.open(node.handle, cfilemap_o_path)
+      do throws(Errno) {
+        return OpenNode(
+          file: file,
+          attributes: try frozenAttributes(of: file, node.handle, readsFlags: false),
+          problem: StackError(
+            cannot: "open inode \(node.handle.inode) of \(image.path)", error
+          ).description)
+      } catch {
+        try? file.close()
+        throw error
+      }
+    }
+  }
+
+  private func addContent(
+    of opened: OpenNode, _ node: TreeListing.Node, _ listing: TreeListing, _ content: FileContent,
+    to writer: inout RepresentationWriter
+  ) throws {
     let place = "inode \(node.handle.inode) of \(image.path)"
     do {
-      let format = TreeMount.FileFormat(node.type)
-      let file = try mount.open(node.handle, type: format)
-      defer { try? file.close() }
-      let attributes = try frozenAttributes(of: file, node.handle)
-      guard attributes.type == node.type else { throw StackError("\(place) was replaced") }
-      try writer.beginNode(attributes)
-      try addExtendedAttributes(of: file, to: &writer)
       switch node.type {
       case .directory: try addEntries(of: node.handle, listing, to: &writer)
-      case .regular: try addExtents(of: file, attributes, content, to: &writer)
+      case .regular: try addExtents(of: opened.file, opened.attributes, content, to: &writer)
       case .symbolicLink:
-        try file.linkTarget().dropLast().withUnsafeBytes { try writer.setSymbolicLinkTarget($0) }
+        try opened.file.linkTarget().dropLast().withUnsafeBytes {
+          try writer.setSymbolicLinkTarget($0)
+        }
       default: break
       }
-      try writer.endNode()
-      guard try frozenAttributes(of: file, node.handle).isUnchanged(since: attributes) else {
-        throw StackError("\(place) was changed while it was described")
-      }
-      return attributes
     } catch let error as Errno {
-      throw StackError(cannot: "describe \(place)", error)
+      let failure = StackError(cannot: "describe \(place)", error)
+      guard error.concernsOneNode else { throw failure }
+      try writer.markRest(reason: failure.description)
     } catch let error as FileMapError {
-      throw StackError("cannot describe \(place): \(error)")
+      try writer.markRest(reason: "cannot describe \(place): \(error)")
+    } catch let error as StackError {
+      try writer.markRest(reason: error.description)
     }
+  }
+
+  /// A file that was changed while it was described is known by its attributes: every read
+  /// of it is validated by a question, and refused. In a tree that nobody could change, it
+  /// means that the promise does not hold.
+  private func requireUnchanged(
+    _ opened: OpenNode, _ node: TreeListing.Node, _ writer: inout RepresentationWriter
+  ) throws {
+    guard opened.problem == nil else { return }
+    let now = try? frozenAttributes(of: opened.file, node.handle)
+    if let now, now.isUnchanged(since: opened.attributes) { return }
+    let reason = "inode \(node.handle.inode) of \(image.path) was changed while it was described"
+    guard image.promise == .assumed else { throw StackError(reason) }
+    try writer.markUnreadable(.content, reason: reason)
   }
 
   /// What the image shows of an open file. The immutable flag of a copy is floe's own.
   func frozenAttributes(
-    of file: FileDescriptor, _ node: NodeHandle
+    of file: FileDescriptor, _ node: NodeHandle, readsFlags: Bool = true
   ) throws(Errno) -> NodeAttributes {
-    var attributes = try FileStatus(of: file, generation: node.generation).attributes
+    var attributes = try FileStatus(
+      of: file, generation: node.generation, readsFlags: readsFlags
+    ).attributes
     let immutable = UInt64(cfilemap_flag_immutable)
     if image.promise == .reflinkCopy, attributes.inodeFlags & immutable != 0 {
       attributes.inodeFlags &= ~immutable
@@ -95,41 +190,61 @@ extension MountedTree {
   }
 
   private func addExtendedAttributes(
-    of file: FileDescriptor, to writer: inout RepresentationWriter
+    of file: FileDescriptor, _ marks: UnreadableMarks?, to writer: inout RepresentationWriter
   ) throws {
     let list = ExtendedAttributeList(of: file)
-    for name in try list.names() {
-      let value = try list.value(of: name)
-      try name.dropLast().withUnsafeBytes { name in
-        try value.withUnsafeBytes { try writer.addExtendedAttribute(name: name, value: $0) }
-      }
+    var problem = marks?[.extendedAttributes]
+    var names: [[CChar]] = []
+    do throws(Errno) { names = try list.names() } catch {
+      problem = problem ?? "they cannot be listed: \(error)"
     }
+    for name in names where marks == nil || !UnreadableMarks.isMark(name) {
+      var value: [UInt8]?
+      do throws(Errno) { value = try list.value(of: name) } catch {
+        problem = problem ?? "one of them cannot be read: \(error)"
+      }
+      if let value { try writer.add(name.dropLast().map { UInt8(bitPattern: $0) }, value) }
+    }
+    if let problem { try writer.markUnreadable(.extendedAttributes, reason: problem) }
   }
 
   private func addEntries(
     of directory: NodeHandle, _ listing: TreeListing, to writer: inout RepresentationWriter
   ) throws {
-    try mount.visitEntries(of: directory) { (entry, _) throws(StackError) in
+    var linked: Set<UInt64> = []
+    var missing = listing.partial[directory.inode]
+    var failure: (any Error)?
+    func add(_ entry: DirectoryEntry) throws {
       guard let node = listing[entry.inode] else {
-        throw StackError(
-          "the entry \(entry.text) of directory \(directory.inode) of \(image.path) came while "
-            + "the tree was described")
+        missing = missing ?? "its entry \(entry.text) came while the tree was described"
+        return
       }
-      do {
-        try entry.name.dropLast().withUnsafeBytes {
-          try writer.addEntry(name: $0, inode: entry.inode, type: node.type)
-        }
-      } catch {
-        throw (error as? StackError) ?? StackError("\(error)")
+      if node.type == .directory {
+        guard listing.isEntry(for: entry.inode, in: directory.inode),
+          linked.insert(entry.inode).inserted
+        else { return }
+      }
+      try entry.name.dropLast().withUnsafeBytes {
+        try writer.addEntry(name: $0, inode: entry.inode, type: node.type)
       }
     }
+    do throws(StackError) {
+      try mount.visitEntries(of: directory) { (entry, _) throws(StackError) in
+        guard failure == nil else { return }
+        do { try add(entry) } catch { failure = error }
+      }
+    } catch {
+      missing = missing ?? error.description
+    }
+    if let failure { throw failure }
+    if let missing { try writer.markUnreadable(.content, reason: missing) }
   }
 
   private func addExtents(
     of file: FileDescriptor, _ attributes: NodeAttributes, _ content: FileContent,
     to writer: inout RepresentationWriter
   ) throws {
-    try content.visit(file, attributes, in: 0..<UInt64(Int64.max)) { extent in
+    try content.visit(file, attributes, in: 0..<UInt64.max) { extent in
       guard case .inline = extent.source else {
         try writer.addExtent(extent, checksums: nil)
         return

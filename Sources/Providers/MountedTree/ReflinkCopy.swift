@@ -13,7 +13,7 @@ struct ReflinkCopy: ~Copyable {
   /// Times that a file is cloned again because it was changed meanwhile.
   private static let attempts = 8
 
-  private let mount: TreeMount
+  let mount: TreeMount
   private let source: NodeHandle
   private let target: NodeHandle
   /// A directory that is not copied: floe's own.
@@ -25,10 +25,10 @@ struct ReflinkCopy: ~Copyable {
   }
 
   private var directories: [Pair] = []
-  private var files: [NodeHandle] = []
+  var files: [NodeHandle] = []
   /// Copies of inodes that have several names.
   private var linked: [NodeHandle: NodeHandle] = [:]
-  private var progress = FreezeProgress()
+  var progress = FreezeProgress()
 
   /// - Parameters:
   ///   - mount: of both trees.
@@ -61,11 +61,13 @@ struct ReflinkCopy: ~Copyable {
         defer { try? target.close() }
         try copyMetadata(of: source, FileStatus(of: source, generation: 0).attributes, to: target)
       } catch {
+        // Deleted meanwhile: it has the owner and the mode that it had when it was met.
+        if error == .staleNFSFileHandle, pair.source != source { continue }
         throw StackError(
           cannot: "copy the metadata of directory \(pair.source.inode) of \(mount.path)", error)
       }
     }
-    progress.files += UInt64(directories.count)
+    progress.nodes += UInt64(directories.count)
     report(progress)
     try sync()
   }
@@ -120,13 +122,15 @@ extension ReflinkCopy {
     } catch {
       // Deleted after its entry was read: it is as if it had been so before.
       if isGone(pair.source) { return }
-      throw error
+      guard error.errno?.concernsOneNode ?? true, pair.source != source else { throw error }
+      try mark(.content, of: target, error)
     }
     let directory: FileDescriptor
     do throws(Errno) {
       directory = try mount.open(pair.source, type: .directory)
     } catch {
       if error == .staleNFSFileHandle { return }
+      if error.concernsOneNode, pair.source != source { return }
       throw StackError(cannot: "open directory \(pair.source.inode) of \(mount.path)", error)
     }
     defer { try? directory.close() }
@@ -137,10 +141,14 @@ extension ReflinkCopy {
       } catch {
         // Deleted since the directory was listed.
         if error == .noSuchFileOrDirectory || error == .staleNFSFileHandle { continue }
+        // Listed twice, as a name may be that was moved meanwhile.
+        if error == .fileExists { continue }
         let place = "the entry \(entry.text) of directory \(pair.source.inode) of \(mount.path)"
-        throw StackError(cannot: "copy \(place)", error)
+        let failure = StackError(cannot: "copy \(place)", error)
+        guard error.concernsOneNode else { throw failure }
+        try makePlaceholder(for: entry, in: target, failure)
       }
-      if progress.files.isMultiple(of: 256) { report(progress) }
+      if progress.nodes.isMultiple(of: 256) { report(progress) }
     }
   }
 
@@ -170,7 +178,9 @@ extension ReflinkCopy {
     let attributes = try FileStatus(of: file, generation: node.generation).attributes
     if type == .directory {
       guard mkdirat(target.rawValue, entry.name, 0o700) == 0 else { throw Errno(rawValue: errno) }
-      directories.append(Pair(source: node, target: try NodeHandle(of: entry.name, in: target)))
+      let copied = try NodeHandle(of: entry.name, in: target)
+      try prepare(copied, attributes)
+      directories.append(Pair(source: node, target: copied))
       return
     }
     let copied: NodeHandle
@@ -181,8 +191,21 @@ extension ReflinkCopy {
       copied = try makeSpecial(file, attributes, as: entry.name, in: target)
     }
     if attributes.links > 1 { linked[node] = copied }
-    progress.files += 1
-    if type == .regular { progress.bytes &+= attributes.size }
+    progress.nodes += 1
+    if type == .regular {
+      progress.files += 1
+      progress.bytes &+= attributes.size
+    }
+  }
+
+  /// Gives a directory what does not matter to what is made in it. The rest follows when
+  /// it is full, if the original is still there.
+  private func prepare(_ copied: NodeHandle, _ attributes: NodeAttributes) throws(Errno) {
+    let directory = try mount.open(copied, type: .directory)
+    defer { try? directory.close() }
+    guard fchown(directory.rawValue, attributes.owner, attributes.group) == 0,
+      fchmod(directory.rawValue, attributes.mode & 0o7777) == 0
+    else { throw Errno(rawValue: errno) }
   }
 
   private func link(
@@ -209,8 +232,12 @@ extension ReflinkCopy {
     defer { try? copied.close() }
     var before = try FileStatus(of: file, generation: node.generation).attributes
     for _ in 0..<Self.attempts {
-      guard ftruncate(number, 0) == 0, cfilemap_clone(number, file.rawValue) == 0 else {
-        throw Errno(rawValue: errno)
+      guard ftruncate(number, 0) == 0 else { throw Errno(rawValue: errno) }
+      guard cfilemap_clone(number, file.rawValue) == 0 else {
+        let error = Errno(rawValue: errno)
+        guard error.concernsOneNode else { throw error }
+        try makeEmpty(copied, for: file, before, cause: error)
+        break
       }
       try copyMetadata(of: file, before, to: copied)
       let after = try FileStatus(of: file, generation: node.generation).attributes
@@ -242,56 +269,5 @@ extension ReflinkCopy {
     defer { try? made.close() }
     try copyMetadata(of: file, attributes, to: made)
     return copied
-  }
-}
-
-// MARK: Metadata
-
-extension ReflinkCopy {
-  /// Sets owner, extended attributes (ACLs are among them), mode and times, in the order
-  /// in which none takes another away: a new owner clears set-user-ID and capabilities.
-  private func copyMetadata(
-    of source: FileDescriptor, _ attributes: NodeAttributes, to target: FileDescriptor
-  ) throws(Errno) {
-    // A node that is open only to be looked at takes no calls itself; its link in /proc
-    // leads to it.
-    let path = "/proc/self/fd/\(target.rawValue)"
-    guard
-      fchownat(target.rawValue, "", attributes.owner, attributes.group, cfilemap_at_empty_path) == 0
-    else { throw Errno(rawValue: errno) }
-    try copyExtendedAttributes(of: source, to: target)
-    if attributes.type != .symbolicLink {
-      guard chmod(path, attributes.mode & 0o7777) == 0 else { throw Errno(rawValue: errno) }
-    }
-    let times = [timespec(attributes.accessed), timespec(attributes.modified)]
-    guard utimensat(target.rawValue, "", times, cfilemap_at_empty_path) == 0 else {
-      throw Errno(rawValue: errno)
-    }
-  }
-
-  private func copyExtendedAttributes(
-    of source: FileDescriptor, to target: FileDescriptor
-  ) throws(Errno) {
-    let (from, to) = (ExtendedAttributeList(of: source), ExtendedAttributeList(of: target))
-    // XFS shows an ACL a second time, as it lies on the media.
-    let shadows = Set(["trusted.SGI_ACL_FILE".nameBytes, "trusted.SGI_ACL_DEFAULT".nameBytes])
-    let names = try from.names().filter { !shadows.contains($0) }
-    for name in try to.names() where !names.contains(name) && !shadows.contains(name) {
-      try to.remove(name)
-    }
-    for name in names {
-      do throws(Errno) {
-        try to.set(name, to: from.value(of: name))
-      } catch {
-        // Taken away since the names were listed.
-        guard error == .noData else { throw error }
-      }
-    }
-  }
-}
-
-extension timespec {
-  fileprivate init(_ time: Timestamp) {
-    self.init(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
   }
 }

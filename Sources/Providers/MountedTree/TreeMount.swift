@@ -123,6 +123,19 @@ struct NodeHandle: Hashable {
 extension StackError {
   /// "cannot do this to that: No such file or directory".
   init(cannot action: String, _ errno: Errno) {
-    self.init("cannot \(action): \(errno)")
+    self.init("cannot \(action): \(errno)", errno: errno)
+  }
+}
+
+extension Errno {
+  /// Whether the error says something of the one node that a call was about, rather than
+  /// of this process or the whole file system.
+  var concernsOneNode: Bool {
+    switch self {
+    case .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem, .interrupted, .noSpace,
+      .diskQuotaExceeded, .readOnlyFileSystem:
+      false
+    default: true
+    }
   }
 }

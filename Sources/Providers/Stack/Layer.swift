@@ -1,5 +1,6 @@
 public import FrozenImage
 public import ImageReader
+import SystemPackage
 
 /// An address space of bytes in a volume stack, as the production host sees it: a
 /// storage medium, or what a mapper makes of the layers below.
@@ -264,8 +265,15 @@ public protocol RunDecoder: Sendable {
 /// Why a volume stack cannot be read: one sentence that says what and where.
 public struct StackError: Error, Hashable, Sendable, CustomStringConvertible {
   public let description: String
+  /// The system's error number, where one is the cause.
+  let errno: Errno?
 
   public init(_ description: String) {
+    self.init(description, errno: nil)
+  }
+
+  init(_ description: String, errno: Errno?) {
     self.description = description
+    self.errno = errno
   }
 }

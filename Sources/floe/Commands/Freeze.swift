@@ -16,6 +16,11 @@ struct Freeze: ParsableCommand {
 
       The logical representation goes into the state directory, where floe serve finds it (--name), \
       or into a file that floe mount takes as it is (-o), or both.
+
+      A file, directory or extended attribute that cannot be read does not stop the freeze: it is \
+      there in the image, answers EIO, and is named on standard error (the first 20, then a \
+      count), by floe status and by floe inspect. --strict refuses such an image instead. Exit \
+      status 0: the image is frozen.
       """)
 
   @Argument(
@@ -63,6 +68,9 @@ struct Freeze: ParsableCommand {
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
+
+  @Flag(help: "Refuse an image of which something cannot be read.")
+  var strict = false
 
   @Flag(help: "Print the chain that was found, layer by layer, and freeze nothing.")
   var explain = false
@@ -127,8 +135,9 @@ struct Freeze: ParsableCommand {
     var freezing = Freezing(
       dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
       replacesOutput: force, service: service, source: source,
-      catalogue: state.catalogue)
+      catalogue: state.catalogue, isStrict: strict)
     let frozen = try freezing.run()
+    for warning in freezing.warnings { printError(warning) }
     print(json ? JSON.text(of: frozen) : frozen.text)
   }
 }

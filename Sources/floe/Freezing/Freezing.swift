@@ -28,8 +28,16 @@ struct FreezeReport: Encodable {
   var provider: String
   /// The snapshot that was made, or taken as it is.
   var snapshot: String?
+  /// Inodes of every type, files and directories among them.
+  var nodes: UInt64
+  /// Regular files, each once however many names it has.
   var files: UInt64
+  /// Bytes of regular files, as their sizes tell.
   var bytes: UInt64
+  /// Parts that could not be read.
+  var unreadable_count: UInt64
+  /// The first of them.
+  var unreadable: [UnreadableReport]
   var representation_bytes: UInt64
   /// The representation's file, when one was asked for.
   var output: String?
@@ -59,14 +67,18 @@ struct Freezing {
   /// What is frozen, for people.
   let source: String
   let catalogue: Catalogue
+  /// Whether an image is refused of which something cannot be read.
+  let isStrict: Bool
 
   private let id = UniqueIdentifier.random()
   private var progress = ProgressLine()
   private var media: [FreezeReport.Medium] = []
+  /// What could not be read, once the image is described.
+  private var unreadable: UnreadableList?
 
   init(
     dataSet: any DataSet, name: String?, output: FilePath?, replacesOutput: Bool,
-    service: String?, source: String, catalogue: Catalogue
+    service: String?, source: String, catalogue: Catalogue, isStrict: Bool
   ) {
     self.dataSet = dataSet
     self.name = name
@@ -75,6 +87,7 @@ struct Freezing {
     self.service = service
     self.source = source
     self.catalogue = catalogue
+    self.isStrict = isStrict
   }
 
   /// Freezes and describes.
@@ -138,17 +151,30 @@ struct Freezing {
     _ note: any ImageNote, as name: String, into path: FilePath
   ) throws {
     var progress = progress
+    var unreadable: UnreadableList?
+    let isStrict = isStrict
     defer {
       progress.end()
       self.progress = progress
+      self.unreadable = unreadable
+    }
+    let scratch = try FileScratch(
+      writing: path, replacing: path != output || replacesOutput
+    ) { representation throws(ScratchError) in
+      let list = UnreadableList(of: representation, limit: UnreadableList.listLimit)
+      unreadable = list
+      guard list.count == 0 || !isStrict else {
+        throw ScratchError(
+          "not everything can be read, and --strict refuses that: "
+            + list.lines.joined(separator: "; "))
+      }
     }
     let label = FrozenImageLabel(
       id: id, name: name, created: .now, host: HostName.current, source: source,
       service: serviceAddress)
-    let scratch = InterruptibleScratch(
-      try FileScratch(writing: path, replacing: path != output || replacesOutput))
     media = try aboutSource {
-      try dataSet.describe(note, label, scratch: scratch, progress: { progress.show($0) })
+      try dataSet.describe(
+        note, label, scratch: InterruptibleScratch(scratch), progress: { progress.show($0) })
     }.map(FreezeReport.Medium.init)
   }
 
@@ -167,13 +193,20 @@ struct Freezing {
         ? "" : "floe+unix:\(MountTable.absolute(catalogue.directory.string))/floe.sock/\(id)")
   }
 
+  /// What people are told of an image that has parts which cannot be read.
+  var warnings: [String] {
+    (unreadable?.lines ?? []).map { "floe: unreadable: \($0)" }
+  }
+
   private func report(
     _ note: any ImageNote, name: String, length: UInt64
   ) -> FreezeReport {
     FreezeReport(
       image: name, id: "\(id)", provider: type(of: note).provider, snapshot: note.snapshot,
-      files: progress.latest?.files ?? 0, bytes: progress.latest?.bytes ?? 0,
-      representation_bytes: length, output: output?.string, media: media)
+      nodes: progress.latest?.nodes ?? 0, files: progress.latest?.files ?? 0,
+      bytes: progress.latest?.bytes ?? 0, unreadable_count: unreadable?.count ?? 0,
+      unreadable: unreadable?.parts ?? [], representation_bytes: length,
+      output: output?.string, media: media)
   }
 
   /// Takes back what a freeze made that failed. What cannot be removed stays in the

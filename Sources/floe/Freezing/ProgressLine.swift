@@ -11,7 +11,7 @@ struct ProgressLine {
 
   mutating func show(_ progress: FreezeProgress) {
     latest = progress
-    show(files: progress.files, bytes: progress.bytes)
+    show(files: progress.nodes, bytes: progress.bytes)
   }
 
   mutating func show(files: UInt64, bytes: UInt64) {

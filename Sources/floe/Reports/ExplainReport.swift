@@ -57,6 +57,7 @@ struct ExplainReport: Codable {
       case .media: "storage"
       case .compressed: "compressed"
       case .productionHost: "production_host"
+      case .unreadable: "unreadable"
       }
     // A compressed run begins at the beginning of a block.
     let inFile = source == "compressed" ? 0 : offset

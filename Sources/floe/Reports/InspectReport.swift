@@ -29,6 +29,10 @@ struct InspectReport: Encodable {
   var source: String
   var created_seconds: Int64
   var nodes: UInt64
+  /// Parts that could not be read when the image was frozen.
+  var unreadable_count: UInt64
+  /// The first of them.
+  var unreadable: [UnreadableReport]
   var volume: String
   var configuration_id: String
   /// What proves that a place still held when it was read: "witness" (on the media) or
@@ -47,6 +51,9 @@ struct InspectReport: Encodable {
     source = description.source
     created_seconds = description.created.seconds
     nodes = representation.nodeCount
+    let list = UnreadableList(of: representation, limit: UnreadableList.listLimit)
+    unreadable_count = list.count
+    unreadable = list.parts
     self.volume = volume.label.isEmpty ? "\(volume.id)" : "\(volume.label) \(volume.id)"
     configuration_id = volume.state.configurationID.reportText
     validation =
@@ -101,6 +108,10 @@ struct InspectReport: Encodable {
         "store \(store.id)           \(store.kind) \(store.label)"
           + (store.kind == "logical" ? ", \(store.extents) extents, \(store.bytes) bytes" : ""))
     }
+    if unreadable_count > 0 {
+      lines.append("unreadable        \(unreadable_count)")
+      lines += unreadable.prefix(UnreadableList.shownLines).map { "  \($0.text)" }
+    }
     return VisibleText.page(lines)
   }
 }
@@ -117,7 +128,7 @@ struct ChainReport: Encodable {
     var offset: UInt64
     var length: UInt64
     /// "stored", "compressed" (then the places are those of the whole compressed run, from
-    /// its first stored byte), "unwritten", "inline" or "encoded".
+    /// its first stored byte), "unwritten", "inline", "encoded" or "unreadable".
     var kind: String
     /// Where the run begins in the volume's address space.
     var store_offset: UInt64?
@@ -167,6 +178,7 @@ struct ChainReport: Encodable {
     case .unwritten: return run("unwritten")
     case .inline: return run("inline")
     case .encoded: return run("encoded")
+    case .unreadable: return run("unreadable")
     case .compressed(let compressed):
       let stored = UInt64(compressed.storedLength)
       let first = try volume.map.resolve(compressed.address, length: stored).first

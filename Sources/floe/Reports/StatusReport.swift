@@ -81,6 +81,10 @@ struct StatusReport: Codable {
   var failures: [Failure]?
   var bytes: Bytes
   var media: [Medium]
+  /// Parts of the image that could not be read when it was frozen.
+  var unreadable_count: UInt64?
+  /// The first of them.
+  var unreadable: [UnreadableReport]?
   /// Why the image is gone for good.
   var thawed: String?
   /// The process that serves the mount.
@@ -88,7 +92,7 @@ struct StatusReport: Codable {
 
   init(
     image: String, imageID: String, address: String, live: SourceError?, status: ReaderStatus,
-    paths: (ReaderStatus) -> [String?]
+    unreadable: UnreadableList, paths: (ReaderStatus) -> [String?]
   ) {
     let counts = status.statistics
     self.image = image
@@ -113,6 +117,8 @@ struct StatusReport: Codable {
         id: medium.id.description, label: medium.label, path: path,
         usable: path != nil && !status.lost.contains(medium.id))
     }
+    unreadable_count = unreadable.count
+    self.unreadable = unreadable.parts
     thawed = status.thawed
     if case .thawed(let reason)? = live { thawed = thawed ?? reason }
     failures = status.failures.map { failure in
@@ -127,6 +133,14 @@ struct StatusReport: Codable {
 
   private static func isReachable(_ live: SourceError?) -> Bool {
     if case .unreachable? = live { false } else { true }
+  }
+
+  private var unreadableLines: [String] {
+    guard let count = unreadable_count, count > 0 else { return [] }
+    let shown = unreadable ?? []
+    return ["unreadable        \(count) since the freeze"] + shown.map { "  \($0.text)" }
+      + (count > UInt64(shown.count)
+        ? ["  \(count - UInt64(shown.count)) more, which floe inspect --json lists"] : [])
   }
 
   /// The report for people.
@@ -164,6 +178,7 @@ struct StatusReport: Codable {
         "failed            \(failure.count) reads, last \(TimeText.local(failure.last_seconds)) "
           + "(inode \(failure.inode) at byte \(failure.offset)): \(failure.reason)")
     }
+    lines += unreadableLines
     if let thawed { lines.append("thawed            \(thawed)") }
     return VisibleText.page(lines)
   }

@@ -74,6 +74,7 @@ final class Verification: Sendable {
           throw Failure("no thread can be started to read with: \(error)")
         }
       }
+      noteUnreadable()
       try walk(root, progress)
     } catch {
       state.withLock { $0.findings.failure = error }
@@ -83,7 +84,41 @@ final class Verification: Sendable {
     return state.wait { state in state.workers == 0 ? .done(state.findings) : .wait }
   }
 
+  /// Notes what could not be read when the image was frozen, but for files' bytes: those
+  /// are read like all others, and fail.
+  private func noteUnreadable() {
+    let representation = reader.representation
+    var paths = UnreadablePaths(of: representation)
+    for index in 0..<representation.unreadableCount {
+      guard let part = try? representation.unreadablePart(at: index) else { continue }
+      let type = (try? representation.attributes(of: part.node))?.type
+      if part.part == .content, type == .regular { continue }
+      let path = (try? paths.path(of: part)).flatMap { $0 }
+      note(
+        Unreadable(
+          path: path.map { String(decoding: $0, as: UTF8.self) } ?? "", reason: part.reason))
+    }
+  }
+
+  private func note(_ unreadable: Unreadable) {
+    state.withLock { state in
+      state.findings.unreadableCount += 1
+      guard state.findings.unreadable.count < Self.findingLimit else { return }
+      state.findings.unreadable.append(unreadable)
+    }
+  }
+
   // MARK: - The walk
+
+  /// Calls the body; what could not be read when the image was frozen is known already.
+  private func readable<Value>(_ body: () throws(RepresentationError) -> Value?) throws -> Value? {
+    do throws(RepresentationError) {
+      return try body()
+    } catch {
+      if case .unreadable = error { return nil }
+      throw error
+    }
+  }
 
   /// Hands out every regular file once, however many names it has.
   private func walk(_ root: NodeIndex, _ progress: (Findings) -> Void) throws {
@@ -92,13 +127,18 @@ final class Verification: Sendable {
     var directories = [(node: root, path: "")]
     while let (directory, path) = directories.popLast() {
       var position: UInt64 = 0
-      while let entry = try representation.entry(at: position, of: directory) {
+      while let entry = try readable({ () throws(RepresentationError) in
+        try representation.entry(at: position, of: directory)
+      }) {
         position += 1
         let place = path + "/" + PathText.text(of: entry.name)
         switch entry.type {
         case .directory: directories.append((entry.node, place))
         case .regular:
-          let attributes = try representation.attributes(of: entry.node)
+          let found = try readable { () throws(RepresentationError) in
+            try representation.attributes(of: entry.node)
+          }
+          guard let attributes = found else { continue }
           if attributes.links > 1, !seen.insert(entry.node).inserted { continue }
           add(Job(node: entry.node, path: place, size: attributes.size))
         default: break
@@ -160,11 +200,7 @@ final class Verification: Sendable {
         guard position >= end else { break }
       }
     } catch {
-      state.withLock { state in
-        state.findings.unreadableCount += 1
-        guard state.findings.unreadable.count < Self.findingLimit else { return }
-        state.findings.unreadable.append(Unreadable(path: job.path, reason: "\(error)"))
-      }
+      note(Unreadable(path: job.path, reason: "\(error)"))
     }
   }
 

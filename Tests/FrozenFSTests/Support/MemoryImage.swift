@@ -16,6 +16,8 @@ struct SampleNode: Sendable {
   var data: [Range<UInt64>] = []
   /// Where the file has space without data.
   var unwritten: [Range<UInt64>] = []
+  /// Parts that could not be read when the image was frozen.
+  var unreadable: [UnreadablePart] = []
   /// What reading the file fails with.
   var failure: ReadError?
   /// Most bytes that one read gives, whether or not the file goes on.
@@ -59,7 +61,12 @@ final class MemoryImage: FileReading {
   private static func write(
     _ node: SampleNode, _ types: [UInt64: FileType], to writer: inout RepresentationWriter
   ) throws {
+    if node.unreadable.contains(.node) {
+      return try writer.addUnreadableNode(
+        inode: node.attributes.inode, type: node.attributes.type, reason: "a test")
+    }
     try writer.beginNode(node.attributes)
+    for part in node.unreadable { try writer.markUnreadable(part, reason: "a test") }
     for (name, value) in node.extendedAttributes {
       try Array(name.utf8).withUnsafeBytes { name in
         try value.withUnsafeBytes { try writer.addExtendedAttribute(name: name, value: $0) }

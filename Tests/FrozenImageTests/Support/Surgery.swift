@@ -78,6 +78,7 @@ extension Representation {
       _ = try? entry(at: .max, of: node)
       _ = try? symbolicLinkTarget(of: node)
       _ = try? extendedAttributes(of: node)
+      for name in names { _ = try? name.lend { try extendedAttribute($0, of: node) != nil } }
       let last = UInt64.max
       for range: Range<UInt64> in [0..<last, 5000..<5001, 9..<9, last - 1..<last] {
         for extent in (try? extents(of: node, in: range)) ?? [] {
@@ -89,6 +90,10 @@ extension Representation {
         _ = try? nextData(of: node, from: range.lowerBound)
         _ = try? nextHole(of: node, from: range.lowerBound)
       }
+    }
+    var paths = UnreadablePaths(of: self)
+    for index in 0..<min(unreadableCount, 100) {
+      _ = (try? unreadablePart(at: index)).map { try? paths.path(of: $0) }
     }
   }
 }

@@ -25,7 +25,7 @@ func fuzzBtrfs(_ input: [UInt8]) {
 private func use(_ item: TreeItem) {
   let payload = item.payload
   _ = InodeItem(payload, inode: item.key.object, sectorSize: 4096)
-  for entry in DirectoryItem.all(in: payload) ?? [] {
+  for entry in DirectoryItem.all(in: payload).items {
     require(entry.name.count + entry.data.count <= payload.count, "an entry lies in its item")
   }
   guard let extent = FileExtentItem(payload) else { return }

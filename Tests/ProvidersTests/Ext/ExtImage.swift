@@ -167,6 +167,7 @@ struct DescribedExt {
           place, with: try representation.heapBytes(at: offset, count: place.count))
       case .stored(let address):
         bytes.replaceSubrange(place, with: try resolved(address, length: part.length))
+      case .unreadable: Issue.record("the file is unreadable at \(part.offset)")
       case .encoded, .compressed:
         let inode = try representation.attributes(of: node).inode
         let count = try bytes.withUnsafeMutableBytes {

@@ -224,6 +224,64 @@ extension MountedTreeTests {
       }
     }
 
+    /// As the kernel shows it: names without their key, and files that do not open.
+    @Test func aLockedDirectoryIsThere() throws {
+      let volume = try LoopFileSystem("ext4", format: "-O encrypt")
+      let key = try volume.run("head -c 64 /dev/urandom | xfs_io -c add_enckey .").trimmed
+      let id = try #require(key.split(separator: " ").last)
+      try volume.run(
+        """
+        mkdir t t/e; xfs_io -c 'set_encpolicy -v 2 \(id)' t/e; echo plain > t/plain
+        echo secret > t/e/f; ln -s target t/e/l; mkdir t/e/d; echo inner > t/e/d/g
+        """)
+      try shell("umount \(volume.mount); mount -o ro \(volume.device) \(volume.mount)")
+      let image = try FrozenTree(MountedTree(path: volume.path("t")))
+      let names = try volume.run("cd t; find e -type f").trimmed.split(separator: "\n")
+      let reasons = try image.representation.unreadableReasons()
+      #expect(names.count == 2)
+      #expect(reasons.keys.sorted() == names.map { "/\($0) content" }.sorted())
+      #expect(reasons.values.allSatisfy { $0.contains("Required key not available") }, "\(reasons)")
+      #expect(try image.extents(String(names[0])).map(\.source) == [.unreadable])
+      let link = try volume.run("cd t; find e -type l").trimmed
+      let target = try image.representation.symbolicLinkTarget(of: image.node(link))
+      #expect(
+        String(decoding: target, as: UTF8.self) == (try volume.run("readlink t/\(link)").trimmed))
+      #expect(try image.representation.attributes(of: image.node("plain")).size == 6)
+    }
+
+    @Test func theLastBlockOfTheLargestFileIsTold() throws {
+      let volume = try LoopFileSystem("xfs")
+      let last = UInt64(Int64.max) - 4095
+      try volume.run(
+        """
+        python3 - <<'P'
+        import os
+        file = os.open("f", os.O_CREAT | os.O_RDWR)
+        os.pwrite(file, b"at the end", 2**63 - 11); os.fsync(file)
+        P
+        """)
+      try volume.remount("ro")
+      let image = try FrozenTree(MountedTree(path: volume.mount))
+      let extents = try image.representation.extents(of: image.node("f"), in: 0..<UInt64.max)
+      #expect(extents.map(\.offset) == [last] && extents.map(\.length) == [4096])
+      let extent = try #require(extents.last)
+      guard case .stored(let address) = extent.source else {
+        Issue.record("\(extent)")
+        return
+      }
+      let bytes = try Layer(OpenMedium(path: volume.device)).bytes(at: address.offset, count: 4096)
+      #expect(bytes[4085..<4095].elementsEqual("at the end".utf8))
+      // The question about it, and the bytes through the kernel.
+      let portion = Portion(inode: try image.inode("f"), range: last..<last + 4096)
+      let answer = try image.source.answer(image.question([portion], validating: [portion]))
+      #expect(answer.changes == .ranges([]))
+      var block = [UInt8](repeating: 0, count: 4096)
+      let count = try block.withUnsafeMutableBytes {
+        try image.source.read(inode: portion.inode, offset: last, into: $0)
+      }
+      #expect(count == 4095 && block[4085..<4095].elementsEqual("at the end".utf8))
+    }
+
     @Test func anotherDeviceIsRefused() throws {
       let volume = try LoopFileSystem("ext4")
       let other = try LoopFileSystem("ext4")

@@ -49,6 +49,33 @@ extension MountedTreeTests {
       #expect(try shell("ls -A \(volume.path(".floe"))/").trimmed.isEmpty)
     }
 
+    /// An active swap file shares no blocks: it is there, with its size, and unreadable.
+    @Test func aSwapFileCostsNoMoreThanItself() throws {
+      let volume = try LoopFileSystem("xfs")
+      try volume.run(
+        """
+        mkdir -p s/d; echo data > s/f; setfattr -n user.a -v b s/f
+        dd if=/dev/zero of=s/d/swap bs=1M count=8 status=none; chmod 600 s/d/swap
+        mkswap -q s/d/swap; setfattr -n user.c -v d s/d/swap; swapon s/d/swap
+        """)
+      defer { _ = try? shell("swapoff \(volume.path("s/d/swap"))", ignoringFailure: true) }
+      let copy = try freeze(volume.path("s"))
+      let image = try FrozenTree(MountedTree(copy: copy))
+      let reasons = try image.representation.unreadableReasons()
+      #expect(reasons.keys.sorted() == ["/d/swap content"], "\(reasons)")
+      #expect(reasons.values.first?.contains("Text file busy") == true, "\(reasons)")
+      let swap = try image.node("d/swap")
+      #expect(try image.representation.attributes(of: swap).size == 8 << 20)
+      #expect(try image.extents("d/swap").map(\.source) == [.unreadable])
+      // What marks the copy is not shown.
+      let names = try image.representation.extendedAttributes(of: swap).map {
+        String(decoding: $0.name, as: UTF8.self)
+      }
+      #expect(names == ["user.c"])
+      #expect(try image.extents("f").allSatisfy { $0.source != .unreadable })
+      try ReflinkFreezer.thaw(copy)
+    }
+
     @Test func theCopyStaysWhenTheOriginalIsWritten() throws {
       let volume = try LoopFileSystem("xfs")
       try volume.run("mkdir -p s/d; head -c 3M /dev/urandom > s/f; echo x > s/d/g; cp -a s old")

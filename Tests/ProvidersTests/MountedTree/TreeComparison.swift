@@ -111,7 +111,7 @@ struct TreeComparison {
         tally.inline += 1
         found.replaceSubrange(
           range, with: try image.representation.heapBytes(at: heapOffset, count: range.count))
-      case .encoded, .compressed:
+      case .encoded, .compressed, .unreadable:
         tally.encoded += 1
         let count = try found.withUnsafeMutableBytes {
           try image.source.read(

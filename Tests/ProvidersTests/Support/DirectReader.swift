@@ -89,7 +89,7 @@ func expectAllBytes(
         tally.inline += 1
         let bytes = try image.representation.heapBytes(at: heapOffset, count: range.count)
         found.replaceSubrange(range, with: bytes)
-      case .encoded, .compressed:
+      case .encoded, .compressed, .unreadable:
         if case .compressed(let run) = extent.source {
           tally.compressed += 1
           let copies = try reader.copies(of: run.address, length: UInt64(run.storedLength))

@@ -84,7 +84,7 @@ private func resolvedBytes(
             at: copy.offset)
         }
       }
-    case .encoded, .compressed, .inline:
+    case .encoded, .compressed, .inline, .unreadable:
       // Only the production host reads these.
       part = try layer.bytes(at: range.lowerBound + extent.offset, count: part.count)
     }

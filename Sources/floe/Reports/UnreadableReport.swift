@@ -1,0 +1,93 @@
+import FrozenImage
+
+/// A part of an image that could not be read when it was frozen; the JSON form's keys are
+/// part of floe's interface.
+struct UnreadableReport: Codable {
+  /// Below the top of the image; bytes that are no printable text as `\xNN`. Absent when no
+  /// entry leads to the inode.
+  var path: String?
+  var inode: UInt64
+  /// "node" (nothing but its name is known), "content" or "extended_attributes".
+  var part: String
+  var reason: String
+
+  /// A line for people.
+  var text: String {
+    let what =
+      switch part {
+      case "node": ""
+      case "content": "its content: "
+      default: "its extended attributes: "
+      }
+    return "\(path ?? "inode \(inode)"): \(what)\(reason)"
+  }
+}
+
+/// What of an image could not be read when it was frozen.
+struct UnreadableList {
+  /// All of them.
+  var count: UInt64
+  /// The first of them, in the order of their inode numbers.
+  var parts: [UnreadableReport] = []
+
+  /// Lines that people are shown.
+  static let shownLines = 20
+  /// Most parts that a report lists one by one.
+  static let listLimit = 1000
+
+  /// - Parameters:
+  ///   - limit: parts that are looked up.
+  ///   - room: bytes that their texts may have together.
+  init(of representation: Representation, limit: Int, room: Int = .max) {
+    count = representation.unreadableCount
+    var paths = UnreadablePaths(of: representation)
+    var rest = room
+    for index in 0..<min(count, UInt64(limit)) {
+      guard let part = try? representation.unreadablePart(at: index) else { continue }
+      let report = UnreadableReport(
+        path: (try? paths.path(of: part)).flatMap { $0 }.map { printableText(of: $0) },
+        inode: (try? representation.inode(of: part.node)) ?? 0, part: part.part.reportName,
+        reason: printableText(of: Array(part.reason.utf8)))
+      rest -= (report.path?.utf8.count ?? 0) + report.reason.utf8.count
+      guard rest >= 0 else { return }
+      parts.append(report)
+    }
+  }
+
+  /// A line for each of the first parts, and one that counts the others.
+  var lines: [String] {
+    let shown = parts.prefix(Self.shownLines)
+    let others = count - UInt64(shown.count)
+    return shown.map(\.text)
+      + (others > 0 ? ["\(others) more, which floe inspect --json lists"] : [])
+  }
+}
+
+extension UnreadablePart {
+  fileprivate var reportName: String {
+    switch self {
+    case .node: "node"
+    case .content: "content"
+    case .extendedAttributes: "extended_attributes"
+    }
+  }
+}
+
+/// Bytes of a name or of a text that came from elsewhere, safe to show on a terminal:
+/// control characters, and bytes that are no UTF-8, as `\xNN`.
+func printableText(of bytes: [UInt8]) -> String {
+  func escaped(_ byte: UInt8) -> String {
+    "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+  }
+  guard let text = String(validating: bytes, as: UTF8.self) else {
+    return bytes.map { (0x20..<0x7F).contains($0) ? String(UnicodeScalar($0)) : escaped($0) }
+      .joined()
+  }
+  return text.unicodeScalars.map { scalar in
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator:
+      String(scalar).utf8.map(escaped).joined()
+    default: String(scalar)
+    }
+  }.joined()
+}
