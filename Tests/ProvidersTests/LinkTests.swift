@@ -25,6 +25,7 @@ extension BtrfsTests.TreeTests {
       image, node: image.representation.roots[0].node, path: Array(image.frozen.snapshotPath.utf8)
     )
     #expect(nodes >= 7)
+    try expectAllBytes(of: image, on: volume)
   }
 
   @Test func linksThatMkfsMade() throws {

@@ -3,7 +3,10 @@ import Testing
 
 extension EndToEnd {
   /// Freezing while others write, past the page cache and in place.
-  @Suite("Freezing under load")
+  @Suite(
+    "Freezing under load",
+    .enabled(
+      if: ThrottledWriters.canRun, "it needs the I/O controller of control groups (blkio or io)"))
   struct FreezeUnderLoad {
     /// A volume with a subvolume that has a nodatacow file, and writers at work on it.
     private struct Bench {
