@@ -125,7 +125,7 @@ extension EndToEnd {
       let file = "\(scratch.path)/raw.floe"
       try run(Floe.program, ["freeze", device, "--assume-frozen", "-o", file])
       // It has no identifier of its own.
-      let backup = try BackupHost(file, media: [(id: device, path: device)], in: scratch)
+      let backup = try BackupHost(file, media: [(id: image, path: image)], in: scratch)
       try run("cmp", ["\(backup.mountpoint)/data.img", image])
       try run(
         "dd", ["if=/dev/urandom", "of=\(image)", "bs=512", "count=1", "conv=notrunc,fsync"])
