@@ -19,6 +19,9 @@ public struct Outage: Sendable, Equatable {
   public internal(set) var lastFailed: UInt64
   /// Why there was no answer, in one sentence.
   public internal(set) var reason: String
+
+  /// Nanoseconds from the first call to the end of the last one.
+  var length: UInt64 { lastFailed - min(began, lastFailed) }
 }
 
 /// A time in which media were lost, and the production host could not read what is on them.
@@ -45,7 +48,7 @@ extension ReadRule {
   ///
   /// - Parameter now: nanoseconds of the driver's clock.
   public func outage(at now: UInt64) -> Outage? {
-    guard let outage, outage.lastFailed - outage.began >= limits.remapTimeout else { return nil }
+    guard let outage, outage.length >= limits.remapTimeout else { return nil }
     // What nobody asked for long may have changed: the next read waits again.
     let isRecent = now <= outage.lastFailed + 10 * limits.probeInterval
     return isRecent || questions.isUnderWay ? outage : nil
@@ -99,11 +102,14 @@ extension ReadRule {
 
   /// What the driver's probe has to do next.
   public mutating func nextProbe(now: UInt64) -> ProbeStep {
-    guard let outage, thawed == nil else {
+    // Reads that still wait ask by themselves, and more often.
+    guard let outage, thawed == nil, outage.length >= limits.remapTimeout else {
       isProbing = false
       return .end
     }
-    let time = outage.lastFailed + limits.probeInterval
+    // Often at first, so that a refusal that is over soon is found out soon.
+    let interval = min(max(outage.length / 32, limits.retryInterval), limits.probeInterval)
+    let time = outage.lastFailed + interval
     guard now >= time else { return .pause(until: time) }
     guard !questions.isUnderWay else { return .pause(until: now + limits.probeInterval) }
     guard checks.serves(foundTicket) else {

@@ -34,7 +34,7 @@ public struct ReadRule: Sendable {
     public var roundTimeout: UInt64 = 30_000_000_000
     /// Nanoseconds between two questions while the production host cannot answer.
     public var retryInterval: UInt64 = 200_000_000
-    /// Nanoseconds between two questions in the background while nobody waits for a
+    /// Most nanoseconds between two questions in the background while nobody waits for a
     /// production host that gave no answer for a whole `remapTimeout`.
     public var probeInterval: UInt64 = 1_000_000_000
     /// Times that a portion is read in vain before it is read through the
