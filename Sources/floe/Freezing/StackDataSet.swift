@@ -23,7 +23,8 @@ struct StackDataSet: DataSet {
   }
 
   func freeze(as image: UniqueIdentifier) throws -> any ImageNote {
-    StackNote(image: try freezer.image())
+    try freezer.requireRest()
+    return StackNote(image: try freezer.image())
   }
 
   func describe(
