@@ -15,6 +15,9 @@ public final class OpenMedium: Medium {
   /// Device number of a block device, `nil` for a file: two paths with one number
   /// are one device.
   public let deviceNumber: UInt64?
+  /// Bytes of a block device's logical sectors, in which a partition table counts; `nil`
+  /// for a file.
+  public let sectorSize: UInt64?
   /// Bytes to which offset, count and address of a direct read are aligned; 1 for
   /// reads through the page cache.
   let alignment: Int
@@ -44,6 +47,7 @@ public final class OpenMedium: Medium {
         self.size = size
         alignment = max(512, Int(sector))
         deviceNumber = UInt64(status.st_rdev)
+        sectorSize = UInt64(clamping: sector)
       case S_IFREG:
         if try !Self.isOnLocalFileSystem(descriptor, path: path) {
           descriptor = try Self.reopenDirect(descriptor, path: path)
@@ -54,6 +58,7 @@ public final class OpenMedium: Medium {
         }
         size = UInt64(clamping: status.st_size)
         deviceNumber = nil
+        sectorSize = nil
       default:
         throw failure("it is neither a block device nor a regular file")
       }

@@ -75,7 +75,8 @@ private struct LogicalVolumeMapping {
     }
     return try LayerMap(
       title: title(of: volume), size: volume.size, lower: lower, runs: runs, identity: identity,
-      witness: witness, moves: true, sequence: group.sequenceNumber)
+      witness: witness, moves: true, sequence: group.sequenceNumber,
+      sectorSize: lower.compactMap(\.sectorSize).max())
   }
 
   private func title(of volume: LogicalVolume) -> String {

@@ -11,6 +11,9 @@ public struct ContentProbe: Hashable, Sendable {
   /// Empty when it has none.
   public let label: String
 
+  /// The type of an LVM2 physical volume.
+  static let physicalVolume = "LVM2_member"
+
   /// - Returns: `nil` when no signature is known.
   /// - Throws: `StackError` when the layer cannot be read, or has signatures of several
   ///   formats and so may be taken for the wrong one.

@@ -1,5 +1,6 @@
 public import FrozenImage
 public import ImageReader
+import LinuxIO
 
 /// An address space of bytes in a volume stack, as the production host sees it: a
 /// storage medium, or what a mapper makes of the layers below.
@@ -18,12 +19,18 @@ public final class Layer: Sendable {
   /// Bytes.
   public let size: UInt64
   public let substance: Substance
+  /// Bytes of the logical sectors of the device that shows the layer, in which its
+  /// partition table counts; `nil` where no device tells.
+  public let sectorSize: UInt64?
   /// Whether every byte lies on a medium; otherwise parts read as zeros or are encoded.
   let isSolid: Bool
 
-  public init(_ medium: any Medium) {
+  /// - Parameter sectorSize: of the device that shows the medium's bytes, where that is
+  ///   another one than the medium: a loop device over a file.
+  public init(_ medium: any Medium, sectorSize: UInt64? = nil) {
     title = medium.path
     size = medium.size
+    self.sectorSize = sectorSize ?? (medium as? OpenMedium)?.sectorSize
     substance = .medium(medium)
     isSolid = true
   }
@@ -31,6 +38,7 @@ public final class Layer: Sendable {
   public init(_ map: LayerMap) {
     title = map.title
     size = map.size
+    sectorSize = map.sectorSize
     substance = .mapped(map)
     isSolid =
       map.lower.allSatisfy(\.isSolid)
@@ -80,6 +88,9 @@ public struct LayerMap: Sendable {
   public let moves: Bool
   /// Grows by one with every change of the runs; `nil` where nothing counts them.
   public let sequence: UInt64?
+  /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
+  /// device tells, as of a disk inside an image's file.
+  public let sectorSize: UInt64?
 
   /// Checks the invariants above.
   ///
@@ -88,7 +99,7 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    sequence: UInt64? = nil
+    sequence: UInt64? = nil, sectorSize: UInt64? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -118,6 +129,7 @@ public struct LayerMap: Sendable {
     self.decoder = decoder
     self.moves = moves
     self.sequence = sequence
+    self.sectorSize = sectorSize
   }
 
   /// The runs that share bytes with a range, found by binary search.

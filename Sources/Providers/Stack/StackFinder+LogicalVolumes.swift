@@ -1,6 +1,3 @@
-import ImageReader
-import LinuxIO
-
 extension StackFinder {
   /// A logical volume: the one that is selected, or the only one.
   ///
@@ -28,8 +25,11 @@ extension StackFinder {
     let found = try FoundVolumeGroup.choose(group ?? met, of: volumes)
     let name = selectors.popFirst().map { selector in
       // "vg/root" names the group once more.
-      let prefix = found.group.name + "/"
-      return selector.hasPrefix(prefix) ? String(selector.dropFirst(prefix.count)) : selector
+      for prefix in ["\(found.group.name)/", "\(found.group.id)/"]
+      where selector.hasPrefix(prefix) {
+        return String(selector.dropFirst(prefix.count))
+      }
+      return selector
     }
     return try map(try found.choose(name), of: found)
   }
@@ -44,68 +44,5 @@ extension StackFinder {
           + "\(found.group.name): a commit did not reach it")
     }
     return Layer(try found.map(volume))
-  }
-
-  /// Physical volumes: the one that was met, and those at the places that the user
-  /// named, or on any block device of this host. A disk image is looked at alone.
-  private mutating func physicalVolumes(
-    beside known: [PhysicalVolume]
-  ) throws(StackError) -> [PhysicalVolume] {
-    var volumes = known
-    var paths = place.physicalVolumes
-    if paths.isEmpty {
-      let isInFile = known.contains { $0.layer.isInFile }
-      paths = isInFile ? [] : sysfs.blockDevices()
-    }
-    for path in paths {
-      let isNamed = !place.physicalVolumes.isEmpty
-      // Logical volumes may belong to guests, whose bytes say what they like.
-      if !isNamed, (try? StackDevice.find(path))?.logicalVolume != nil { continue }
-      // Its multipath map shows the same bytes.
-      if !isNamed, sysfs.multipathMap(overDevice: path) != nil { continue }
-      guard isNamed || DeviceProbe.answers(path) else {
-        let note = "\(path) does not answer and was left out of the search"
-        if !notes.contains(note) { notes.append(note) }
-        continue
-      }
-      do throws(StackError) {
-        let layer = try Self.medium(path)
-        guard let volume = try PhysicalVolume.find(on: layer) else { continue }
-        // A partition that was met on its disk is a device of its own as well.
-        let places = [layer.base, try? Self.layer(ofDevice: path).base].compactMap { $0 }
-        let isKnown = known.contains { known in
-          places.contains { known.layer.base?.isSame(as: $0) ?? false }
-        }
-        if !isKnown { volumes.append(volume) }
-      } catch {
-        // Of devices that nobody named, those that cannot be read are not ours.
-        if isNamed { throw error }
-      }
-    }
-    return volumes
-  }
-}
-
-extension Layer {
-  /// Whether the layer lies in one piece in a file, rather than on a device.
-  fileprivate var isInFile: Bool {
-    guard let medium = base?.medium as? OpenMedium else {
-      // A qcow2 image: only files are.
-      return true
-    }
-    return medium.deviceNumber == nil
-  }
-}
-
-extension Layer.Base {
-  /// Whether two begin at the same byte of the same medium.
-  fileprivate func isSame(as other: Layer.Base) -> Bool {
-    guard offset == other.offset else { return false }
-    if let number = (medium as? OpenMedium)?.deviceNumber,
-      number == (other.medium as? OpenMedium)?.deviceNumber
-    {
-      return true
-    }
-    return medium.path == other.medium.path
   }
 }

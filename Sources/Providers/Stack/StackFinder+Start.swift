@@ -1,3 +1,4 @@
+import Glibc
 import ImageReader
 import LinuxIO
 
@@ -5,13 +6,28 @@ extension StackFinder {
   mutating func start() throws(StackError) -> Layer {
     switch place.start {
     case .path(let path):
-      if let device = try StackDevice.find(path) {
-        return try layer(of: device, depth: 0)
-      }
-      return try image(at: path)
+      return try disk(at: path)
     case .volumeGroup(let name):
       return try logicalVolume(of: name, on: [])
     }
+  }
+
+  /// The layer of a block device or a disk image's file, the same one each time.
+  mutating func disk(at path: String) throws(StackError) -> Layer {
+    let resolved = realpath(path, nil).map { name in
+      defer { free(name) }
+      return String(cString: name)
+    }
+    let key = resolved ?? path
+    if let known = disks[key] { return known }
+    let found =
+      if let device = try StackDevice.find(path) {
+        try layer(of: device, depth: 0)
+      } else {
+        try image(at: path)
+      }
+    disks[key] = found
+    return found
   }
 
   /// A disk image's file. A guest that has a raw disk may write a qcow2 header to its
@@ -52,12 +68,9 @@ extension StackFinder {
       return try layer(of: whole, depth: depth + 1)
     }
     if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }
-    if let (disk, number) = device.partition {
-      let below = try layer(of: disk, depth: depth + 1)
-      guard let table = try PartitionTable.find(on: below) else {
-        throw StackError("\(disk.path) has no partition table although \(device.path) is its part")
-      }
-      return try partition("\(number)", of: table, on: below)
+    if let part = device.partition {
+      let below = try layer(of: part.disk, depth: depth + 1)
+      return try partition(part, shownAs: device.path, on: below)
     }
     if let volume = device.logicalVolume {
       return try logicalVolume(of: nil, id: volume, on: [])

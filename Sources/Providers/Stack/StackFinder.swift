@@ -10,6 +10,11 @@ public struct StackFinder {
   /// logical volume's UUID.
   var pins: [String] = []
   var notes: [String] = []
+  /// The partition tables that were met on the way up.
+  var tables: [PartitionTable] = []
+  /// The disk images and devices that were opened, by their paths: one that is met again is the same
+  /// medium.
+  var disks: [String: Layer] = [:]
   let sysfs: Sysfs
 
   /// - Parameters:
@@ -56,31 +61,20 @@ public struct StackFinder {
 
   /// The layer that a layer holds; `nil` when it is the top.
   private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
-    if let volume = try PhysicalVolume.find(on: layer) {
+    // A label under a partition table is a stale one: lvm2 does not look at it either.
+    let isPartitioned = try BootRecords.isPartitioned(layer)
+    if !isPartitioned, let volume = try PhysicalVolume.find(on: layer) {
       return try logicalVolume(of: nil, on: [volume])
     }
     // A file system may begin with what looks like a boot record.
-    if selectors.isEmpty, try ContentProbe.find(on: layer) != nil { return nil }
+    if selectors.isEmpty, let content = try ContentProbe.find(on: layer),
+      !isPartitioned || content.type != ContentProbe.physicalVolume
+    {
+      return nil
+    }
     guard let table = try PartitionTable.find(on: layer) else { return nil }
-    return try partition(selectors.popFirst(), of: table, on: layer)
-  }
-
-  mutating func partition(
-    _ selector: String?, of table: PartitionTable, on layer: Layer
-  ) throws(StackError) -> Layer {
-    let parts = table.partitions.filter { !$0.isExtended }
-    let matches = parts.filter { part in
-      selector.map { $0 == "\(part.number)" || $0 == part.name && !part.name.isEmpty } ?? true
-    }
-    guard matches.count == 1, let part = matches.first else {
-      let list = parts.map { part in
-        "\(part.number)\(part.name.isEmpty ? "" : " “\(part.name)”") (\(part.size) bytes)"
-      }.joined(separator: ", ")
-      throw StackError(
-        selector.map { "\(layer.title) has no partition \($0); there are: \(list)" }
-          ?? "which partition of \(layer.title) is meant? There are: \(list)")
-    }
-    pins.append(part.uuid)
-    return Layer(try table.map(part))
+    try requireOneSectorSize(of: table, on: layer)
+    tables.append(table)
+    return try selectedPartition(of: table, on: layer)
   }
 }
