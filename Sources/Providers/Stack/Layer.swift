@@ -86,8 +86,10 @@ public struct LayerMap: Sendable {
   /// Whether the runs may come to lie elsewhere while the layer is in use. What is known
   /// of its own bytes then tells nothing of a place below.
   public let moves: Bool
-  /// Grows by one with every change of the runs; `nil` where nothing counts them.
-  public let sequence: UInt64?
+  /// The state of the runs; `nil` where nothing counts their changes.
+  public let state: LayerState?
+  /// What is known of their changes; `nil` where nothing is.
+  public let history: (any LayerHistory)?
   /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
   /// device tells, as of a disk inside an image's file.
   public let sectorSize: UInt64?
@@ -99,7 +101,7 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    sequence: UInt64? = nil, sectorSize: UInt64? = nil
+    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -128,7 +130,8 @@ public struct LayerMap: Sendable {
     self.witness = witness
     self.decoder = decoder
     self.moves = moves
-    self.sequence = sequence
+    self.state = state
+    self.history = history
     self.sectorSize = sectorSize
   }
 

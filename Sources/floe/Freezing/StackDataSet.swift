@@ -49,7 +49,9 @@ struct StackNote: ImageNote {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ServedImage {
-    StackSource(image, representation: representation)
+    let source = StackSource(image, representation: representation)
+    try source.follow()
+    return source
   }
 }
 
