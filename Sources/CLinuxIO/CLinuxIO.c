@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,6 +71,15 @@ int floe_is_local_file_system(int64_t type) {
   default:
     return 0;
   }
+}
+
+int floe_is_open_for_writing(int fd) {
+  // Whoever opens the file while the lease is held breaks it by a signal: one that is ignored
+  // by default, where SIGIO would end the process.
+  if (fcntl(fd, F_SETSIG, SIGURG) != 0) return -1;
+  if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0) return errno == EAGAIN ? 1 : -1;
+  fcntl(fd, F_SETLEASE, F_UNLCK);
+  return 0;
 }
 
 void floe_syslog(int priority, const char *message) { syslog(priority, "%s", message); }

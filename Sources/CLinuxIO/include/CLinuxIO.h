@@ -52,6 +52,11 @@ int floe_is_in_memory(int64_t type);
 // unless another host has the same disk.
 int floe_is_local_file_system(int64_t type);
 
+// Whether anybody has a regular file open for writing, as a lease for reading tells
+// (fcntl(2), F_SETLEASE): 1 or 0; -1 and errno where no lease can be had: only the file's
+// owner and root can, not on every file system. The descriptor is open for reading only.
+int floe_is_open_for_writing(int fd);
+
 // syslog(3), which is variadic, with a finished message.
 void floe_syslog(int priority, const char *message);
 

@@ -15,6 +15,9 @@ public final class OpenMedium: Medium {
   /// Device number of a block device, `nil` for a file: two paths with one number
   /// are one device.
   public let deviceNumber: UInt64?
+  /// Bytes of a block device's logical sectors, in which a partition table counts; `nil`
+  /// for a file.
+  public let sectorSize: UInt64?
   /// Bytes to which offset, count and address of a direct read are aligned; 1 for
   /// reads through the page cache.
   let alignment: Int
@@ -26,6 +29,7 @@ public final class OpenMedium: Medium {
     let size: UInt64
     let alignment: Int
     let deviceNumber: UInt64?
+    let sectorSize: UInt64?
   }
 
   /// - Parameters:
@@ -56,6 +60,7 @@ public final class OpenMedium: Medium {
     size = opened.size
     alignment = opened.alignment
     deviceNumber = opened.deviceNumber
+    sectorSize = opened.sectorSize
   }
 
   private static func open(_ path: String, isShared: Bool) throws(MediumError) -> Opened {
@@ -79,13 +84,13 @@ public final class OpenMedium: Medium {
         else { throw failure(Errno.current.description) }
         return Opened(
           descriptor: descriptor, size: size, alignment: max(512, Int(sector)),
-          deviceNumber: UInt64(status.st_rdev))
+          deviceNumber: UInt64(status.st_rdev), sectorSize: UInt64(clamping: sector))
       case S_IFREG:
         let isDirect = try !isCoherent(descriptor, path: path, isShared: isShared)
         descriptor = try reopen(descriptor, path: path, flags: isDirect ? floe_o_direct() : 0)
         return Opened(
           descriptor: descriptor, size: UInt64(clamping: status.st_size),
-          alignment: isDirect ? 4096 : 1, deviceNumber: nil)
+          alignment: isDirect ? 4096 : 1, deviceNumber: nil, sectorSize: nil)
       default:
         throw failure("it is neither a block device nor a regular file")
       }

@@ -14,7 +14,7 @@ public struct Sysfs: Sendable {
 
   /// The paths of this host's block devices.
   public func blockDevices() -> [String] {
-    Self.entries(of: "\(root)/class/block").sorted().map(Self.path)
+    DirectoryListing.names(in: "\(root)/class/block").map(Self.path)
   }
 
   /// The hardware's own identifier of a block device, or of the disk that it is a part
@@ -37,7 +37,7 @@ public struct Sysfs: Sendable {
       guard let id = HardwareID(ofMap: map) else { return nil }
       if id.isComparable || depth > 2 { return id }
       // The map's name says it in a form of its own; its paths have the kernel's.
-      let paths = Self.entries(of: "\(device)/slaves").sorted()
+      let paths = DirectoryListing.names(in: "\(device)/slaves")
       return paths.lazy.compactMap { hardwareID(in: "\(device)/slaves/\($0)", depth: depth + 1) }
         .first ?? id
     }
@@ -61,7 +61,7 @@ public struct Sysfs: Sendable {
   func multipathMap(over number: UInt64) -> String? {
     var disk = directory(of: number)
     if Self.text("\(disk)/partition") != nil { disk += "/.." }
-    let map = Self.entries(of: "\(disk)/holders").sorted().first { holder in
+    let map = DirectoryListing.names(in: "\(disk)/holders").first { holder in
       Self.text("\(disk)/holders/\(holder)/dm/uuid")?.hasPrefix("mpath-") ?? false
     }
     return map.map(Self.path)
@@ -88,19 +88,6 @@ public struct Sysfs: Sendable {
   /// The kernel writes "!" for a slash in a device's name.
   private static func path(of name: String) -> String {
     "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
-  }
-
-  private static func entries(of path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        PathText.text(of: bytes.prefix { $0 != 0 })
-      }
-      if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names
   }
 
   /// The first line of an attribute; `nil` when it is not there, or empty.

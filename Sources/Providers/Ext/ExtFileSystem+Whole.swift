@@ -50,14 +50,20 @@ extension ExtVolume {
     else { return false }
     var allowance = ExtBlockAllowance(self)
     var blocks = 0
+    var isDamaged = false
     do {
-      try forEachEntry(of: root, &allowance) { _ in
-        blocks += 1
-      } _: { _ in
-      }
+      try forEachEntry(
+        of: root, &allowance,
+        accepts: { _ in
+          blocks += 1
+          return true
+        },
+        problem: { _ in isDamaged = true }
+      ) { _ in }
     } catch {
       return false
     }
+    guard !isDamaged else { return false }
     return blocks > 0 || root.flags & ExtInode.Flag.inlineData != 0
   }
 }

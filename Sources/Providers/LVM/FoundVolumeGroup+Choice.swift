@@ -18,9 +18,14 @@ extension FoundVolumeGroup {
       }
       throw StackError("no volume group was found")
     }
-    let list = groups.map { "\($0.group.name) (\($0.group.id))" }.joined(separator: ", ")
+    let listed = matches.isEmpty ? groups : matches
+    let list = listed.map { "\($0.group.name) (\($0.group.id))" }.joined(separator: ", ")
     guard !matches.isEmpty else {
       throw StackError("there is no volume group \(name ?? ""); there are: \(list)")
+    }
+    guard name == nil else {
+      throw StackError(
+        "which volume group \(name ?? "") is meant? Name it by its identifier: \(list)")
     }
     throw StackError("which volume group is meant? There are: \(list)")
   }

@@ -73,9 +73,11 @@ private struct LogicalVolumeMapping {
       identity.append(volume.identity(as: index))
       witness += volume.witness(as: index)
     }
+    let history = VolumeHistory(of: volume, in: found)
     return try LayerMap(
       title: title(of: volume), size: volume.size, lower: lower, runs: runs, identity: identity,
-      witness: witness, moves: true, sequence: group.sequenceNumber)
+      witness: witness, moves: true, state: history.state, history: history,
+      sectorSize: lower.compactMap(\.sectorSize).max())
   }
 
   private func title(of volume: LogicalVolume) -> String {

@@ -13,7 +13,12 @@ struct MetadataArea: Sendable {
   let isIgnored: Bool
   /// What the committed text says; `nil` in an area that is ignored, or has none.
   let group: VolumeGroup?
-  private let text: [UInt8]
+  /// Bytes of the area, the header's with them.
+  let size: UInt64
+  /// Where the committed text begins, bytes from the start of the area; `nil` without one.
+  let textOffset: UInt64?
+  /// The committed text; empty without one.
+  let text: [UInt8]
 
   private enum Field {
     static let magic = 4
@@ -41,16 +46,15 @@ struct MetadataArea: Sendable {
     var header = try Header(layer, at: offset)
     for attempt in 1...attempts {
       guard let slot = header.slot else {
-        return Self(offset: offset, isIgnored: header.isIgnored, group: nil, text: [])
+        return Self(header, group: nil, text: [])
       }
       let text = try header.text(slot, from: layer)
       let found = MetadataChecksum.checksum(text)
       if found == slot.checksum {
         if let same = others.first(where: { $0.text == text && $0.group != nil }) {
-          return Self(offset: offset, isIgnored: false, group: same.group, text: text)
+          return Self(header, group: same.group, text: text)
         }
-        let group = try parse(text, of: layer, at: offset)
-        return Self(offset: offset, isIgnored: false, group: group, text: text)
+        return Self(header, group: try parse(text, of: layer, at: offset), text: text)
       }
       let before = header
       header = try Header(layer, at: offset)
@@ -58,6 +62,15 @@ struct MetadataArea: Sendable {
     }
     throw StackError(
       "the text of the LVM2 metadata area of \(layer.title) at byte \(offset) is damaged")
+  }
+
+  private init(_ header: Header, group: VolumeGroup?, text: [UInt8]) {
+    offset = header.offset
+    isIgnored = header.isIgnored
+    size = header.size
+    textOffset = header.slot?.offset
+    self.group = group
+    self.text = text
   }
 
   private static func parse(

@@ -128,7 +128,7 @@ extension LogicalVolume.Segment {
     try VolumeGroup.checkName(type, of: text)
     switch type {
     case "striped", "linear":
-      layout = try .striped(text, columns: Self.columns(text), of: extents)
+      layout = try .striped(text, columns: Self.columns(text, "stripes"), of: extents)
     case "raid0":
       layout = try .striped(text, columns: Self.images(text.strings("raid0_lvs")), of: extents)
     case "raid0_meta":
@@ -146,20 +146,28 @@ extension LogicalVolume.Segment {
           origin: try text.string("origin"),
           store: try text.string(isMerging ? "merging_store" : "cow_store"),
           isMerging: isMerging))
+    case "mirror":
+      layout = (try? Self.columns(text, "mirrors")).map { .mirrored($0) } ?? .other
+    case "raid1":
+      // Pairs of what holds md's metadata and what holds the data.
+      let pairs = (try? text.strings("raids")) ?? []
+      layout = .mirrored(
+        Self.images(stride(from: 1, to: pairs.count, by: 2).map { pairs[$0] }))
     default:
       layout = .other
     }
   }
 
   /// Pairs of a volume and the extent of it where the column begins.
-  private static func columns(_ text: MetadataSection) throws(StackError) -> [LogicalVolume.Column]
-  {
-    let values = try text.array("stripes")
+  private static func columns(
+    _ text: MetadataSection, _ key: String
+  ) throws(StackError) -> [LogicalVolume.Column] {
+    let values = try text.array(key)
     var columns: [LogicalVolume.Column] = []
     for index in stride(from: 0, to: values.count, by: 2) {
       guard index + 1 < values.count, case .string(let volume) = values[index],
         case .integer(let number) = values[index + 1], let extent = UInt32(exactly: number)
-      else { throw StackError("\(text.path(of: "stripes")) holds no pairs of volume and extent") }
+      else { throw StackError("\(text.path(of: key)) holds no pairs of volume and extent") }
       columns.append(LogicalVolume.Column(volume: volume, extent: UInt64(extent)))
     }
     return columns

@@ -75,6 +75,9 @@ struct LogicalVolume: Hashable, Sendable {
     /// Stripe elements of so many bytes, dealt to the columns in turn; one column is a
     /// linear segment. The extents divide evenly among the columns.
     case striped([Column], elementSize: UInt64)
+    /// Every column holds all extents, or is about to: a mirror, raid1, and what pvmove
+    /// moves. Which of them do, only the kernel knows.
+    case mirrored([Column])
     case snapshot(Snapshot)
     /// A type that floe does not map.
     case other

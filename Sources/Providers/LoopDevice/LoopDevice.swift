@@ -48,7 +48,7 @@ public enum LoopDevice {
   }
 
   /// The device as a layer over its file, which a backup host can reach where it cannot
-  /// reach the device.
+  /// reach the device. It keeps the sectors that the device has and the file does not tell.
   ///
   /// - Returns: `nil` when the path is no loop device.
   /// - Throws: as `backing(ofDevice:)`, and when the file cannot be read or is shorter
@@ -56,23 +56,27 @@ public enum LoopDevice {
   public static func layer(ofDevice path: String) throws(StackError) -> Layer? {
     guard let backing = try backing(ofDevice: path) else { return nil }
     let file: OpenMedium
-    let size: UInt64
+    let device: OpenMedium
     do throws(MediumError) {
       file = try OpenMedium(path: backing.path)
-      size = try OpenMedium(path: path).size
+      device = try OpenMedium(path: path)
     } catch {
       throw StackError(error.description)
     }
+    let size = device.size
     guard backing.offset <= file.size, size <= file.size - backing.offset else {
       throw StackError(
         "the loop device \(path) shows \(size) bytes, but its file \(backing.path) was cut short")
     }
-    let medium = Layer(file)
-    if backing.offset == 0, size == file.size { return medium }
+    if backing.offset == 0, size == file.size {
+      return Layer(file, sectorSize: device.sectorSize)
+    }
     let runs: [LayerRun] =
       size == 0 ? [] : [.linear(0..<size, at: LayerAddress(layer: 0, offset: backing.offset))]
     return Layer(
-      try LayerMap(title: "loop device \(path)", size: size, lower: [medium], runs: runs))
+      try LayerMap(
+        title: "loop device \(path)", size: size, lower: [Layer(file)], runs: runs,
+        sectorSize: device.sectorSize))
   }
 
   private static func status(ofDevice path: String) throws(StackError) -> floe_loop_status {

@@ -13,6 +13,8 @@ struct BootRecords {
   }
 
   struct Entry {
+    /// 0x80 for the partition that is booted, else 0.
+    let flag: UInt8
     let type: UInt8
     /// Sectors.
     let start: UInt32
@@ -54,6 +56,15 @@ struct BootRecords {
     }
   }
 
+  /// Whether lvm2 takes the layer for a disk with partitions, on which it looks for no
+  /// label (`_has_partition_table`, lib/device/dev-type.c).
+  ///
+  /// - Throws: `StackError` when the layer cannot be read.
+  static func isPartitioned(_ layer: Layer) throws(StackError) -> Bool {
+    guard let entries = try record(at: 0, on: layer)?.entries else { return false }
+    return entries.allSatisfy { $0.flag & 0x7F == 0 } && entries.contains { $0.length > 0 }
+  }
+
   /// The records that lead to a partition, the last of which holds its entry; `nil`
   /// when none does.
   func path(to partition: PartitionTable.Partition) -> ArraySlice<Record>? {
@@ -75,7 +86,7 @@ struct BootRecords {
       let entries = (0..<4).map { index in
         let place = 446 + 16 * index
         return Entry(
-          type: bytes[place + 4], start: bytes.number(at: place + 8) ?? 0,
+          flag: bytes[place], type: bytes[place + 4], start: bytes.number(at: place + 8) ?? 0,
           length: bytes.number(at: place + 12) ?? 0)
       }
       return Record(offset: offset, entries: entries)

@@ -11,6 +11,9 @@ public struct ContentProbe: Hashable, Sendable {
   /// Empty when it has none.
   public let label: String
 
+  /// The type of an LVM2 physical volume.
+  static let physicalVolume = "LVM2_member"
+
   /// What a layer holds. Where signatures of several formats are, a file system that
   /// another one was made over may have left its own; such a one is passed over when
   /// everything shows that it is stale (`StaleSignature`).

@@ -26,7 +26,7 @@ extension PartitionTable {
       title: title, size: partition.size, lower: [layer],
       runs: [.linear(0..<partition.size, at: LayerAddress(layer: 0, offset: partition.start))],
       identity: identity.filter { $0.isPlain(on: layer) },
-      witness: witness)
+      witness: witness, sectorSize: layer.sectorSize)
   }
 
   /// "partition 2 (GPT, “root”)".

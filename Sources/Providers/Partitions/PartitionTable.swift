@@ -37,19 +37,21 @@ public struct PartitionTable: Sendable {
 
   /// Looks for a table on a layer.
   ///
-  /// Numbers in a table count logical sectors. A block device's are known; in an image
-  /// file a GPT's are found by where its header lies, a DOS table's have 512 bytes.
+  /// Numbers in a table count logical sectors. A block device's are known, also where
+  /// the layer is its file; in an image file a GPT's are found by where its header lies,
+  /// a DOS table's have 512 bytes.
   ///
   /// - Returns: `nil` when there is none.
   /// - Throws: `StackError` when the layer cannot be read or its table is damaged.
   public static func find(on layer: Layer) throws(StackError) -> PartitionTable? {
     guard layer.size >= 1024 else { return nil }
-    let records = try BootRecords(on: layer, sectorSize: 512)
+    let sectorSize = layer.sectorSize ?? 512
+    let records = try BootRecords(on: layer, sectorSize: sectorSize)
     let probe = try BlkidProbe(layer, sectors: records.offsets)
     var names = [strdup("gpt"), strdup("dos"), nil]
     defer { for name in names { free(name) } }
     blkid_probe_filter_partitions_type(probe.handle, BLKID_FLTR_ONLYIN, &names)
-    let known = blkid_probe_get_sectorsize(probe.handle)
+    let known = UInt32(clamping: sectorSize)
     for size in [known, known == 512 ? 4096 : 512] {
       guard blkid_probe_set_sectorsize(probe.handle, size) == 0,
         let list = try probe.partitions(of: layer), let table = blkid_partlist_get_table(list),

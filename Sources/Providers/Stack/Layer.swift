@@ -1,5 +1,6 @@
 public import FrozenImage
 public import ImageReader
+import LinuxIO
 import SystemPackage
 
 /// An address space of bytes in a volume stack, as the production host sees it: a
@@ -19,12 +20,18 @@ public final class Layer: Sendable {
   /// Bytes.
   public let size: UInt64
   public let substance: Substance
+  /// Bytes of the logical sectors of the device that shows the layer, in which its
+  /// partition table counts; `nil` where no device tells.
+  public let sectorSize: UInt64?
   /// Whether every byte lies on a medium; otherwise parts read as zeros or are encoded.
   let isSolid: Bool
 
-  public init(_ medium: any Medium) {
+  /// - Parameter sectorSize: of the device that shows the medium's bytes, where that is
+  ///   another one than the medium: a loop device over a file.
+  public init(_ medium: any Medium, sectorSize: UInt64? = nil) {
     title = medium.path
     size = medium.size
+    self.sectorSize = sectorSize ?? (medium as? OpenMedium)?.sectorSize
     substance = .medium(medium)
     isSolid = true
   }
@@ -32,6 +39,7 @@ public final class Layer: Sendable {
   public init(_ map: LayerMap) {
     title = map.title
     size = map.size
+    sectorSize = map.sectorSize
     substance = .mapped(map)
     isSolid =
       map.lower.allSatisfy(\.isSolid)
@@ -79,8 +87,13 @@ public struct LayerMap: Sendable {
   /// Whether the runs may come to lie elsewhere while the layer is in use. What is known
   /// of its own bytes then tells nothing of a place below.
   public let moves: Bool
-  /// Grows by one with every change of the runs; `nil` where nothing counts them.
-  public let sequence: UInt64?
+  /// The state of the runs; `nil` where nothing counts their changes.
+  public let state: LayerState?
+  /// What is known of their changes; `nil` where nothing is.
+  public let history: (any LayerHistory)?
+  /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
+  /// device tells, as of a disk inside an image's file.
+  public let sectorSize: UInt64?
 
   /// Checks the invariants above.
   ///
@@ -89,7 +102,7 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    sequence: UInt64? = nil
+    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -118,7 +131,9 @@ public struct LayerMap: Sendable {
     self.witness = witness
     self.decoder = decoder
     self.moves = moves
-    self.sequence = sequence
+    self.state = state
+    self.history = history
+    self.sectorSize = sectorSize
   }
 
   /// The runs that share bytes with a range, found by binary search.

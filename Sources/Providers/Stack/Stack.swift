@@ -114,32 +114,6 @@ public struct Stack: Sendable {
     return try StoreMap(stores: stores, extents: extents)
   }
 
-  /// The changes that the layers count, for the provider's own note of a state: 8 bytes
-  /// for each layer that counts, little-endian.
-  public var cursor: [UInt8] {
-    layers.flatMap { layer -> [UInt8] in
-      guard case .mapped(let map) = layer.substance, let sequence = map.sequence else { return [] }
-      return (0..<8).map { UInt8(truncatingIfNeeded: sequence >> ($0 * 8)) }
-    }
-  }
-
-  /// Whether more than one change may lie between a state and this one.
-  func skipsStates(since cursor: [UInt8]) -> Bool {
-    let now = self.cursor
-    guard cursor.count == now.count, !now.isEmpty else { return true }
-    var changes: UInt64 = 0
-    for start in stride(from: 0, to: now.count, by: 8) {
-      let number = { (bytes: [UInt8]) in
-        bytes[start..<start + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      }
-      guard number(now) >= number(cursor) else { return true }
-      let (sum, overflow) = changes.addingReportingOverflow(number(now) - number(cursor))
-      guard !overflow else { return true }
-      changes = sum
-    }
-    return changes > 1
-  }
-
   private func store(of layer: Layer) -> StoreID {
     StoreID(rawValue: UInt32(layers.firstIndex { $0 === layer } ?? 0))
   }

@@ -24,9 +24,22 @@ struct StackDevice {
     return StackDevice(path: path, directory: "/sys/dev/block/\(major):\(minor)")
   }
 
-  /// The disk that it is a part of, and its number there; `nil` when it is none.
-  var partition: (disk: StackDevice, number: Int)? {
+  /// What the kernel knows of a partition.
+  struct Partition {
+    let disk: StackDevice
+    let number: Int
+    /// Bytes from the start of the disk.
+    let start: UInt64
+    /// Bytes.
+    let size: UInt64
+  }
+
+  /// The part of a disk that it is; `nil` when it is none.
+  var partition: Partition? {
+    // sysfs counts 512 bytes, whatever the disk's sectors have.
     guard let number = text("partition").flatMap({ Int($0) }),
+      let start = text("start").flatMap({ UInt64($0) }), start < 1 << 54,
+      let size = text("size").flatMap({ UInt64($0) }), size < 1 << 54,
       let own = realpath("\(directory)/..", nil)
     else { return nil }
     defer { free(own) }
@@ -34,7 +47,9 @@ struct StackDevice {
     guard let name = FilePath(disk).lastComponent?.string else { return nil }
     // The kernel writes "!" for a slash in a device's name.
     let path = "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
-    return (StackDevice(path: path, directory: disk), number)
+    return Partition(
+      disk: StackDevice(path: path, directory: disk), number: number, start: start * 512,
+      size: size * 512)
   }
 
   /// The identifiers of the group and the logical volume that device-mapper shows here, in groups as

@@ -19,11 +19,18 @@ public struct StackFreezer: Sendable {
   private let found: FoundStack
   private let state: ConfigurationID
 
-  /// Finds the stack at a place.
+  /// Devices whose caches this user could not have written out.
+  private let unflushed: [String]
+
+  /// Finds the stack at a place, as it is with all that the kernel still had in the caches
+  /// of its devices.
   ///
   /// - Throws: `StackError`.
   public init(_ place: StackPlace) throws {
     self.place = place
+    // What is looked for may be in a cache alone.
+    try StackViews(of: place.path).flush()
+    unflushed = try StackViews(of: StackFinder(place).find()).flush().map(\.path)
     let watch = StackWatch { try StackFinder(place).find() }
     guard let look = try watch.look() else { throw StackError("the volume keeps changing") }
     found = look.found
@@ -32,8 +39,14 @@ public struct StackFreezer: Sendable {
 
   /// What the user should know although nothing is wrong: one sentence each.
   public var notes: [String] {
-    guard found.stack.validation == .question else { return found.notes }
-    return found.notes + [
+    let notes =
+      found.notes
+      + unflushed.map {
+        "\($0) shows the same bytes and may not be opened by this user, so what was written to it "
+          + "lately may be missing from the image: freeze as root"
+      }
+    guard found.stack.validation == .question else { return notes }
+    return notes + [
       "a part of the witness of \(found.stack.top.title) is not kept plainly on a medium, so every "
         + "read has to be validated by the service"
     ]
@@ -44,6 +57,22 @@ public struct StackFreezer: Sendable {
 
   /// The chain from the top down, a line for each layer.
   public var explanation: [String] { found.explanation }
+
+  /// Proves that nobody writes the volume now, as far as the kernel tells, and writes out
+  /// what was written to it before.
+  ///
+  /// Processes of other users are seen only by root, and those of other hosts by nobody.
+  ///
+  /// - Throws: `StackError` that names who has it open for writing, or when it was changed
+  ///   since it was found.
+  public func requireRest() throws {
+    let views = StackViews(of: found)
+    try views.requireNoWriter(promised: place.assumesFrozen)
+    try views.flush()
+    guard try found.stack.configurationID() == state else {
+      throw StackError("\(found.stack.top.title) was changed while it was frozen")
+    }
+  }
 
   /// What the representation is made of, for the catalogue.
   public func image() throws -> Image {

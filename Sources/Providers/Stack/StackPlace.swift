@@ -1,3 +1,5 @@
+import Glibc
+
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {
   public enum Start: Codable, Hashable, Sendable {
@@ -22,7 +24,8 @@ public struct StackPlace: Codable, Hashable, Sendable {
   /// What to take where a layer has several parts: a partition's number, a logical
   /// volume's name.
   public var selectors: [String]
-  /// Where to look for physical volumes, by absolute paths; empty for all block devices.
+  /// Where to look for physical volumes, by absolute paths, with a partition of a disk
+  /// behind a colon; empty for all block devices.
   public var physicalVolumes: [String]
   /// What the image at the start is; `nil` to go by its first bytes and its name.
   public var format: ImageFormat?
@@ -46,5 +49,30 @@ public struct StackPlace: Codable, Hashable, Sendable {
     self.content = content
     self.backing = backing
     self.assumesFrozen = assumesFrozen
+  }
+
+  /// The path where the stack begins: of a volume group the device of the logical volume,
+  /// where device-mapper has one.
+  var path: String {
+    switch start {
+    case .path(let path): path
+    case .volumeGroup(let name): "/dev/\(name)/\(selectors.first ?? "")"
+    }
+  }
+
+  /// Splits off the parts after colons, as far as what is before them exists.
+  ///
+  /// - Returns: `nil` when there is no such path.
+  public static func split(_ text: String) -> (path: String, selectors: [String])? {
+    var path = text
+    var selectors: [String] = []
+    while true {
+      if access(path, F_OK) == 0 { return (path, selectors) }
+      // It is there, but not for this user: the error is told by whoever opens it.
+      if errno == EACCES { return (path, selectors) }
+      guard let colon = path.lastIndex(of: ":") else { return nil }
+      selectors.insert(String(path[path.index(after: colon)...]), at: 0)
+      path = String(path[..<colon])
+    }
   }
 }

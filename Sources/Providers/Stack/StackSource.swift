@@ -1,5 +1,9 @@
 public import FrozenImage
+import Glibc
 public import ImageReader
+import LinuxIO
+import Synchronization
+public import SystemPackage
 
 /// Answers for an image in a volume stack at rest: where its layers lie now, and whether
 /// it is still what was frozen.
@@ -10,8 +14,18 @@ public final class StackSource: MappingSource, Sendable {
   private let image: StackFreezer.Image
   private let watch: StackWatch
   private let representation: @Sendable () throws -> Representation
+  private let confirmed = Mutex<Confirmed?>(nil)
 
   private static let attempts = 10
+  /// Microseconds between two looks.
+  private static let followingPause: UInt32 = 1_000_000
+
+  /// A state in which the stack was found to be what was frozen.
+  private struct Confirmed {
+    let cursor: [UInt8]
+    /// Seconds of Unix time when the image was made.
+    let frozen: Int64
+  }
 
   /// - Parameter representation: opens what was described of the image.
   public init(
@@ -20,6 +34,22 @@ public final class StackSource: MappingSource, Sendable {
     self.image = image
     self.representation = representation
     watch = StackWatch { try StackFinder(image.place, frozen: image).find() }
+  }
+
+  /// Looks at the stack now and then while nobody asks, as long as this object lives: what
+  /// tells of its changes (`LayerHistory`) is not kept for ever.
+  ///
+  /// - Throws: `Errno` when the system has no thread left.
+  public func follow() throws(Errno) {
+    try Thread.detach { [weak self] in
+      repeat { usleep(Self.followingPause) } while self?.confirm() ?? false
+    }
+  }
+
+  /// - Returns: whether there are changes to follow.
+  private func confirm() -> Bool {
+    guard let look = try? current() else { return true }
+    return !look.stack.cursor.isEmpty
   }
 
   /// Proves that the image is still what was frozen.
@@ -43,6 +73,13 @@ public final class StackSource: MappingSource, Sendable {
           throw SourceError.thawed(
             "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
         }
+        do {
+          // What led to this state is so whatever comes after it.
+          if let departure = try departure(of: look) { throw SourceError.thawed(departure) }
+        } catch let error as StackError {
+          guard try watch.isPresent(look) else { continue }
+          throw error
+        }
         return look
       }
     } catch {
@@ -52,6 +89,27 @@ public final class StackSource: MappingSource, Sendable {
       }
     }
     throw .unreachable("the stack of the image keeps changing")
+  }
+
+  /// Why a stack that looks as the frozen one does may hold something else: a part of it
+  /// belonged to somebody else meanwhile.
+  private func departure(of look: StackWatch.Look) throws -> String? {
+    let cursor = look.stack.cursor
+    guard !cursor.isEmpty else { return nil }
+    let known = try confirmed.withLock { $0 } ?? frozen()
+    if known.cursor == cursor { return nil }
+    if let departure = try look.stack.departure(since: known.cursor, frozen: known.frozen) {
+      return departure
+    }
+    confirmed.withLock { $0 = Confirmed(cursor: cursor, frozen: known.frozen) }
+    return nil
+  }
+
+  private func frozen() throws -> Confirmed {
+    let representation = try representation()
+    return Confirmed(
+      cursor: representation.volumes.first?.state.cursor ?? [],
+      frozen: representation.image.created.seconds)
   }
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {

@@ -12,7 +12,8 @@ struct Freeze: ParsableCommand {
       A btrfs subvolume is frozen by a read-only snapshot in a directory of floe's own beside it, \
       a read-only one as well (unless the whole file system is read-only). A block device, a logical volume (VG/LV) \
       or a disk-image file is taken at rest; its layers are found by themselves, and where there \
-      are several partitions or volumes, one is named after a colon: disk.img:2, disk.img:2:vg/root.
+      are several partitions or volumes, one is named after a colon: disk.img:2, disk.img:2:vg/root. \
+      What a process has open for writing is refused.
 
       The logical representation goes into the state directory, where floe serve finds it (--name), \
       or into a file that floe mount takes as it is (-o), or both.
@@ -45,8 +46,9 @@ struct Freeze: ParsableCommand {
   @Option(
     name: .customLong("pv"),
     help: ArgumentHelp(
-      "Look for LVM2 physical volumes here rather than on all block devices; may be repeated.",
-      valueName: "path"))
+      "Look for LVM2 physical volumes here (a device, a disk image, or a partition of one: b.raw:2) "
+        + "rather than on all block devices; may be repeated.",
+      valueName: "path[:partition]"))
   var physicalVolumes: [String] = []
 
   @Option(

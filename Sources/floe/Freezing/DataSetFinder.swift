@@ -17,7 +17,7 @@ struct DataSetFinder {
 
   /// - Throws: `Failure`, `BtrfsError` or `StackError` that says why it cannot be frozen.
   func find(_ text: String) throws -> any DataSet {
-    if let (path, selectors) = Self.existing(text) {
+    if let (path, selectors) = StackPlace.split(text) {
       var status = stat()
       guard stat(path, &status) == 0 else {
         throw Failure("\(path): \(String(cString: strerror(errno)))")
@@ -54,19 +54,5 @@ struct DataSetFinder {
       start: start, selectors: selectors, physicalVolumes: physicalVolumes.map(MountTable.absolute),
       format: format, content: content, backing: backing.map(MountTable.absolute),
       assumesFrozen: assumesFrozen)
-  }
-
-  /// Splits off the parts after colons, as far as what is before them exists.
-  private static func existing(_ text: String) -> (path: String, selectors: [String])? {
-    var path = text
-    var selectors: [String] = []
-    while true {
-      if access(path, F_OK) == 0 { return (path, selectors) }
-      // It is there, but not for this user: the error is told by whoever opens it.
-      if errno == EACCES { return (path, selectors) }
-      guard let colon = path.lastIndex(of: ":") else { return nil }
-      selectors.insert(String(path[path.index(after: colon)...]), at: 0)
-      path = String(path[..<colon])
-    }
   }
 }

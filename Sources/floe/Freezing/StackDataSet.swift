@@ -23,7 +23,8 @@ struct StackDataSet: DataSet {
   }
 
   func freeze(as image: UniqueIdentifier) throws -> any ImageNote {
-    StackNote(image: try freezer.image())
+    try freezer.requireRest()
+    return StackNote(image: try freezer.image())
   }
 
   func describe(
@@ -48,7 +49,9 @@ struct StackNote: ImageNote {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ServedImage {
-    StackSource(image, representation: representation)
+    let source = StackSource(image, representation: representation)
+    try source.follow()
+    return source
   }
 }
 

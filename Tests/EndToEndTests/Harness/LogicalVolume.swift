@@ -39,7 +39,8 @@ final class LogicalVolume {
         backup { backup = 0 archive = 0 }
 
         """.utf8))
-    try lvm("vgcreate", "-s", "1m", group, arguments: devices)
+    // The mover commits several times a second, and lvm2 keeps no archive here.
+    try lvm("vgcreate", "-s", "1m", "--metadatasize", "4m", group, arguments: devices)
     try lvm("lvcreate", "-an", "-Zn", "-Wn", arguments: ["-l", "\(megabytes)", "-n", name, group])
     try tool("fill", content)
   }
