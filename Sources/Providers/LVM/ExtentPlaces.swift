@@ -7,23 +7,54 @@ struct ExtentPlaces {
     let extent: UInt64
   }
 
-  /// Extents of the volume, one in every `stride`, that lie one after the other below.
-  struct Piece {
-    let first: UInt64
+  /// How bytes are dealt to the extents of a segment.
+  struct Shape: Hashable {
+    /// Extents of the volume from one extent of a column to its next.
     let stride: UInt64
-    let count: UInt64
     let elementSize: UInt64
+    /// Which of the extents in a stride are the column's.
+    let phase: UInt64
+  }
+
+  /// Extents of the volume, one in every stride, that lie one after the other below.
+  struct Piece {
+    let shape: Shape
+    /// Strides of the volume.
+    let rows: Range<UInt64>
     /// Where the first lies: in several places at once where it is mirrored, in none that
     /// is known where only the kernel knows it.
     let places: [Place]
 
-    /// Pieces with another shape deal bytes to extents in another way.
-    fileprivate var shape: [UInt64] { [stride, elementSize, first % stride] }
-    fileprivate var rows: Range<UInt64> { first / stride..<first / stride + count }
-
-    fileprivate func places(atRow row: UInt64) -> [Place] {
-      places.map { Place(volume: $0.volume, extent: $0.extent + (row - rows.lowerBound)) }
+    init(first: UInt64, stride: UInt64, count: UInt64, elementSize: UInt64, places: [Place]) {
+      shape = Shape(stride: stride, elementSize: elementSize, phase: first % stride)
+      rows = first / stride..<first / stride + count
+      self.places = places
     }
+
+    /// Whether a row lies in one place at least in both.
+    fileprivate func shares(_ row: UInt64, with other: Piece) -> Bool {
+      places.contains { place in
+        let extent = place.extent + (row - rows.lowerBound)
+        return other.places.contains {
+          $0.extent + (row - other.rows.lowerBound) == extent && $0.volume == place.volume
+        }
+      }
+    }
+
+    /// Whether nothing lies where these rows lie.
+    fileprivate func isFree(
+      _ part: Range<UInt64>, in used: [VolumeIdentifier: [Range<UInt64>]]
+    ) -> Bool {
+      !places.isEmpty
+        && places.allSatisfy { place in
+          let start = place.extent + (part.lowerBound - rows.lowerBound)
+          let range = start..<start + (part.upperBound - part.lowerBound)
+          return !(used[place.volume] ?? []).contains { $0.overlaps(range) }
+        }
+    }
+
+    /// The first extent of the volume in a row.
+    fileprivate func extent(atRow row: UInt64) -> UInt64 { row * shape.stride + shape.phase }
   }
 
   let pieces: [Piece]
@@ -39,7 +70,7 @@ struct ExtentPlaces {
   }
 
   /// Extents of the volume.
-  var count: UInt64 { pieces.reduce(0) { $0 + $1.count } }
+  var count: UInt64 { pieces.reduce(0) { $0 + UInt64($1.rows.count) } }
 
   /// The first extent of these that is not where it was in an earlier state, nor was moved
   /// from there by a copy; `nil` when there is none.
@@ -48,32 +79,33 @@ struct ExtentPlaces {
   /// that were free: who gives a volume's extents to another takes them out of it first.
   func firstDeparture(from earlier: ExtentPlaces, count: UInt64) -> UInt64? {
     let own = Dictionary(grouping: pieces, by: \.shape)
-    let used = earlier.usedExtents
-    for piece in earlier.pieces where piece.first < count {
-      // Beyond `count` nothing was frozen.
-      let end =
-        piece.rows.lowerBound
-        + min(piece.count, (count - piece.first + piece.stride - 1) / piece.stride)
-      var row = piece.rows.lowerBound
+    // Both in ascending order, and most of them the same.
+    var positions: [Shape: Int] = [:]
+    var used: [VolumeIdentifier: [Range<UInt64>]]?
+    for piece in earlier.pieces {
       let candidates = own[piece.shape] ?? []
-      while row < end {
-        guard let now = candidates.first(where: { $0.rows.contains(row) }) else {
-          return row * piece.stride + piece.first % piece.stride
+      var position = positions[piece.shape] ?? 0
+      var row = piece.rows.lowerBound
+      // Beyond `count` nothing was frozen.
+      while row < piece.rows.upperBound, piece.extent(atRow: row) < count {
+        while position < candidates.count, candidates[position].rows.upperBound <= row {
+          position += 1
         }
-        let next = min(end, now.rows.upperBound)
-        let before = Set(piece.places(atRow: row))
-        let after = now.places(atRow: row)
-        let isFree =
-          !after.isEmpty
-          && after.allSatisfy { place in
-            let range = place.extent..<place.extent + (next - row)
-            return !(used[place.volume] ?? []).contains { $0.overlaps(range) }
+        guard position < candidates.count, candidates[position].rows.contains(row) else {
+          return piece.extent(atRow: row)
+        }
+        let now = candidates[position]
+        let next = min(piece.rows.upperBound, now.rows.upperBound)
+        if !piece.shares(row, with: now) {
+          let known = used ?? earlier.usedExtents
+          used = known
+          guard !piece.places.isEmpty, now.isFree(row..<next, in: known) else {
+            return piece.extent(atRow: row)
           }
-        guard !before.isEmpty, !before.isDisjoint(with: after) || isFree else {
-          return row * piece.stride + piece.first % piece.stride
         }
         row = next
       }
+      positions[piece.shape] = position
     }
     return nil
   }

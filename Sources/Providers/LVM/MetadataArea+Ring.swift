@@ -114,9 +114,7 @@ extension MetadataArea {
       guard isBeginning(ring[position..<end]) else { continue }
       let text = Array(ring[position..<end])
       // A section in the middle of a text begins alike, but ends with too many brackets.
-      if let section = try? MetadataParser.parse(text),
-        let group = try? VolumeGroup(text: section), group.id == id
-      {
+      if let group = try? ParsedTexts.group(text), group.id == id {
         return (Commit(group, text: text), position)
       }
     }

@@ -77,7 +77,7 @@ struct MetadataArea: Sendable {
     _ text: [UInt8], of layer: Layer, at offset: UInt64
   ) throws(StackError) -> VolumeGroup {
     do {
-      return try VolumeGroup(text: MetadataParser.parse(text))
+      return try ParsedTexts.group(text)
     } catch {
       throw StackError(
         "the LVM2 metadata of \(layer.title) in the area at byte \(offset): \(error)")

@@ -64,8 +64,10 @@ public final class StackSource: MappingSource, Sendable {
     do {
       for _ in 0..<Self.attempts {
         guard let look = try watch.look() else { continue }
+        // Which file comes first changes with a move between physical volumes in files.
         let isFrozen =
-          try look.found.pins == image.pins && look.found.content?.kind == image.kind
+          try look.found.pins.sorted() == image.pins.sorted()
+          && look.found.content?.kind == image.kind
           && look.found.contentWitness() == image.witness
         // What is seen of a volume that moves meanwhile tells nothing.
         guard try watch.isPresent(look) else { continue }
