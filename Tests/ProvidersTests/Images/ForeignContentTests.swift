@@ -109,6 +109,8 @@ struct ForeignContentTests {
       let mounted = sentence(device)
       #expect(mounted.contains("is mounted at \(files.path("mnt"))"), "\(mounted)")
       #expect(mounted.contains(advice) && !mounted.contains("assume-frozen"), "\(mounted)")
+      // The file below is the same.
+      #expect(sentence(files.path("disk")) == mounted)
     }
   }
 }
