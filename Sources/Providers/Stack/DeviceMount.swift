@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 
 /// Where this host has the file system of a block device mounted.
 struct DeviceMount {
@@ -29,6 +30,20 @@ struct DeviceMount {
     guard let entry else { return nil }
     type = entry.type
     mountpoint = entry.mountpoint
+  }
+
+  /// Through a loop device that shows the file from its start.
+  ///
+  /// - Parameter path: of a file, without links.
+  init?(ofFile path: String) {
+    for device in Sysfs().blockDevices() {
+      guard let backing = try? LoopDevice.backing(ofDevice: device), backing.path == path,
+        backing.offset == 0, let mount = DeviceMount(ofDevice: device)
+      else { continue }
+      self = mount
+      return
+    }
+    return nil
   }
 
   var isExt: Bool { MountedKind(rawValue: type).map { !$0.isXFS } ?? false }

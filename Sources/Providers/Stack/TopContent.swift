@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 
 /// Looks for the file system on the top layer of a stack.
 struct TopContent {
@@ -21,7 +22,8 @@ struct TopContent {
 
   /// Why what is there is not taken as it is.
   private func refusal(_ found: ContentProbe?) throws(StackError) -> StackError {
-    if let mount {
+    let ofFile = layer.file?.presentPath.flatMap { DeviceMount(ofFile: $0) }
+    if let mount = mount ?? ofFile {
       let advice = ForeignContent(type: mount.type).adviceWhenMounted(at: mount.mountpoint)
       return StackError(
         "\(layer.title) is mounted at \(mount.mountpoint) (\(mount.type)): \(advice)")

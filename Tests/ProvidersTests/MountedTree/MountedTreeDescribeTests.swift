@@ -163,8 +163,7 @@ extension MountedTreeTests {
       try volume.run("head -c 100000 /dev/urandom > f")
       try shell(
         """
-        umount \(volume.mount); losetup -d \(volume.device)
-        losetup -r \(volume.device) \(volume.directory)/disk
+        umount \(volume.mount); blockdev --setro \(volume.device)
         mount -o ro \(volume.device) \(volume.mount)
         """)
       let image = try FrozenTree(MountedTree(path: volume.mount))
