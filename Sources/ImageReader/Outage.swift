@@ -4,7 +4,8 @@ public import FrozenImage
 // ======================================
 // A read that needs the production host waits for it, for as long as `remapTimeout`. Once
 // no answer came for a whole timeout, waiting once more for each read would only be slow: a
-// tree of a thousand files would fail in a night. From then on reads that need it fail at
+// tree of a thousand files would fail in a night. So that one answer that takes too long, of
+// a host that is busy, is not taken for that, it needs two calls in vain. From then on reads that need it fail at
 // once, and the driver asks in the background (`nextProbe`) until an answer comes.
 //
 // A probe is a round of questions like any other: it names every portion that waits, and
@@ -19,6 +20,9 @@ public struct Outage: Sendable, Equatable {
   public internal(set) var lastFailed: UInt64
   /// Why there was no answer, in one sentence.
   public internal(set) var reason: String
+
+  /// Calls that ended in vain.
+  var calls = 1
 
   /// Nanoseconds from the first call to the end of the last one.
   var length: UInt64 { lastFailed - min(began, lastFailed) }
@@ -48,10 +52,14 @@ extension ReadRule {
   ///
   /// - Parameter now: nanoseconds of the driver's clock.
   public func outage(at now: UInt64) -> Outage? {
-    guard let outage, outage.length >= limits.remapTimeout else { return nil }
+    guard let outage, isLong(outage) else { return nil }
     // What nobody asked for long may have changed: the next read waits again.
     let isRecent = now <= outage.lastFailed + 10 * limits.probeInterval
     return isRecent || questions.isUnderWay ? outage : nil
+  }
+
+  private func isLong(_ outage: Outage) -> Bool {
+    outage.calls > 1 && outage.length >= limits.remapTimeout
   }
 
   /// Fails the read when the production host gave no answer for a whole timeout.
@@ -69,15 +77,25 @@ extension ReadRule {
   /// - Parameters:
   ///   - began: when the call began.
   mutating func noteFailure(_ reason: String, began: UInt64, now: UInt64) {
-    let began = min(began, now)
-    // Calls far apart do not tell that nobody answered in between.
-    var noted = outage ?? Outage(began: began, lastFailed: now, reason: reason)
-    if !isProbing, began > noted.lastFailed + 5 * limits.retryInterval {
-      noted = Outage(began: began, lastFailed: now, reason: reason)
+    // Another call may have been answered while this one was not.
+    let began = min(max(began, lastAnswered), now)
+    guard var noted = outage,
+      // Calls far apart do not tell that nobody answered in between.
+      isProbing || began <= noted.lastFailed + 5 * limits.retryInterval
+    else {
+      outage = Outage(began: began, lastFailed: now, reason: reason)
+      return
     }
+    noted.calls += 1
     noted.lastFailed = max(noted.lastFailed, now)
     noted.reason = reason
     outage = noted
+  }
+
+  /// Notes that a call to the production host was answered.
+  mutating func noteAnswer(now: UInt64) {
+    outage = nil
+    lastAnswered = max(lastAnswered, now)
   }
 
   /// Whether the production host refused for a whole timeout what lies on the media that are
@@ -103,7 +121,7 @@ extension ReadRule {
   /// What the driver's probe has to do next.
   public mutating func nextProbe(now: UInt64) -> ProbeStep {
     // Reads that still wait ask by themselves, and more often.
-    guard let outage, thawed == nil, outage.length >= limits.remapTimeout else {
+    guard let outage, thawed == nil, isLong(outage) else {
       isProbing = false
       return .end
     }

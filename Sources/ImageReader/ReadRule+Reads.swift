@@ -123,7 +123,7 @@ extension ReadRule {
   ) {
     guard plan.needsProductionHost else { return }
     switch outcome {
-    case .complete: outage = nil
+    case .complete: noteAnswer(now: now)
     case .sourceFailed(.unreachable(let reason)):
       let reason = SourceError.unreachable(reason).description
       noteFailure(reason, began: read.callBegan, now: now)
@@ -259,7 +259,7 @@ extension ReadRule {
     guard case .readingThrough = read.phase else { return }
     switch error {
     case nil:
-      outage = nil
+      noteAnswer(now: now)
       statistics.reads += 1
       statistics.productionHostBytes += UInt64(read.portion.range.count)
       read.phase = .finished

@@ -39,7 +39,7 @@ extension ReadRule {
     case .success(let answer):
       statistics.questions += 1
       unanswered = nil
-      outage = nil
+      noteAnswer(now: now)
       apply(answer, to: question)
       lookTime = now + limits.retryInterval
     case .failure(let error):

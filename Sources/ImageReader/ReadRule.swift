@@ -107,6 +107,8 @@ public struct ReadRule: Sendable {
   var lookNeedsAnswer = false
   /// Since when the production host gives no answer; `nil` when it gave one last.
   var outage: Outage?
+  /// When a call to the production host was answered last.
+  var lastAnswered: UInt64 = 0
   /// What the production host refuses while media are lost; `nil` while it does not.
   var refusal: Refusal?
   /// Whether the driver asks in the background.
