@@ -97,10 +97,10 @@ extension EndToEnd {
       expectShown(try attempt(Floe.program, named + ["a\(Self.escape)"]))
       // An image whose representation is gone, which the service tells with its path.
       try run(Floe.program, named + ["image"])
-      try run(Floe.program, named + ["second"])
+      try run(Floe.program, named + ["broken"])
       try run(
         "sh",
-        ["-c", "cd \"$0/images\" && rm $(dirname $(grep -l second */image.json))/*.floe", state])
+        ["-c", "cd \"$0/images\" && rm $(dirname $(grep -l broken */image.json))/*.floe", state])
       let socket = "\(scratch.path)/s"
       let service = try scratch.start(
         Floe.program, ["serve", "--state", state, "--listen", "unix:\(socket)"])
@@ -108,7 +108,7 @@ extension EndToEnd {
         if service.hasEnded { throw HarnessError(service.errors) }
         return access(socket, F_OK) == 0
       }
-      expectShown(try attempt(Floe.program, ["inspect", "floe+unix:\(socket)/second"]))
+      expectShown(try attempt(Floe.program, ["inspect", "floe+unix:\(socket)/broken"]))
       let mountpoint = try scratch.directory(Self.escape)
       try run(
         Floe.program,
