@@ -93,9 +93,14 @@ extension EndToEnd {
       let image = try Ext4Image.make(in: scratch, megabytes: 16) { try $0.writer.directory("d") }
       // A service says where it looked.
       let state = try scratch.directory("state\u{1B}[31mred\nline")
-      let frozen = ["freeze", image, "--name", "image", "--state", state]
-      try run(Floe.program, frozen)
-      expectShown(try attempt(Floe.program, frozen + ["--json"] + ["--name", "-\(Self.escape)"]))
+      let named = ["freeze", image, "--state", state, "--name"]
+      expectShown(try attempt(Floe.program, named + ["a\(Self.escape)"]))
+      // An image whose representation is gone, which the service tells with its path.
+      try run(Floe.program, named + ["image"])
+      try run(Floe.program, named + ["broken"])
+      try run(
+        "sh",
+        ["-c", "cd \"$0/images\" && rm $(dirname $(grep -l broken */image.json))/*.floe", state])
       let socket = "\(scratch.path)/s"
       let service = try scratch.start(
         Floe.program, ["serve", "--state", state, "--listen", "unix:\(socket)"])
@@ -103,7 +108,7 @@ extension EndToEnd {
         if service.hasEnded { throw HarnessError(service.errors) }
         return access(socket, F_OK) == 0
       }
-      expectShown(try attempt(Floe.program, ["inspect", "floe+unix:\(socket)/nothing"]))
+      expectShown(try attempt(Floe.program, ["inspect", "floe+unix:\(socket)/broken"]))
       let mountpoint = try scratch.directory(Self.escape)
       try run(
         Floe.program,
