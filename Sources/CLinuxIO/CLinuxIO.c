@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
@@ -94,6 +95,27 @@ int floe_posix_spawn_close_from(void *actions, int from) {
 
 long floe_getxattr(const char *path, const char *name, void *value, size_t size) {
   return getxattr(path, name, value, size);
+}
+
+int floe_set_attribute(int fd, const char *name, const void *value, size_t size) {
+  return fsetxattr(fd, name, value, size, 0);
+}
+
+long floe_get_attribute(int fd, const char *name, void *value, size_t size) {
+  return fgetxattr(fd, name, value, size);
+}
+
+int floe_origin(int fd, struct floe_origin *origin) {
+  struct statx found;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0) return -1;
+  if ((found.stx_mask & STATX_BTIME) == 0) {
+    errno = ENOTSUP;
+    return -1;
+  }
+  origin->inode = found.stx_ino;
+  origin->seconds = found.stx_btime.tv_sec;
+  origin->nanoseconds = found.stx_btime.tv_nsec;
+  return 0;
 }
 
 // The system calls themselves: the C library's functions change every thread.

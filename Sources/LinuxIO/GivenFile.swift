@@ -8,6 +8,9 @@ public final class GivenFile: Sendable {
   public let path: FilePath
   /// Who wrote it, as far as this host's kernel knows.
   public let owner: FileOwner
+  /// Whether this very host's floe wrote it, and the user who runs this process, or root,
+  /// had it do so.
+  public let isOfThisHost: Bool
   private let descriptor: FileDescriptor
   private let length: UInt64
 
@@ -25,6 +28,7 @@ public final class GivenFile: Sendable {
     }
     length = UInt64(clamping: status.st_size)
     owner = Self.author(of: opened, status)
+    isOfThisHost = owner.isTrusted && OriginMark.isSet(on: opened)
   }
 
   deinit { close(descriptor.rawValue) }

@@ -106,6 +106,9 @@ final class NamelessFile {
     }
   }
 
+  /// Says of the file that this host wrote it.
+  func mark() { OriginMark.set(on: descriptor) }
+
   /// Gives the file a name, in the directory where it is, once its bytes are on stable
   /// storage.
   ///

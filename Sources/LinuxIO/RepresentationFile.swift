@@ -57,6 +57,7 @@ public final class FileScratch: RepresentationScratch {
   public func commit() throws(ScratchError) {
     sections.removeAll()
     try look(scratching { () throws(FileFailure) in try result.representation() })
+    result.mark()
     try scratching { () throws(FileFailure) in
       try result.publish(at: output, replacing: replaces)
     }

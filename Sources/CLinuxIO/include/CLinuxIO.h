@@ -73,6 +73,21 @@ int floe_posix_spawn_close_from(void *actions, int from);
 // getxattr(2).
 long floe_getxattr(const char *path, const char *name, void *value, size_t size);
 
+// fsetxattr(2).
+int floe_set_attribute(int fd, const char *name, const void *value, size_t size);
+
+// fgetxattr(2).
+long floe_get_attribute(int fd, const char *name, void *value, size_t size);
+
+// When an open file was made, in seconds and nanoseconds since 1970, and its inode number
+// (statx(2)); -1 and errno on failure, ENOTSUP where the file system does not keep it.
+struct floe_origin {
+  uint64_t inode;
+  int64_t seconds;
+  uint32_t nanoseconds;
+};
+int floe_origin(int fd, struct floe_origin *origin);
+
 // Makes the calling thread, and no other of the process, act on files as another user
 // without any privilege: its file system user and group (setfsuid(2)), its groups, and
 // no effective capabilities. 0, or -1 when it does not: the thread must not go on then.

@@ -133,7 +133,7 @@ public struct MediumFinder: Sendable {
       origin = .hardware(hardware.description)
     } else if let identifier = medium.identifier(in: description) {
       origin = .identifier(identifier)
-    } else if path == description.path, trust.isOwnHost() {
+    } else if path == description.path, trust.isOfThisHost || trust.isOwnHost() {
       origin = .ownHost
     } else {
       throw .unidentified(label: label, id: id, path: path)

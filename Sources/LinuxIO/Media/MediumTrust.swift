@@ -14,16 +14,21 @@ public struct MediumTrust: Sendable {
   /// What may be taken at all: a medium has to be in each.
   public let limits: [MediaPatterns]
 
+  /// Whether the description comes from a file that this very host's floe wrote, so that the
+  /// paths in it are this host's.
+  public let isOfThisHost: Bool
+
   /// Asks whether the service of the image was verified to run on this very host, by a
   /// user whom this process trusts.
   public let isOwnHost: @Sendable () -> Bool
 
   public init(
-    owner: FileOwner? = nil, followsPaths: Bool = false, limits: [MediaPatterns] = [],
-    isOwnHost: @escaping @Sendable () -> Bool = { false }
+    owner: FileOwner? = nil, followsPaths: Bool = false, isOfThisHost: Bool = false,
+    limits: [MediaPatterns] = [], isOwnHost: @escaping @Sendable () -> Bool = { false }
   ) {
     self.owner = owner
     self.followsPaths = followsPaths
+    self.isOfThisHost = isOfThisHost
     self.limits = limits
     self.isOwnHost = isOwnHost
   }
@@ -39,7 +44,7 @@ public enum MediumOrigin: Hashable, Sendable, CustomStringConvertible {
   case identifier(String)
   /// Its hardware is the recorded one.
   case hardware(String)
-  /// It lies at the recorded path of this very host, whose service told it.
+  /// It lies at the recorded path of this very host, whose floe told it.
   case ownHost
 
   public var description: String {
@@ -47,7 +52,7 @@ public enum MediumOrigin: Hashable, Sendable, CustomStringConvertible {
     case .named: "named with --medium"
     case .identifier(let identifier): "found by its identifier \(identifier)"
     case .hardware(let identifier): "found by its hardware, \(identifier)"
-    case .ownHost: "found where this host's own service has it"
+    case .ownHost: "found where this very host had it at the freeze"
     }
   }
 }

@@ -45,7 +45,7 @@ public final class OpenMedium: Medium {
       let result: Result<Opened, MediumError>
       do throws(Errno) {
         result = try owner.run {
-          Result { () throws(MediumError) in try Self.open(path, isShared: isShared) }
+          Result { () throws(MediumError) in try Self.opened(path, isShared: isShared) }
         }
       } catch {
         throw MediumError(
@@ -53,7 +53,7 @@ public final class OpenMedium: Medium {
       }
       opened = try result.get()
     } else {
-      opened = try Self.open(path, isShared: isShared)
+      opened = try Self.opened(path, isShared: isShared)
     }
     self.path = path
     descriptor = opened.descriptor
@@ -63,13 +63,13 @@ public final class OpenMedium: Medium {
     sectorSize = opened.sectorSize
   }
 
-  private static func open(_ path: String, isShared: Bool) throws(MediumError) -> Opened {
+  private static func opened(_ path: String, isShared: Bool) throws(MediumError) -> Opened {
     func failure(_ reason: String) -> MediumError {
       MediumError(path: path, offset: 0, reason: reason)
     }
     // O_PATH first (open(2)): only opening a FIFO waits, only opening some devices acts.
     let pathOnly: Int32 = 0o10000000
-    var descriptor = Glibc.open(path, pathOnly | O_CLOEXEC)
+    var descriptor = open(path, pathOnly | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(Errno.current.description) }
     do throws(MediumError) {
       var status = stat()
@@ -109,7 +109,7 @@ public final class OpenMedium: Medium {
   private static func reopen(
     _ descriptor: Int32, path: String, flags: Int32
   ) throws(MediumError) -> Int32 {
-    let opened = Glibc.open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | flags)
+    let opened = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | flags)
     guard opened >= 0 else {
       let error = Errno.current
       let how = error == .invalidArgument ? "it cannot be read past the page cache: " : ""

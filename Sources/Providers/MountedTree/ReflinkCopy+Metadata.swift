@@ -1,6 +1,7 @@
 import CFileMap
 import FrozenImage
 import Glibc
+import LinuxIO
 import SystemPackage
 
 extension ReflinkCopy {

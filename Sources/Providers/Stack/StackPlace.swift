@@ -1,4 +1,5 @@
 import Glibc
+import LinuxIO
 
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {

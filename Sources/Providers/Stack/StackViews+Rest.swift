@@ -1,5 +1,6 @@
 import CLinuxIO
 import Glibc
+import LinuxIO
 import SystemPackage
 
 extension StackViews {

@@ -76,7 +76,7 @@ struct Mount: ParsableCommand {
     request.reading.limits = try trust.limits()
     request.service = try trust.address()
     request.cacheLimit = CacheLimit(bytes: trust.cacheLimit)
-    request.printsJSON = json
+    request.json = json
     try request.take(options: options)
     guard foreground || readyDescriptor != nil else {
       return try Daemon.start(

@@ -17,7 +17,7 @@ struct MountRequest {
   /// The service that the user names for a representation's file.
   var service: ServiceAddress?
   var cacheLimit = CacheLimit.standard
-  var printsJSON = false
+  var json = false
   /// What is shown; `nil` for the files, or the volume where there are none.
   var view: Root.View?
   private var fuseOptions: [String] = []
@@ -81,7 +81,7 @@ struct MountRequest {
       let report = MountReport(
         image.representation.image, at: MountTable.absolute(mountpoint),
         service: questions.serviceName, media: taken)
-      print(printsJSON ? JSON.text(of: report) : report.text)
+      print(json ? JSON.text(of: report) : report.text)
       // Standard output leads nowhere in the background.
       fflush(nil)
       logger.notice("mounted from \(source)")

@@ -51,6 +51,8 @@ struct OpenedImage {
   let questions: any ImageQuestions
   /// Whose file the user gave; `nil` when the representation came from a service.
   let owner: FileOwner?
+  /// Whether the user gave a file that this very host's floe wrote.
+  let isFileOfThisHost: Bool
 
   /// - Parameters:
   ///   - cache: the directory that takes the representation, without a name.
@@ -83,10 +85,12 @@ struct OpenedImage {
       }
       questions = remote
       owner = nil
+      isFileOfThisHost = false
     case .file(let path):
       let file: GivenFile
       (representation, file) = try Self.read(path, into: cache, limit)
       owner = file.owner
+      isFileOfThisHost = file.isOfThisHost
       let named = representation.image.service
       if let address = try service ?? Self.service(named, of: file) {
         questions = LateQuestions(

@@ -71,7 +71,8 @@ struct ReaderRequest {
     return MediumFinder(
       named: media,
       trust: MediumTrust(
-        owner: image.owner, followsPaths: followsPaths, limits: limits,
+        owner: image.owner, followsPaths: followsPaths,
+        isOfThisHost: followsPaths && image.isFileOfThisHost, limits: limits,
         // What somebody else's file says of media is not what the service says.
         isOwnHost: { isTrusted && questions.isOnThisHost }),
       onTaken: { taken.note($0, $1, $2) })

@@ -40,7 +40,7 @@ extension EndToEnd {
       let inside = "\(source)/files"
       expect(
         try production.floe("freeze", inside, "--name", "a"), says: inside,
-        "subvolume \(source): freeze that")
+        "subvolume \(source), and", "freeze \(source)")
       let missing = "\(source)/missing"
       expect(
         try production.floe("freeze", missing, "--name", "a"), says: missing, "no such file")

@@ -111,7 +111,8 @@ extension EndToEnd {
 
         mount -o loop ext4.img k; mkdir "k/$B"; cp k/f "k/$B/f"; mount -o remount,ro k
         "$floe" freeze "k/$B" -o "$B/e.floe"
-        "$floe" mount "$B/e.floe" m; cmp m/f k/f; "$floe" umount m; umount k
+        cp k/f f; umount k
+        "$floe" mount "$B/e.floe" m; cmp m/f f; "$floe" umount m
 
         truncate -s 320M xfs; mkfs.xfs -q xfs; mount -o loop xfs x; mkdir "x/$B"; echo there > "x/$B/f"
         "$floe" freeze "x/$B" --name x --state state; test -d x/.floe/*

@@ -45,15 +45,16 @@ final class Scratch {
     close(lock)
   }
 
-  /// Opens a directory and locks it; `nil` when another process holds it.
-  private static func lock(_ path: String) -> Int32? {
-    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard directory >= 0 else { return nil }
-    guard flock(directory, LOCK_EX | LOCK_NB) == 0 else {
-      close(directory)
+  /// Locks a directory by a file in it, as floe locks directories itself; `nil` when another
+  /// process holds it.
+  private static func lock(_ directory: String) -> Int32? {
+    let file = open("\(directory)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard file >= 0 else { return nil }
+    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+      close(file)
       return nil
     }
-    return directory
+    return file
   }
 
   /// Starts a program that runs beside the test, at most as long as the scratch lives.
