@@ -29,7 +29,7 @@ let package = Package(
     .target(
       name: "LinuxIO",
       dependencies: [
-        "FrozenImage", "ImageReader", "CCompression", "CHash", "CLinuxIO",
+        "FrozenImage", "ImageReader", "CBlkid", "CCompression", "CHash", "CLinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log"),
       ],

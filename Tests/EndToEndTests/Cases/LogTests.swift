@@ -71,7 +71,7 @@ extension EndToEnd {
       #expect(entry.contains("SYSLOG_IDENTIFIER=floe"), "\(entry)")
       #expect(entry.contains { $0.hasPrefix("MESSAGE=listening on") }, "\(entry)")
       #expect(
-        entry.contains { $0.hasPrefix("FLOE_STATE=") && $0.hasSuffix("odd\\x1b[2Jname") },
+        entry.contains { $0.hasPrefix("FLOE_STATE=") && $0.hasSuffix("odd\\x1B[2Jname") },
         "\(entry)")
       #expect(!service.output.contains("\u{1B}"))
       #expect(!service.errors.contains("listening"), "\(service.errors)")

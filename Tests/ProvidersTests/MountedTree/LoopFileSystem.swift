@@ -108,7 +108,8 @@ final class LoopFileSystem {
   deinit {
     let inner = "awk '$2 ~ \"^\(directory)/\" {print $2}' /proc/mounts | sort -r"
     _ = try? shell("for m in $(\(inner)); do umount -l $m; done", ignoringFailure: true)
-    _ = try? shell("losetup -d \(device)", ignoringFailure: true)
+    // A read-only flag would stay with the device's number, for whoever takes it next.
+    _ = try? shell("blockdev --setrw \(device); losetup -d \(device)", ignoringFailure: true)
     _ = try? shell("rm -rf \(directory)", ignoringFailure: true)
   }
 
