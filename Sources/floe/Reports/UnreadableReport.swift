@@ -1,4 +1,5 @@
 import FrozenImage
+import LinuxIO
 
 /// A part of an image that could not be read when it was frozen; the JSON form's keys are
 /// part of floe's interface.
@@ -45,9 +46,9 @@ struct UnreadableList {
     for index in 0..<min(count, UInt64(limit)) {
       guard let part = try? representation.unreadablePart(at: index) else { continue }
       let report = UnreadableReport(
-        path: (try? paths.path(of: part)).flatMap { $0 }.map { printableText(of: $0) },
+        path: (try? paths.path(of: part)).flatMap { $0 }.map { VisibleText.line(PathText.text(of: $0)) },
         inode: (try? representation.inode(of: part.node)) ?? 0, part: part.part.reportName,
-        reason: printableText(of: Array(part.reason.utf8)))
+        reason: VisibleText.line(part.reason))
       rest -= (report.path?.utf8.count ?? 0) + report.reason.utf8.count
       guard rest >= 0 else { return }
       parts.append(report)
@@ -71,23 +72,4 @@ extension UnreadablePart {
     case .extendedAttributes: "extended_attributes"
     }
   }
-}
-
-/// Bytes of a name or of a text that came from elsewhere, safe to show on a terminal:
-/// control characters, and bytes that are no UTF-8, as `\xNN`.
-func printableText(of bytes: [UInt8]) -> String {
-  func escaped(_ byte: UInt8) -> String {
-    "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-  }
-  guard let text = String(validating: bytes, as: UTF8.self) else {
-    return bytes.map { (0x20..<0x7F).contains($0) ? String(UnicodeScalar($0)) : escaped($0) }
-      .joined()
-  }
-  return text.unicodeScalars.map { scalar in
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator:
-      String(scalar).utf8.map(escaped).joined()
-    default: String(scalar)
-    }
-  }.joined()
 }

@@ -134,7 +134,11 @@ extension EndToEnd {
       // What is not found may be what does not answer.
       try site.production.stopService()
       let file = "\(site.scratch.path)/image.floe"
-      try run(Floe.program, ["freeze", site.snapshot, "-o", file])
+      try run(
+        Floe.program,
+        [
+          "freeze", site.snapshot, "--name", "file", "--state", site.production.state, "-o", file,
+        ])
       try site.volume.unmount()
       for device in site.volume.devices { try run("losetup", ["-d", device.loop]) }
       let refused = try attempt(Floe.program, ["mount", file, mountpoint], seconds: 120)

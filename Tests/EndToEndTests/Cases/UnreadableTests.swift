@@ -38,7 +38,7 @@ extension EndToEnd {
     }
 
     private let parts: Set<Part> = [
-      Part(path: "/d/b\\x1bad", part: "content"), Part(path: "/d/lost", part: "node"),
+      Part(path: "/d/b\\x1Bad", part: "content"), Part(path: "/d/lost", part: "node"),
     ]
 
     @Test("freeze, status, inspect and verify name them, and the mount answers EIO")
