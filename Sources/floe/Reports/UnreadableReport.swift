@@ -46,7 +46,9 @@ struct UnreadableList {
     for index in 0..<min(count, UInt64(limit)) {
       guard let part = try? representation.unreadablePart(at: index) else { continue }
       let report = UnreadableReport(
-        path: (try? paths.path(of: part)).flatMap { $0 }.map { VisibleText.line(PathText.text(of: $0)) },
+        path: (try? paths.path(of: part)).flatMap { $0 }.map {
+          VisibleText.line(PathText.text(of: $0))
+        },
         inode: (try? representation.inode(of: part.node)) ?? 0, part: part.part.reportName,
         reason: VisibleText.line(part.reason))
       rest -= (report.path?.utf8.count ?? 0) + report.reason.utf8.count
