@@ -96,7 +96,7 @@ extension EndToEnd {
       let file = "\(scratch.path)/image.floe"
       try run(Floe.program, ["freeze", image, "-o", file])
       let before = try readFile(file)
-      let refused = try attempt(Floe.program, ["freeze", image, "-o", file, "--strict"])
+      let refused = try attempt(Floe.program, ["freeze", image, "-o", file, "--strict", "--force"])
       #expect(!refused.succeeded && refused.errors.contains("/d/lost"), "\(refused.errors)")
       #expect(try readFile(file) == before)
       let production = try ProductionHost(in: scratch)
