@@ -41,9 +41,10 @@ struct ReaderRequest {
   func makeReader(
     of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia()
   ) throws -> BlockingReader {
-    let finder = self.finder(for: image, followsPaths: false, taken)
+    let host = OwnHost(image)
+    let finder = self.finder(for: image, on: host, followsPaths: false, taken)
     let trusting = self.finder(
-      for: image, followsPaths: image.owner != nil, taken)
+      for: image, on: host, followsPaths: image.owner != nil, taken)
     try finder.checkNames(against: volume.media)
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
@@ -64,17 +65,14 @@ struct ReaderRequest {
   }
 
   private func finder(
-    for image: OpenedImage, followsPaths: Bool, _ taken: TakenMedia
+    for image: OpenedImage, on host: OwnHost, followsPaths: Bool, _ taken: TakenMedia
   ) -> MediumFinder {
-    let questions = image.questions
-    let isTrusted = image.owner?.isTrusted ?? true
-    return MediumFinder(
+    MediumFinder(
       named: media,
       trust: MediumTrust(
         owner: image.owner, followsPaths: followsPaths,
         isOfThisHost: followsPaths && image.isFileOfThisHost, limits: limits,
-        // What somebody else's file says of media is not what the service says.
-        isOwnHost: { isTrusted && questions.isOnThisHost }),
+        isOwnHost: { host.isSeen }),
       onTaken: { taken.note($0, $1, $2) })
   }
 }
