@@ -1,3 +1,4 @@
+import LinuxIO
 import Synchronization
 
 /// Whether the image's service was seen to run on this very host.
