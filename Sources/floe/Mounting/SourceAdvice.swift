@@ -10,7 +10,7 @@ enum SourceAdvice {
 
   /// - Throws: `Failure` for a text with another scheme than floe's, as ssh://.
   static func checkScheme(_ text: String) throws(Failure) {
-    guard let colon = text.firstRange(of: "://"),
+    guard !ImageSource.isAddress(text), let colon = text.firstRange(of: "://"),
       text[..<colon.lowerBound].allSatisfy({ $0.isASCII && ($0.isLetter || "+-.".contains($0)) }),
       access(text, F_OK) != 0
     else { return }
