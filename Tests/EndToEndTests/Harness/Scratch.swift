@@ -48,7 +48,7 @@ final class Scratch {
   /// Locks a directory by a file in it, as floe locks directories itself; `nil` when another
   /// process holds it.
   private static func lock(_ directory: String) -> Int32? {
-    let file = open("\(directory)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    let file = open("\(directory)/e2e.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard file >= 0 else { return nil }
     guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
       close(file)
