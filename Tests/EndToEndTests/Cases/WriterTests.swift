@@ -119,7 +119,7 @@ extension EndToEnd {
       let mounted = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file])
       #expect(!mounted.succeeded)
       try run("mount", ["-o", "remount,ro", mountpoint])
-      let readOnly = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file])
+      let readOnly = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file, "--force"])
       #expect(readOnly.succeeded, "\(readOnly.errors)")
       try run("umount", [mountpoint])
     }
