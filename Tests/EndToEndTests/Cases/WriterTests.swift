@@ -116,7 +116,7 @@ extension EndToEnd {
       let file = "\(scratch.path)/image.floe"
       let other = try attempt(Floe.program, ["freeze", "\(image):1", "-o", file])
       #expect(other.succeeded, "\(other.errors)")
-      let mounted = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file])
+      let mounted = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file, "--force"])
       #expect(!mounted.succeeded)
       try run("mount", ["-o", "remount,ro", mountpoint])
       let readOnly = try attempt(Floe.program, ["freeze", "\(image):2", "-o", file, "--force"])
