@@ -216,7 +216,10 @@ extension EndToEnd {
       let production = try ProductionHost(in: scratch)
       try run(Floe.program, ["freeze", image, "--name", "ext", "--state", production.state])
       try production.serve()
-      let path = try FaultyPath(to: image, in: scratch)
+      // Where the production host recorded it this host would find it again.
+      let moved = "\(scratch.path)/moved.img"
+      try run("mv", [image, moved])
+      let path = try FaultyPath(to: moved, in: scratch)
       let backup = try BackupHost(
         production.source("ext"), media: [(id: image, path: path.path)],
         options: ["--remap-timeout", "1"], in: scratch)
@@ -235,7 +238,7 @@ extension EndToEnd {
       let wrong = try verifier.read(pieces: 10)
       #expect(wrong.failed == [EIO: 10], "\(wrong)")
       try path.kill()
-      try path.start(showing: image)
+      try path.start(showing: moved)
       try waitForReads(&verifier)
       try backup.unmount()
     }
