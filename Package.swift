@@ -65,6 +65,33 @@ let package = Package(
       ],
       swiftSettings: rules),
 
+    // What floe does, without a word of the command line and without the wire: the state
+    // directory, from a data set to an image, and from a source to an image that is read.
+    .target(
+      name: "Catalogue",
+      dependencies: [
+        "FrozenImage", "LinuxIO",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Freezing",
+      dependencies: [
+        "Catalogue", "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "ImageAccess",
+      dependencies: [
+        "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
     // The wire and its two ends.
     .target(
       name: "FloeWire",
@@ -78,7 +105,7 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "FloeWire", "FrozenImage", "ImageReader", "LinuxIO",
+        "Catalogue", "FloeWire", "FrozenImage", "ImageAccess", "ImageReader", "LinuxIO",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -105,10 +132,9 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "CLinuxIO", "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
-        "Providers",
+        "CLinuxIO", "Catalogue", "Freezing", "FrozenFS", "FrozenImage", "ImageAccess",
+        "ImageReader", "ImageService", "LinuxIO",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -130,6 +156,15 @@ let package = Package(
         "VolumeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/simulate", swiftSettings: rules),
+
+    // What tests freeze, and where: directories, trees of files, catalogues, images.
+    .target(
+      name: "ImageFixtures",
+      dependencies: [
+        "Catalogue", "FrozenImage", "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Tests/ImageFixtures", swiftSettings: rules),
 
     .testTarget(
       name: "FrozenImageTests", dependencies: ["FrozenImage", "SeededNumbers"],
@@ -153,9 +188,24 @@ let package = Package(
       ],
       swiftSettings: rules),
     .testTarget(
+      name: "CatalogueTests",
+      dependencies: [
+        "Catalogue", "FrozenImage", "ImageFixtures",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ImageAccessTests",
+      dependencies: [
+        "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "LinuxIO", "Providers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
       name: "ImageServiceTests",
       dependencies: [
-        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "SeededNumbers",
+        "Catalogue", "FloeWire", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader",
+        "ImageService", "LinuxIO", "SeededNumbers",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),

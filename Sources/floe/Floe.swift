@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import ImageAccess
 import LinuxIO
 
 /// The program.

@@ -1,5 +1,8 @@
+import Catalogue
 import FrozenImage
 import Glibc
+import ImageFixtures
+import ImageReader
 import LinuxIO
 import Synchronization
 import SystemPackage

@@ -1,3 +1,6 @@
+import Catalogue
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import LinuxIO
 import Logging

@@ -1,4 +1,7 @@
+import Catalogue
 import Glibc
+import ImageAccess
+import ImageFixtures
 import LinuxIO
 import Logging
 import SystemPackage

@@ -63,7 +63,7 @@ struct ReplacedMediumTests {
     #expect(opened.load(ordering: .relaxed) == 2)
   }
 
-  private struct NobodyAnswers: MappingSource {
+  private struct NobodyAnswers: ProductionHost {
     func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
       throw .failed("nobody answers")
     }
@@ -71,6 +71,10 @@ struct ReplacedMediumTests {
     func read(
       inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(SourceError) -> Int {
+      throw .failed("nobody answers")
+    }
+
+    func liveCheck() throws(SourceError) {
       throw .failed("nobody answers")
     }
   }

@@ -4,6 +4,7 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import Glibc
+import ImageAccess
 import LinuxIO
 import SwiftProtobuf
 import SystemPackage

@@ -25,7 +25,7 @@ public final class BlockingReader: FileReading {
   private let volume: VolumeDescription
   /// What it reads from.
   public let media: MediaTable
-  let source: any MappingSource
+  let source: any ProductionHost
   let options: Options
   let rule: Monitor<ReadRule>
   private let complaints: Complaints
@@ -35,7 +35,7 @@ public final class BlockingReader: FileReading {
   ///   that nothing is read before every identity was verified.
   public init(
     representation: Representation, volume: VolumeDescription, media: MediaTable,
-    source: any MappingSource, options: Options, logger: Logger
+    source: any ProductionHost, options: Options, logger: Logger
   ) throws {
     self.representation = representation
     self.volume = volume

@@ -22,7 +22,7 @@ struct PortionFetch {
   private let buffer: UnsafeMutableRawBufferPointer
   private let representation: Representation
   private let media: MediaTable
-  private let source: any MappingSource
+  private let source: any ProductionHost
   private let checksums: [Representation.ChecksumRun]
   /// Those of `content.checksummedRuns`, in that order.
   private let compressedChecksums: [Representation.CompressedChecksums]
@@ -39,7 +39,7 @@ struct PortionFetch {
   /// - Parameter buffer: takes the portion's bytes; its count is the portion's.
   init(
     portion: Portion, node: NodeIndex, buffer: UnsafeMutableRawBufferPointer,
-    representation: Representation, media: MediaTable, source: any MappingSource,
+    representation: Representation, media: MediaTable, source: any ProductionHost,
     options: BlockingReader.Options
   ) throws(RepresentationError) {
     self.portion = portion

@@ -6,7 +6,7 @@ import SystemPackage
 /// mounted file system itself.
 ///
 /// It holds the snapshot open, so the file system stays mounted while it lives.
-public final class BtrfsSource: MappingSource, Sendable {
+public final class BtrfsSource: ProductionHost, Sendable {
   private let subvolume: OpenSubvolume
   private let id: UInt64
   private let watch: VolumeWatch

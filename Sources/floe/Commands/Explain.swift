@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinuxIO
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
+import Catalogue
 import FrozenImage
 import Glibc
-import ImageService
 import LinuxIO
 import SystemPackage
 

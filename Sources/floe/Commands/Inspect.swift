@@ -1,5 +1,6 @@
 import ArgumentParser
 import FrozenImage
+import ImageAccess
 import ImageService
 
 struct Inspect: ParsableCommand {
@@ -21,8 +22,9 @@ struct Inspect: ParsableCommand {
   func run() throws {
     LogDestination.use(background: false)
     let image = try OpenedImage(
-      ImageSource(source), cache: cache, mountpoint: nil, timeouts: RemoteImage.Timeouts())
-    defer { image.questions.close() }
+      ImageSource(source), cache: cache, mountpoint: nil,
+      connect: RemoteImage.connector(timeouts: RemoteImage.Timeouts()))
+    defer { image.close() }
     let representation = image.representation
     let root = try image.root(nil)
     let volume = try image.volume(of: root)
@@ -31,23 +33,8 @@ struct Inspect: ParsableCommand {
       print(json ? JSON.text(of: report) : report.text)
       return
     }
-    let node = try Self.node(at: path, below: root.node, in: representation)
+    let node = try representation.node(at: path, below: root.node)
     let report = try ChainReport(path: path, node: node, representation, volume)
     print(json ? JSON.text(of: report) : report.text)
-  }
-
-  /// Follows a path from the root; symbolic links are not followed.
-  private static func node(
-    at path: String, below root: NodeIndex, in representation: Representation
-  ) throws -> NodeIndex {
-    var node = root
-    for name in PathText.bytes(of: path).split(separator: UInt8(ascii: "/"))
-    where !name.elementsEqual(".".utf8) {
-      guard try representation.attributes(of: node).type == .directory,
-        let next = try Array(name).withUnsafeBytes({ try representation.lookup($0, in: node) })
-      else { throw Failure("the image has no \(path)") }
-      node = next
-    }
-    return node
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import FrozenFS
 import FrozenImage
 import Glibc
+import ImageAccess
 import LinuxIO
 import Logging
 

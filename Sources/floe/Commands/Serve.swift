@@ -1,5 +1,8 @@
 import ArgumentParser
+import Catalogue
+import Freezing
 import Glibc
+import ImageAccess
 import ImageService
 import LinuxIO
 import Logging
@@ -23,10 +26,11 @@ struct Serve: ParsableCommand {
     Self.raiseDescriptorLimit()
     let catalogue = state.catalogue
     let endpoint =
-      try listen.map { try Endpoint(listening: $0) } ?? ImageServer.defaultEndpoint(of: catalogue)
+      try listen.map { try ServiceEndpoint(listening: $0) }
+      ?? ImageServer.defaultEndpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
-      open: { record in try Provider.source(of: record, in: catalogue) })
+      open: { record in try Provider.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinuxIO
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import LinuxIO
 
 struct Unmount: ParsableCommand {
   static let configuration = CommandConfiguration(

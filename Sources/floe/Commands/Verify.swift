@@ -1,6 +1,7 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
+import ImageAccess
 import LinuxIO
 import Logging
 import SystemPackage
@@ -81,8 +82,8 @@ struct Verify: ParsableCommand {
     request.limits = try trust.limits()
     let image = try OpenedImage(
       ImageSource(source), cache: cache, limit: CacheLimit(bytes: trust.cacheLimit),
-      mountpoint: "(floe verify)", service: trust.address(), timeouts: request.timeouts)
-    defer { image.questions.close() }
+      mountpoint: "(floe verify)", service: trust.address(), connect: request.connector)
+    defer { image.close() }
     let root = try image.root(nil)
     let volume = try image.volume(of: root)
     let reader = try request.makeReader(of: image, volume: volume)

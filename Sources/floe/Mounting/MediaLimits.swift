@@ -1,6 +1,6 @@
 import ArgumentParser
 import Glibc
-import ImageService
+import ImageAccess
 import LinuxIO
 
 /// What an image, whoever described it, may make this host do: the options of every

@@ -16,14 +16,7 @@ enum MountTable {
   /// The mount point that a path means: where symbolic links lead, as far as they
   /// can be followed. A dead mount cannot be looked at.
   static func place(of path: String) -> String {
-    resolved(path) ?? absolute(path)
-  }
-
-  /// The path without symbolic links (realpath(3)).
-  static func resolved(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return PathText.text(cString: resolved)
+    HostPath.resolved(path) ?? HostPath.absolute(path)
   }
 
   /// Whether the process that served a mount is gone. Only what the kernel does not
@@ -70,22 +63,6 @@ enum MountTable {
       }
     }
     return PathText.text(of: bytes)
-  }
-
-  /// The path from the root on. The parent is resolved, the last name is not: a
-  /// dead mount cannot be looked at.
-  static func absolute(_ path: String) -> String {
-    let asked = FilePath(path)
-    var path = asked
-    let last = path.lastComponent
-    if path.components.count > 0, last != ".", last != ".." { path.removeLastComponent() }
-    // Where the parent is missing, the path is as it was given, from here on.
-    guard let parent = resolved(path.isEmpty ? "." : path.string) else {
-      return asked.isAbsolute ? asked.string : FilePath(resolved(".") ?? "/").pushing(asked).string
-    }
-    var result = FilePath(parent)
-    if let last, last != ".", last != ".." { result.append(last) }
-    return result.string
   }
 
   /// The mount point of floe that a path lies on; the path itself where none is found.

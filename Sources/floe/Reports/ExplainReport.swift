@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import ImageAccess
 import ImageReader
 import LinuxIO
 

@@ -1,4 +1,5 @@
 import FrozenImage
+import ImageAccess
 import LinuxIO
 
 /// What `floe inspect` tells of an image.
@@ -51,9 +52,9 @@ struct InspectReport: Encodable {
     source = description.source
     created_seconds = description.created.seconds
     nodes = representation.nodeCount
-    let list = UnreadableList(of: representation, limit: UnreadableList.listLimit)
+    let list = UnreadableList(of: representation)
     unreadable_count = list.count
-    unreadable = list.parts
+    unreadable = list.reports()
     self.volume = volume.label.isEmpty ? "\(volume.id)" : "\(volume.label) \(volume.id)"
     configuration_id = volume.state.configurationID.reportText
     validation =

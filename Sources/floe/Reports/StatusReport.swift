@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import ImageAccess
 import ImageReader
 import LinuxIO
 
@@ -118,7 +119,8 @@ struct StatusReport: Codable {
         usable: path != nil && !status.lost.contains(medium.id))
     }
     unreadable_count = unreadable.count
-    self.unreadable = unreadable.parts
+    // An extended attribute has 64 KiB at the most.
+    self.unreadable = unreadable.reports(room: 16 << 10)
     thawed = status.thawed
     if case .thawed(let reason)? = live { thawed = thawed ?? reason }
     failures = status.failures.map { failure in
