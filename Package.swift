@@ -195,9 +195,24 @@ let package = Package(
       ],
       swiftSettings: rules),
     .testTarget(
+      name: "FreezingTests",
+      dependencies: [
+        "Catalogue", "Freezing", "FrozenImage", "ImageFixtures", "ImageReader", "LinuxIO",
+        "Providers", .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
       name: "ImageAccessTests",
       dependencies: [
         "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "LinuxIO", "Providers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ProductionHostTests",
+      dependencies: [
+        "Catalogue", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "ImageService",
+        "LinuxIO", "Providers", "floe", .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
