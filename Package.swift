@@ -152,7 +152,11 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
-      swiftSettings: rules),
+      swiftSettings: rules,
+      plugins: ["VersionFromTag"]),
+    .plugin(
+      name: "VersionFromTag", capability: .buildTool(), path: "Sources/VersionFromTag",
+      exclude: ["VERSION", "write-version"]),
 
     // What tests share: reproducible numbers, and the simulation of the read rule, of
     // which `swift run simulate --seeds N --from S` runs as much as one likes.
