@@ -61,6 +61,10 @@ struct ReplacedMediumTests {
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     #expect(try reader.bytes(of: try described.node("file"), at: 0, count: 400_000) == expected)
     #expect(opened.load(ordering: .relaxed) == 2)
+    // The read began anew, and is one read.
+    let statistics = reader.status.statistics
+    #expect(statistics.reads == 1 && statistics.discardedReads == 1)
+    #expect(statistics.storageBytes <= 400_384)
   }
 
   private struct NobodyAnswers: ProductionHost {
