@@ -133,7 +133,13 @@ struct Freeze: ParsableCommand {
         "freezing \(path) makes a snapshot, which has to be found again to be removed: give the "
           + "image a --name")
     }
-    if let service { _ = try ServiceAddress(service) }
+    if let service {
+      do throws(AddressError) {
+        _ = try ServiceAddress(service)
+      } catch {
+        throw Failure("--service: \(error)")
+      }
+    }
     var freezing = Freezing(
       dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
       replacesOutput: force, service: service, source: source,

@@ -45,7 +45,7 @@ struct Inspect: ParsableCommand {
     where !name.elementsEqual(".".utf8) {
       guard try representation.attributes(of: node).type == .directory,
         let next = try Array(name).withUnsafeBytes({ try representation.lookup($0, in: node) })
-      else { throw Failure("the image has no \(path)") }
+      else { throw Failure("the image “\(representation.image.name)” has no file “\(path)”") }
       node = next
     }
     return node

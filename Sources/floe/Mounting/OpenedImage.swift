@@ -21,6 +21,9 @@ enum ImageSource: CustomStringConvertible {
   /// - Throws: `Failure` or `AddressError` that says what a source can be.
   init(_ text: String) throws {
     try SourceAdvice.checkScheme(text)
+    guard text != Self.unix else {
+      throw Failure("“\(text)” names no socket and no image: \(SourceAdvice.forms)")
+    }
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
     if text.hasPrefix(Self.unix) {
@@ -157,7 +160,7 @@ struct OpenedImage {
 
   func volume(of root: Root) throws -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
-      throw Failure("the representation has no volume")
+      throw Failure("the image “\(representation.image.name)” has no volume \(root.volume)")
     }
     return representation.volumes[root.volume]
   }
