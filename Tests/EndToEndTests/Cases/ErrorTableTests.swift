@@ -123,4 +123,30 @@ extension EndToEnd.Errors {
     }
     #expect(access("\(directory)/x.floe", F_OK) != 0 && !BackupHost.isMounted("\(directory)/mnt"))
   }
+
+  @Test("A directory on a FUSE mount, or an overlay of it, is refused by its type")
+  func madeUpDirectories() throws {
+    let scratch = try Scratch()
+    let disk = try Ext4Image.make(in: scratch, megabytes: 8) { try $0.writer.directory("d") }
+    let file = "\(scratch.path)/x.floe"
+    try run(Floe.program, ["freeze", disk, "-o", file])
+    let shown = try scratch.directory("shown")
+    try run(Floe.program, ["mount", file, shown])
+    let overlay = try scratch.directory("overlay")
+    let lower = try scratch.directory("lower")
+    try run(
+      "mount", ["-t", "overlay", "-o", "lowerdir=\(shown):\(lower)", "floe-e2e", overlay])
+    for (directory, words) in [
+      (shown, "is on fuse.floe, which shows an image that is frozen already"),
+      ("\(shown)/d", "is on fuse.floe"),
+      (overlay, "is on overlay, which shows directories of other file systems as one (lowerdir="),
+    ] {
+      let outcome = try attempt(
+        Floe.program, ["freeze", directory, "-o", "\(scratch.path)/y.floe"])
+      #expect(outcome.ending == .exited(1))
+      #expect(outcome.errors.contains("\(directory) \(words)"), "\(outcome.errors)")
+    }
+    try run("umount", [overlay])
+    try run(Floe.program, ["umount", shown])
+  }
 }
