@@ -57,6 +57,10 @@ package struct DataSetFinder {
         throw Failure("\(path) is neither a directory, nor a file, nor a block device")
       }
     }
+    var status = stat()
+    guard lstat(text, &status) != 0 else {
+      throw Failure("\(text) is a symbolic link that leads to nothing")
+    }
     // VG/LV, which is no path below the present directory.
     let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
     let names = parts[0].split(separator: "/", omittingEmptySubsequences: false).map(String.init)

@@ -19,6 +19,9 @@ package enum ImageSource: CustomStringConvertible {
   /// - Throws: `Failure` or `AddressError` that says what a source can be.
   package init(_ text: String) throws {
     try SourceAdvice.checkScheme(text)
+    guard text != Self.unix else {
+      throw Failure("“\(text)” names no socket and no image: \(SourceAdvice.forms)")
+    }
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
     if text.hasPrefix(Self.unix) {
@@ -212,7 +215,7 @@ package struct OpenedImage {
   /// The volume that a tree's data lies on.
   package func volume(of root: Root) throws(Failure) -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
-      throw Failure("the representation has no volume")
+      throw Failure("the image “\(representation.image.name)” has no volume \(root.volume)")
     }
     return representation.volumes[root.volume]
   }

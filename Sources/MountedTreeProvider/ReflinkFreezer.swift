@@ -2,6 +2,7 @@ public import DataSets
 public import FrozenImage
 import Glibc
 import ImageReader
+import LinuxIO
 import SystemPackage
 
 /// Freezes a directory tree of an XFS by a copy whose files share the originals' blocks

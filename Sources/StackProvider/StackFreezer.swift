@@ -30,6 +30,7 @@ public struct StackFreezer: Sendable {
   /// - Throws: `StackError`.
   public init(_ place: StackPlace) throws {
     self.place = place
+    if let refusal = try ForeignFileSystem.refusal(ofFile: place.path) { throw refusal }
     // What is looked for may be in a cache alone.
     try StackViews(of: place.path).flush()
     unflushed = try StackViews(of: StackFinder(place).find()).flush().map(\.path)

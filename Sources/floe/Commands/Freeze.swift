@@ -111,7 +111,13 @@ struct Freeze: ParsableCommand {
       throw Failure.about(path, alias: [source, String(path.prefix { $0 != ":" })], error)
     }
     for remark in dataSet.remarks { printError("floe: note: \(remark)") }
-    if let service { _ = try ServiceAddress(service) }
+    if let service {
+      do throws(AddressError) {
+        _ = try ServiceAddress(service)
+      } catch {
+        throw Failure("--service: \(error)")
+      }
+    }
     var request = FreezeRequest(source: source, name: name, catalogue: state.catalogue)
     request.output = output.map { FilePath(HostPath.absolute($0)) }
     request.replacesOutput = force

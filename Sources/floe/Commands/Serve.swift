@@ -25,9 +25,7 @@ struct Serve: ParsableCommand {
     LogDestination.use(background: false)
     Self.raiseDescriptorLimit()
     let catalogue = state.catalogue
-    let endpoint =
-      try listen.map { try ServiceEndpoint(listening: $0) }
-      ?? ImageServer.defaultEndpoint(of: catalogue)
+    let endpoint = try endpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
       open: { record in try Provider.productionHost(for: record, in: catalogue) })
@@ -51,6 +49,15 @@ struct Serve: ParsableCommand {
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw Failure(failure) }
+  }
+
+  private func endpoint(of catalogue: Catalogue) throws -> ServiceEndpoint {
+    guard let listen else { return try ImageServer.defaultEndpoint(of: catalogue) }
+    do {
+      return try ServiceEndpoint(listening: listen)
+    } catch {
+      throw Failure("--listen: \(error)")
+    }
   }
 
   /// Each image keeps files open, and each connection one; the limit that most shells give

@@ -27,42 +27,7 @@ enum MountTable {
   }
 
   private static var mountpoints: [String] {
-    guard let descriptor = try? FileDescriptor.open("/proc/self/mountinfo", .readOnly) else {
-      return []
-    }
-    defer { try? descriptor.close() }
-    var bytes: [UInt8] = []
-    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 16)
-    defer { chunk.deallocate() }
-    while let count = try? descriptor.read(into: chunk), count > 0 {
-      bytes += chunk[..<count]
-    }
-    return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
-      let fields = line.split(separator: UInt8(ascii: " "))
-      // … mountpoint options - type source options
-      guard let dash = fields.firstIndex(where: { $0.elementsEqual("-".utf8) }), fields.count > 5,
-        dash + 1 < fields.count, fields[dash + 1].elementsEqual("fuse.floe".utf8)
-      else { return nil }
-      return unescaped(fields[4])
-    }
-  }
-
-  /// Undoes the octal escapes of blanks, tabs, line ends and backslashes.
-  private static func unescaped(_ field: some Sequence<UInt8>) -> String {
-    var bytes: [UInt8] = []
-    var rest = Array(field)[...]
-    while let byte = rest.popFirst() {
-      let digits = rest.prefix(3)
-      if byte == UInt8(ascii: "\\"), digits.count == 3,
-        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
-      {
-        bytes.append(value)
-        rest = rest.dropFirst(3)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return PathText.text(of: bytes)
+    ((try? MountEntry.all()) ?? []).filter { $0.type == "fuse.floe" }.map(\.mountpoint)
   }
 
   /// The mount point of floe that a path lies on; the path itself where none is found.

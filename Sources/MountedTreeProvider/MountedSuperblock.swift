@@ -3,26 +3,6 @@ import FrozenImage
 import ImageReader
 import VolumeLayers
 
-/// The file systems whose mapping the kernel tells by FIEMAP and whose regions rest
-/// while their files do.
-enum MountedKind: String, Sendable {
-  case ext2
-  case ext3
-  case ext4
-  case xfs
-
-  var isXFS: Bool { self == .xfs }
-
-  /// Whether the kernel writes the superblock, and waits for it, before it lets anybody
-  /// write to a file system that was read-only.
-  ///
-  /// ext4's driver, which serves ext3 as well, does (`ext4_setup_super` calls
-  /// `ext4_commit_super`; `__ext4_remount` clears SB_RDONLY after it, `__ext4_fill_super`
-  /// calls it before the mount is there). The ext2 driver, which may serve ext2, clears
-  /// the flag first (`ext2_remount`), and XFS writes no superblock at that moment.
-  var announcesWriting: Bool { self == .ext4 || self == .ext3 }
-}
-
 /// What floe reads of a file system's superblock.
 ///
 /// ext2/3/4: the 1024 bytes at offset 1024, little-endian (fs/ext4/ext4.h,

@@ -1,23 +1,42 @@
 import CFileMap
-import DataSets
-import SystemPackage
+import Glibc
+package import LinuxIO
+package import SystemPackage
 
 /// A mounted file system of a type that floe does not read, and what the user can do.
-struct ForeignFileSystem {
-  let mount: MountEntry
+package struct ForeignFileSystem {
+  package let mount: MountEntry
 
-  /// - Returns: `nil` when an open directory is on a type that floe reads, or its mount
-  ///   cannot be told.
-  init?(of directory: FileDescriptor) throws(StackError) {
-    var found = cfilemap_status()
-    guard cfilemap_look(directory.rawValue, &found) == 0, found.mount != 0,
-      let mount = try MountEntry.find(mount: found.mount), MountedKind(rawValue: mount.type) == nil
-    else { return nil }
+  /// - Returns: `nil` when it is of a type that floe reads.
+  package init?(_ mount: MountEntry) {
+    guard MountedKind(rawValue: mount.type) == nil else { return nil }
     self.mount = mount
   }
 
+  /// - Returns: `nil` when an open directory is on a type that floe reads, or its mount
+  ///   cannot be told.
+  package init?(of directory: FileDescriptor) throws(StackError) {
+    var found = cfilemap_status()
+    guard cfilemap_look(directory.rawValue, &found) == 0, found.mount != 0,
+      let mount = try MountEntry.find(mount: found.mount)
+    else { return nil }
+    self.init(mount)
+  }
+
+  /// Why a file is no disk image where the kernel makes up its bytes as they are read; `nil`
+  /// anywhere else.
+  package static func refusal(ofFile path: String) throws(StackError) -> StackError? {
+    let opened = open(path, cfilemap_o_path | O_CLOEXEC)
+    guard opened >= 0 else { return nil }
+    defer { close(opened) }
+    guard let found = try ForeignFileSystem(of: FileDescriptor(rawValue: opened)),
+      kernel.contains(found.mount.type)
+    else { return nil }
+    return found.refusal(of: path)
+  }
+
   /// Why a directory on it is refused.
-  func refusal(of path: String) -> StackError {
+  package func refusal(of path: String) -> StackError {
     StackError("\(path) is on \(mount.type)\(reason)")
   }
 
