@@ -41,15 +41,16 @@ extension BtrfsFreezer {
     // In this order: see `Relocation.swift`. What the walk finds in younger leaves
     // belongs to later states, and is what the first question about this state
     // reports as changed, so it does no harm under this state's name.
-    let watch = VolumeWatch(subvolume)
-    let view = try watch.look()
+    let (view, marks) = try look(subvolume, id: frozen.subvolumeID)
     let relocation = try Relocation.floor(ofSubvolume: frozen.subvolumeID, subvolume.descriptor)
     let cursor = MappingCursor(
       generation: view.generation, floor: min(view.generation, relocation ?? .max),
-      changeTransaction: frozen.frozenTransaction)
+      changeTransaction: frozen.frozenTransaction,
+      incarnation: Incarnation(of: subvolume.fileSystem.id))
     let volume = DescribedVolume(
       subvolume: subvolume, view: view,
-      state: MappingState(configurationID: view.configurationID, cursor: cursor.bytes),
+      state: MappingState(
+        configurationID: view.configurationID, cursor: cursor.bytes, marks: marks),
       chunks: try ChunkTree(of: subvolume.descriptor))
     let image = ImageDescription(
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
@@ -65,6 +66,21 @@ extension BtrfsFreezer {
     _ = try requireFrozen(subvolume, frozen)
     try walk.finish(rootName: FilePath(source).lastComponent?.string ?? source)
     return description.media
+  }
+
+  /// Looks at the media until their state rests for long enough to find its marks, or for
+  /// the last time.
+  private static func look(
+    _ subvolume: OpenSubvolume, id: UInt64
+  ) throws(BtrfsError) -> (view: VolumeView, marks: [StateMark]) {
+    let watch = VolumeWatch(subvolume)
+    let stateMarks = StateMarks(subvolume, id: id)
+    for _ in 0..<10 {
+      let view = try watch.look()
+      let marks = stateMarks.marks(of: view)
+      if !marks.isEmpty { return (view, marks) }
+    }
+    return (try watch.look(), [])
   }
 
   /// - Returns: when the snapshot was made.

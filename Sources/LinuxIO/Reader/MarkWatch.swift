@@ -1,0 +1,116 @@
+import FrozenImage
+import ImageReader
+import Synchronization
+
+// A configuration ID that comes back
+// ==================================
+// A storage may go back in time (an array's snapshot is reverted), and the volume then
+// numbers the same states again, so that the media show a known configuration ID with
+// another meaning. The state's marks tell the two apart (`StateMark`). They lie elsewhere on
+// the media, so looking at them costs more than the witness. It is not done at every check,
+// but whenever what was seen before says nothing of now: of a state that is new, of a
+// medium that was opened or took another's place, after a check that found another state,
+// and when the last look is too long ago for the storage not to have been taken back
+// meanwhile.
+
+/// Looks whether media that show a known configuration ID also show the marks of its state.
+final class MarkWatch: Sendable {
+  /// Nanoseconds for which a look holds, unless that would take more than one part in
+  /// `share` of the time: in less, no storage is taken back, mounted, and brought to the
+  /// same state.
+  private static let interval: UInt64 = 100_000_000
+  private static let share: UInt64 = 50
+
+  private struct Look {
+    var state: MappingState
+    var serials: [MediumID: UInt64]
+    var holdsUntil: UInt64
+  }
+
+  private let lastLook = Mutex<Look?>(nil)
+
+  /// Takes what a check of the witness found of a known state.
+  ///
+  /// - Returns: the media that are another state's, each with what it showed instead. Empty
+  ///   when all is well, and when the witness is not the state's anyway.
+  func strangers(
+    amongst found: ConfigurationID, of known: MappingState, in media: MediaTable
+  ) -> [MediumID: MediumError] {
+    guard !known.marks.isEmpty,
+      known.configurationID.entries.allSatisfy({ found[$0.medium] == $0.bytes })
+    else {
+      lastLook.withLock { $0 = nil }
+      return [:]
+    }
+    let open = Dictionary(
+      known.marks.map { ($0.medium, media.installed($0.medium)) }, uniquingKeysWith: { $1 })
+    let serials = open.compactMapValues { $0?.serial }
+    let began = MonotonicClock.now()
+    let isFresh = lastLook.withLock { look in
+      look.map { $0.state == known && $0.serials == serials && began < $0.holdsUntil } ?? false
+    }
+    guard !isFresh else { return [:] }
+    var strangers: [MediumID: MediumError] = [:]
+    for mark in known.marks where strangers[mark.medium] == nil {
+      guard let medium = open[mark.medium]??.medium else { continue }
+      do throws(MediumError) {
+        try medium.verify(mark)
+      } catch {
+        strangers[mark.medium] = error
+      }
+    }
+    let now = MonotonicClock.now()
+    lastLook.withLock { look in
+      guard strangers.isEmpty else { return look = nil }
+      let pause = max(Self.interval, (now - min(began, now)) * Self.share)
+      look = Look(state: known, serials: serials, holdsUntil: now + pause)
+    }
+    return strangers
+  }
+}
+
+extension Medium {
+  /// - Throws: `MediumError` when the mark is not there, or cannot be read.
+  fileprivate func verify(_ mark: StateMark) throws(MediumError) {
+    let bytes = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: mark.bytes.count, alignment: 4096)
+    defer { bytes.deallocate() }
+    try read(into: bytes, at: mark.offset)
+    guard bytes.elementsEqual(mark.bytes) else {
+      throw MediumError(
+        path: path, offset: mark.offset,
+        reason: "it shows the configuration ID that is known, and not what that state has here: "
+          + "the storage was taken back to an earlier time and went on from there")
+    }
+  }
+}
+
+extension MediaTable {
+  /// Takes the findings of a check as they are to be judged under a known state: a medium
+  /// that shows the state's configuration ID, and is another state's, found neither.
+  ///
+  /// - Parameter complain: called for each such medium.
+  func judge(
+    _ findings: Findings, of known: MappingState, _ media: [MediumDescription],
+    complain: (String) -> Void
+  ) -> Findings {
+    var entries = findings.found.entries
+    let strangers = marks.strangers(amongst: findings.found, of: known, in: self)
+    for (id, error) in strangers {
+      guard let index = entries.firstIndex(where: { $0.medium == id }) else { continue }
+      // A commit since the witness was read writes where the marks were: then the witness
+      // differs by now.
+      let probe = media.first { $0.id == id }?.witness
+      let now = probe.flatMap { probe in self[id].flatMap { try? $0.extract(probe) } }
+      if let now, now != entries[index].bytes {
+        entries[index] = ConfigurationID.Entry(medium: id, bytes: now)
+        continue
+      }
+      // No witness has this length, so it is equal to none, and nothing else of the medium
+      // leaves this host.
+      entries[index] = ConfigurationID.Entry(medium: id, bytes: entries[index].bytes + [0])
+      complain(error.description)
+    }
+    return Findings(found: ConfigurationID(entries: entries), unreadable: findings.unreadable)
+  }
+}
