@@ -56,10 +56,21 @@ extension BtrfsFreezer {
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
       service: service, statistics: statistics(of: subvolume))
     let description = try volume.description()
-    var walk = TreeWalk(
-      volume: volume, subvolumeID: frozen.subvolumeID,
-      writer: try RepresentationWriter(image: image, volumes: [description], scratch: scratch))
-    try walk.run(progress)
+    let scratch = RestartableScratch(scratch)
+    func begin(_ salvage: Salvage?) throws -> TreeWalk {
+      TreeWalk(
+        volume: volume, subvolumeID: frozen.subvolumeID,
+        writer: try RepresentationWriter(image: image, volumes: [description], scratch: scratch),
+        salvage: salvage)
+    }
+    var walk = try begin(nil)
+    do {
+      try walk.run(progress)
+    } catch is TreeDamage {
+      scratch.restart()
+      walk = try begin(try Salvage(subvolume, id: frozen.subvolumeID))
+      try walk.run(progress)
+    }
     // A crash must not take back what the walk saw: leaves of a transaction that was
     // not committed, or that relocation swapped in without one.
     try subvolume.descriptor.commitTransaction()
