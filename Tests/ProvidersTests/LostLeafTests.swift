@@ -46,9 +46,13 @@ extension BtrfsTests {
           directory.isEmpty ? ["last"] : (0..<20).map { "f\($0)" }
         for name in names {
           let path = "\(directory)/\(name)"
-          do {
-            seen.good[path] = try contents(of: Array((top + path).utf8))
-          } catch {
+          var status = stat()
+          let size = lstat(top + path, &status) == 0 ? Int(status.st_size) : nil
+          // What fails in the middle is shorter.
+          if let size, let bytes = try? contents(of: Array((top + path).utf8)), bytes.count == size
+          {
+            seen.good[path] = bytes
+          } else {
             seen.bad.insert(path)
           }
         }
@@ -115,7 +119,7 @@ extension BtrfsTests {
         let blocks = BtrfsBlocks(device: volume.devices[0])
         let leaves = try blocks.leaves(of: "7")
         try #require(leaves.count > 2)
-        try blocks.destroy(leaves[1].address)
+        try blocks.destroy(leaves[leaves.count - 2].address)
       }
       let image = try DescribedImage(volume.path("data"))
       let seen = try kernelsView(image.frozen.snapshotPath)

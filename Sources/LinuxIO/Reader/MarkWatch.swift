@@ -15,11 +15,12 @@ import Synchronization
 
 /// Looks whether media that show a known configuration ID also show the marks of its state.
 final class MarkWatch: Sendable {
-  /// Nanoseconds for which a look holds, unless that would take more than one part in
-  /// `share` of the time: in less, no storage is taken back, mounted, and brought to the
-  /// same state.
+  /// Nanoseconds for which a look holds at least and at most: in less, no storage is taken
+  /// back, mounted, and brought to the same state. In between, looks take one part in `share`
+  /// of the time.
   private static let interval: UInt64 = 100_000_000
-  private static let share: UInt64 = 50
+  private static let longestInterval: UInt64 = 1_000_000_000
+  private static let share: UInt64 = 20
 
   private struct Look {
     var state: MappingState
@@ -62,8 +63,10 @@ final class MarkWatch: Sendable {
     let now = MonotonicClock.now()
     lastLook.withLock { look in
       guard strangers.isEmpty else { return look = nil }
-      let pause = max(Self.interval, (now - min(began, now)) * Self.share)
-      look = Look(state: known, serials: serials, holdsUntil: now + pause)
+      let (pause, overflow) = (now - min(began, now)).multipliedReportingOverflow(by: Self.share)
+      let bounded = overflow ? Self.longestInterval : min(pause, Self.longestInterval)
+      look = Look(
+        state: known, serials: serials, holdsUntil: began + max(Self.interval, bounded))
     }
     return strangers
   }

@@ -8,7 +8,10 @@ extension TreeWalk {
   /// - Throws: `TreeDamage` when it is not known yet what there is.
   mutating func passGap(at key: TreeKey, _ failure: BtrfsError) throws -> TreeKey? {
     guard let salvage else { throw TreeDamage() }
-    guard let gap = salvage.gaps.first(where: { $0.last >= key }) else { throw failure }
+    let finder = try GapFinder(in: volume.subvolume, id: subvolumeID)
+    let gap = try finder.gap(from: key, failure: failure)
+    // What was lost since would be missing without a word.
+    guard salvage.gaps.contains(gap) else { throw TreeDamage() }
     if let open { try noteLoss(in: gap, of: open.attributes) }
     return gap.end
   }
