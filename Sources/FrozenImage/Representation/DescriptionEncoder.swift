@@ -6,6 +6,7 @@ struct DescriptionEncoder {
   /// What is to follow the heap as it is.
   private(set) var texts: [UInt8] = []
   private let heapLength: UInt64
+  private var volumeCount: UInt64 = 0
 
   /// - Parameter heapLength: bytes that the heap has already.
   init(heapLength: UInt64) {
@@ -31,6 +32,13 @@ struct DescriptionEncoder {
       add(id, store, extents: volume.map.extents[id] ?? [])
     }
     for medium in volume.media { add(medium) }
+    for mark in volume.state.marks {
+      add(
+        MarkRecord(
+          medium: mark.medium.rawValue, offset: mark.offset, bytes: reference(mark.bytes),
+          volume: volumeCount), to: .marks)
+    }
+    volumeCount += 1
   }
 
   /// - Parameter node: the top directory's record.

@@ -177,7 +177,10 @@ public final class BlockingReader: FileReading {
 
   /// Runs a round of witness checks for everybody who waits for it.
   func check() {
-    let findings = media.check(rule.withLock { $0.media })
+    let (known, descriptions) = rule.withLock { ($0.known, $0.media) }
+    let findings = media.judge(media.check(descriptions), of: known, descriptions) {
+      complaints.note($0)
+    }
     rule.withLock { $0.checked(findings) }
     rule.notifyAll()
     searchForLostMedia()

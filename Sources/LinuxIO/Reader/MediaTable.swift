@@ -45,6 +45,7 @@ public final class MediaTable: Sendable {
 
   private let opener: Opener
   private let state: Mutex<State>
+  let marks = MarkWatch()
   /// Nanoseconds between two searches for media that are missing.
   private let searchInterval: UInt64 = 5_000_000_000
 
