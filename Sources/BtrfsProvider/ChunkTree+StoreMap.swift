@@ -47,7 +47,7 @@ extension ChunkTree.Chunk {
   }
 
   /// The chunk as a store extent. The order of a chunk's stripes is the order of
-  /// a store extent's targets: the copies of a column follow each other
+  /// a placement's targets: the copies of a column follow each other
   /// (`btrfs_map_block`, fs/btrfs/volumes.c).
   fileprivate func storeExtent() throws -> StoreExtent {
     let columns: Int
@@ -72,6 +72,6 @@ extension ChunkTree.Chunk {
     }
     return try StoreExtent(
       offset: start, length: length, columns: columns, copies: copies,
-      stripeLength: columns == 1 ? length : stripeLength, targets: targets)
+      stripeLength: stripeLength, targets: targets)
   }
 }

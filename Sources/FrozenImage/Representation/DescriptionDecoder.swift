@@ -139,7 +139,7 @@ struct DescriptionDecoder {
       let record = try storeExtents.record(at: index)
       nextStoreExtent += 1
       let (targetCount, overflow) = record.columns.multipliedReportingOverflow(by: record.copies)
-      guard !overflow, Int(targetCount) <= StoreExtent.maximumTargets else {
+      guard !overflow, Int(targetCount) <= Placement<StoreAddress>.maximumTargets else {
         throw .damaged(place: "store extent \(index)", problem: "it has too many targets")
       }
       var addresses: [StoreAddress] = []

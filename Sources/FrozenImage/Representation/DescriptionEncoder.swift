@@ -70,7 +70,7 @@ struct DescriptionEncoder {
     }
     for extent in extents {
       add(StoreExtentRecord(extent), to: .storeExtents)
-      for target in extent.targets { add(StripeTargetRecord(target), to: .stripeTargets) }
+      for target in extent.placement.targets { add(StripeTargetRecord(target), to: .stripeTargets) }
     }
   }
 
