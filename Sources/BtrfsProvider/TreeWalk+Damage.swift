@@ -1,3 +1,4 @@
+import DataSets
 import FrozenImage
 
 /// What of the tree cannot be read, or does not fit together.

@@ -1,4 +1,4 @@
-import LinuxIO
+package import LinuxIO
 import SystemPackage
 
 extension MountEntry {

@@ -49,7 +49,8 @@ final class MarkWatch: Sendable {
     let incarnations = open.compactMapValues { $0?.incarnation }
     let began = MonotonicClock.now()
     let isFresh = lastLook.withLock { look in
-      look.map { $0.state == known && $0.incarnations == incarnations && began < $0.holdsUntil } ?? false
+      look.map { $0.state == known && $0.incarnations == incarnations && began < $0.holdsUntil }
+        ?? false
     }
     guard !isFresh else { return [:] }
     var strangers: [MediumID: MediumError] = [:]
