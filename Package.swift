@@ -56,12 +56,52 @@ let package = Package(
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
-      name: "Providers",
+      name: "DataSets",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
-        "CLinuxIO",
+        "CFileMap", "FrozenImage", "LinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
-        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VolumeLayers",
+      dependencies: [
+        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BlockMappers",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "FileTrees",
+      dependencies: [
+        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "StackProvider",
+      dependencies: [
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
+        "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "MountedTreeProvider",
+      dependencies: [
+        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BtrfsProvider",
+      dependencies: [
+        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
@@ -78,7 +118,8 @@ let package = Package(
     .target(
       name: "Freezing",
       dependencies: [
-        "Catalogue", "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "MountedTreeProvider", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -183,7 +224,8 @@ let package = Package(
     .testTarget(
       name: "ProvidersTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
+        "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
@@ -197,22 +239,25 @@ let package = Package(
     .testTarget(
       name: "FreezingTests",
       dependencies: [
-        "Catalogue", "Freezing", "FrozenImage", "ImageFixtures", "ImageReader", "LinuxIO",
-        "Providers", .product(name: "SystemPackage", package: "swift-system"),
+        "Catalogue", "DataSets", "Freezing", "FrozenImage", "ImageFixtures", "ImageReader",
+        "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ImageAccessTests",
       dependencies: [
-        "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "LinuxIO", "Providers",
+        "DataSets", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "LinuxIO",
+        "StackProvider",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ProductionHostTests",
       dependencies: [
-        "Catalogue", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "ImageService",
-        "LinuxIO", "Providers", "floe", .product(name: "Logging", package: "swift-log"),
+        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "ImageAccess", "ImageFixtures",
+        "ImageReader", "ImageService", "LinuxIO", "StackProvider", "floe",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -239,7 +284,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "Providers", "SeededNumbers", "floe",
+        "BtrfsProvider", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
+        "StackProvider", "floe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

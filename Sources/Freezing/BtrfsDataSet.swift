@@ -1,7 +1,8 @@
+import BtrfsProvider
+import DataSets
 import FrozenImage
 import ImageReader
 import LinuxIO
-import Providers
 
 /// A btrfs subvolume.
 struct BtrfsDataSet: DataSet {

@@ -1,6 +1,6 @@
+package import DataSets
 package import FrozenImage
 package import ImageReader
-package import Providers
 
 /// Something that can be frozen, as its provider sees it.
 package protocol DataSet {

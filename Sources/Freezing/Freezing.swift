@@ -1,8 +1,8 @@
 import Catalogue
+import DataSets
 import FrozenImage
 import Glibc
 import LinuxIO
-import Providers
 import SystemPackage
 
 /// One freeze: from a data set to an image in the catalogue, in a file, or both.

@@ -1,7 +1,10 @@
+import DataSets
 import FrozenImage
 import ImageReader
 import LinuxIO
-import Providers
+import MountedTreeProvider
+import StackProvider
+import VolumeLayers
 
 /// A directory of a mounted ext2/3/4 or XFS that is frozen: read-only, promised to rest,
 /// or copied by reflinks when it is frozen.

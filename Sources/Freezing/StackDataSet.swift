@@ -1,6 +1,7 @@
+import DataSets
 import FrozenImage
 import ImageReader
-import Providers
+import StackProvider
 
 /// A block device, logical volume or disk image at rest.
 struct StackDataSet: DataSet {

@@ -1,10 +1,10 @@
 import Catalogue
+import DataSets
 import Freezing
 import FrozenImage
 import ImageFixtures
 import ImageReader
 import LinuxIO
-import Providers
 import Synchronization
 import SystemPackage
 

@@ -1,9 +1,10 @@
+import DataSets
 import FrozenImage
 import Glibc
 import ImageAccess
 import ImageFixtures
 import LinuxIO
-import Providers
+import StackProvider
 import SystemPackage
 import Testing
 

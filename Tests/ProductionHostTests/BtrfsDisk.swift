@@ -1,8 +1,8 @@
+import BtrfsProvider
 import FrozenImage
 import Glibc
 import ImageFixtures
 import LinuxIO
-import Providers
 import SystemPackage
 
 /// A mounted btrfs with a subvolume that holds `FileTree`; gone with the object.

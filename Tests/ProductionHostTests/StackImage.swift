@@ -1,7 +1,8 @@
+import DataSets
 import FrozenImage
 import ImageFixtures
 import LinuxIO
-import Providers
+import StackProvider
 import SystemPackage
 
 /// An ext4 in a disk image, at rest.
