@@ -5,6 +5,7 @@ import ImageReader
 import ImageService
 import LinuxIO
 import Logging
+import SystemPackage
 
 /// The same image as a backup host has it: through a service in this process.
 func overTheWire(
