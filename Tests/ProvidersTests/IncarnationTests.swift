@@ -1,7 +1,7 @@
 import FrozenImage
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// What a source says of states that were noted while the file system was mounted another
 /// time: between two mounts, the storage may have been taken back.

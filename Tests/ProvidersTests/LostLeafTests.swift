@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// A leaf of a tree that is lost on every device costs what is in it, and nothing else.
 extension BtrfsTests {

@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Items that no file system in good order has, in leaves whose checksums are right: they
 /// cost what they stand for, and the rest is as the kernel shows it.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Tree blocks are read from media that anybody may have written.
 @Suite("btrfs tree blocks") struct TreeBlockTests {

@@ -64,10 +64,13 @@ struct DescriptionDecoder {
     }
     guard nextStore == storeTable.count, nextStoreExtent == storeExtents.count,
       nextTarget == targets.count, nextMedium == mediumTable.count,
-      nextWindow == windows.count, nextFragment == fragments.count, nextMark == markTable.count
+      nextWindow == windows.count, nextFragment == fragments.count
     else {
       throw .damaged(
-        place: "section volumes", problem: "there are stores, media or marks that no volume has")
+        place: "section volumes", problem: "there are stores or media that no volume has")
+    }
+    guard nextMark == markTable.count else {
+      throw .damaged(place: "section marks", problem: "there are marks that no volume has")
     }
     return volumes
   }

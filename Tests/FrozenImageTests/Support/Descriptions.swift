@@ -53,10 +53,7 @@ enum Sample {
       entries: media.map { ConfigurationID.Entry(medium: $0.id, bytes: [1, 2, 3, 4, 5, 6, 7, 8]) })
     return VolumeDescription(
       id: UniqueIdentifier(high: 9, low: 9), label: "pool",
-      state: MappingState(
-        configurationID: id, cursor: [42, 0, 255],
-        marks: media.compactMap { StateMark(medium: $0.id, offset: 4096, bytes: [3, 2, 1]) }),
-      map: map, media: media,
+      state: MappingState(configurationID: id, cursor: [42, 0, 255]), map: map, media: media,
       checksum: .crc32c, checksumBlockSize: UInt32(block))
   }
 
