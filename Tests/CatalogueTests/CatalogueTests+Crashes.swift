@@ -1,6 +1,6 @@
+import Catalogue
 import FrozenImage
 import Glibc
-import ImageService
 import SystemPackage
 import Testing
 

@@ -1,5 +1,5 @@
+import Catalogue
 import FrozenImage
-import ImageService
 import Testing
 
 /// Mounts that hold an image, and how long.

@@ -2,7 +2,7 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import DataSets
 
 /// File systems that floe does not read, each refused by its name with what the user can do.
 @Suite struct ForeignFileSystemTests {

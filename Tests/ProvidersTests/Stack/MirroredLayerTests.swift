@@ -2,7 +2,8 @@ import FrozenImage
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import StackProvider
+@testable import VolumeLayers
 
 /// A medium of which nothing can be read beyond its first bytes.
 private struct FailingMedium: Medium {
