@@ -1,8 +1,9 @@
+import DataSets
 import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import MountedTreeProvider
 
 /// File systems that floe does not read, each refused by its name with what the user can do.
 @Suite struct ForeignFileSystemTests {
