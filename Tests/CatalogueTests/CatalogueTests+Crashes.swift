@@ -1,6 +1,7 @@
 import Catalogue
 import FrozenImage
 import Glibc
+import ImageFixtures
 import SystemPackage
 import Testing
 

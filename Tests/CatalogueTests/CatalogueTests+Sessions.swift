@@ -1,5 +1,6 @@
 import Catalogue
 import FrozenImage
+import ImageFixtures
 import Testing
 
 /// Mounts that hold an image, and how long.
