@@ -22,6 +22,7 @@ extension Layer {
         throw StackError(error.description)
       }
     case .mapped(let map):
+      if let live = map.live { return try live.runs.read(into: buffer, at: offset) }
       for run in map.runs(in: offset..<end) {
         let range = run.range.clamped(to: offset..<end)
         try map.read(

@@ -94,6 +94,8 @@ public struct LayerMap: Sendable {
   /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
   /// device tells, as of a disk inside an image's file.
   public let sectorSize: UInt64?
+  /// Where the runs move all the time; `nil` where they stay for a while.
+  public let live: LiveMap?
 
   /// Checks the invariants above.
   ///
@@ -102,7 +104,8 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil
+    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil,
+    live: LiveMap? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -134,21 +137,30 @@ public struct LayerMap: Sendable {
     self.state = state
     self.history = history
     self.sectorSize = sectorSize
+    self.live = live
   }
 
   /// The runs that share bytes with a range, found by binary search.
   func runs(in range: Range<UInt64>) -> ArraySlice<LayerRun> {
+    runs.overlapping(range)
+  }
+}
+
+extension [LayerRun] {
+  /// The runs that share bytes with a range, found by binary search among runs in ascending
+  /// order.
+  func overlapping(_ range: Range<UInt64>) -> ArraySlice<LayerRun> {
     var low = 0
-    var high = runs.count
+    var high = count
     while low < high {
       let middle = (low + high) / 2
-      if runs[middle].range.upperBound <= range.lowerBound {
+      if self[middle].range.upperBound <= range.lowerBound {
         low = middle + 1
       } else {
         high = middle
       }
     }
-    return runs[low...].prefix { $0.range.lowerBound < range.upperBound }
+    return self[low...].prefix { $0.range.lowerBound < range.upperBound }
   }
 }
 
@@ -282,13 +294,21 @@ public struct StackError: Error, Hashable, Sendable, CustomStringConvertible {
   public let description: String
   /// The system's error number, where one is the cause.
   let errno: Errno?
+  /// Whether what was there is gone for good.
+  let isGone: Bool
 
   public init(_ description: String) {
     self.init(description, errno: nil)
   }
 
-  init(_ description: String, errno: Errno?) {
+  init(_ description: String, errno: Errno?, isGone: Bool = false) {
     self.description = description
     self.errno = errno
+    self.isGone = isGone
+  }
+
+  /// What was there is gone for good: an image of it is thawed.
+  static func gone(_ description: String) -> StackError {
+    StackError(description, errno: nil, isGone: true)
   }
 }

@@ -70,7 +70,8 @@ public final class StackSource: MappingSource, Sendable {
           && look.found.content?.kind == image.kind
           && look.found.contentWitness() == image.witness
         // What is seen of a volume that moves meanwhile tells nothing.
-        guard try watch.isPresent(look) else { continue }
+        // What moves all the time validates what is read of it.
+        if !look.found.isLive, try !watch.isPresent(look) { continue }
         guard isFrozen else {
           throw SourceError.thawed(
             "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
@@ -87,6 +88,7 @@ public final class StackSource: MappingSource, Sendable {
     } catch {
       switch error {
       case let error as SourceError: throw error
+      case let error as StackError where error.isGone: throw .thawed(error.description)
       default: throw .failed("\(error)")
       }
     }
@@ -151,6 +153,7 @@ public final class StackSource: MappingSource, Sendable {
     } catch {
       throw .failed(error.description)
     }
+    if look.found.isLive { return count }
     // What was read is the image's if nothing moved meanwhile.
     guard try current().configurationID == look.configurationID else {
       throw .unreachable("\(look.stack.top.title) moved while it was read")
