@@ -159,3 +159,21 @@ extension LayerRun.Stripes {
     )
   }
 }
+
+extension [LayerRun] {
+  /// The runs that share bytes with a range, found by binary search among runs in ascending
+  /// order.
+  func overlapping(_ range: Range<UInt64>) -> ArraySlice<LayerRun> {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].range.upperBound <= range.lowerBound {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return self[low...].prefix { $0.range.lowerBound < range.upperBound }
+  }
+}

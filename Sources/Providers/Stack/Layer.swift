@@ -146,24 +146,6 @@ public struct LayerMap: Sendable {
   }
 }
 
-extension [LayerRun] {
-  /// The runs that share bytes with a range, found by binary search among runs in ascending
-  /// order.
-  func overlapping(_ range: Range<UInt64>) -> ArraySlice<LayerRun> {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if self[middle].range.upperBound <= range.lowerBound {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return self[low...].prefix { $0.range.lowerBound < range.upperBound }
-  }
-}
-
 /// A run of a layer's bytes and what it consists of.
 public struct LayerRun: Hashable, Sendable {
   public enum Content: Hashable, Sendable {
