@@ -81,7 +81,7 @@ let package = Package(
         "FloeWire", "FrozenImage", "ImageReader", "LinuxIO",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
-        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -112,7 +112,11 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
-      swiftSettings: rules),
+      swiftSettings: rules,
+      plugins: ["VersionFromTag"]),
+    .plugin(
+      name: "VersionFromTag", capability: .buildTool(), path: "Sources/VersionFromTag",
+      exclude: ["VERSION", "write-version"]),
 
     // What tests share: reproducible numbers, and the simulation of the read rule, of
     // which `swift run simulate --seeds N --from S` runs as much as one likes.
@@ -153,7 +157,7 @@ let package = Package(
       dependencies: [
         "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "SeededNumbers",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
-        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),

@@ -12,7 +12,7 @@ struct Floe: ParsableCommand {
       On the production host: floe freeze, floe serve, floe images, floe thaw.
       On the backup host: floe mount, floe status, floe explain, floe inspect, floe verify, floe umount.
       """,
-    version: "0.1.0",
+    version: floeVersion,
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
       Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self, Verify.self,

@@ -2,7 +2,7 @@ import FloeWire
 import FoundationEssentials
 import FrozenImage
 import GRPCCore
-import GRPCNIOTransportHTTP2
+import GRPCNIOTransportHTTP2Posix
 import LinuxIO
 import SwiftProtobuf
 import Synchronization

@@ -1,6 +1,6 @@
 import Dispatch
 import GRPCCore
-import GRPCNIOTransportHTTP2
+import GRPCNIOTransportHTTP2Posix
 import Glibc
 public import Logging
 import NIOCore
