@@ -56,12 +56,52 @@ let package = Package(
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
-      name: "Providers",
+      name: "DataSets",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
-        "CLinuxIO",
+        "CFileMap", "FrozenImage", "LinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
-        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VolumeLayers",
+      dependencies: [
+        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BlockMappers",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "FileTrees",
+      dependencies: [
+        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "StackProvider",
+      dependencies: [
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
+        "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "MountedTreeProvider",
+      dependencies: [
+        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BtrfsProvider",
+      dependencies: [
+        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
@@ -105,8 +145,8 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "CLinuxIO", "FrozenFS", "FrozenImage", "ImageReader", "ImageService", "LinuxIO",
-        "Providers",
+        "BtrfsProvider", "CLinuxIO", "DataSets", "FrozenFS", "FrozenImage", "ImageReader",
+        "ImageService", "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
@@ -148,7 +188,8 @@ let package = Package(
     .testTarget(
       name: "ProvidersTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "Providers",
+        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
+        "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
@@ -174,7 +215,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "Providers", "SeededNumbers", "floe",
+        "BtrfsProvider", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
+        "StackProvider", "floe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

@@ -40,12 +40,52 @@ let package = Package(
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
-      name: "Providers",
+      name: "DataSets",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO", "CBlkid", "CBtrfs", "CExt2", "CFileMap",
-        "CLinuxIO",
+        "CFileMap", "FrozenImage", "LinuxIO",
         .product(name: "SystemPackage", package: "swift-system"),
-        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VolumeLayers",
+      dependencies: [
+        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BlockMappers",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "FileTrees",
+      dependencies: [
+        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "StackProvider",
+      dependencies: [
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
+        "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "MountedTreeProvider",
+      dependencies: [
+        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "BtrfsProvider",
+      dependencies: [
+        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     // The messages and what they become; neither the service nor its client.
@@ -62,9 +102,10 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "CBtrfs", "CCompression", "FloeWire", "FrozenImage", "ImageReader", "ImageService",
-        "LinuxIO",
-        "Providers", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "BlockMappers", "BtrfsProvider", "CBtrfs", "CCompression", "DataSets", "FileTrees",
+        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "StackProvider",
+        "VolumeLayers",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Fuzz", swiftSettings: rules),

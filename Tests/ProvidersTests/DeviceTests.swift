@@ -3,7 +3,7 @@ import Glibc
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 extension BtrfsTests {
   /// Devices that come, go, change places and fall behind.

@@ -3,7 +3,7 @@ import Glibc
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Freezing, thawing and the conversation of errors.
 extension BtrfsTests {

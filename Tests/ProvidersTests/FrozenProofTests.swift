@@ -1,7 +1,7 @@
+import BtrfsProvider
 import FrozenImage
 import Glibc
 import ImageReader
-import Providers
 import Testing
 
 /// What an answer proves about the snapshot: dedupe is harmless, a write is not.

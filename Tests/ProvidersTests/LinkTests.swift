@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Symbolic links as other programs than the kernel store them: with a NUL at the end.
 extension BtrfsTests.TreeTests {

@@ -3,7 +3,7 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Volumes that the kernel mounts without all of their devices, or with a device of
 /// another volume.

@@ -1,7 +1,7 @@
+import BtrfsProvider
 import FrozenImage
 import Glibc
 import ImageReader
-import Providers
 import Testing
 
 /// Every profile, on real devices: what is described leads to the file's bytes, on

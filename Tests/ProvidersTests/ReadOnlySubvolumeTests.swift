@@ -3,7 +3,7 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Read-only subvolumes, which need not be at rest.
 extension BtrfsTests {

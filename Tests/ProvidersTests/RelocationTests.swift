@@ -3,7 +3,7 @@ import Glibc
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 extension BtrfsTests {
   /// What `Relocation.swift` explains: nothing that moved is ever left out of an

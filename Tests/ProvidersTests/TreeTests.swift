@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Every kind of node and extent that a btrfs has.
 extension BtrfsTests {

@@ -2,7 +2,7 @@ import ArgumentParser
 import FrozenImage
 import ImageService
 import LinuxIO
-import Providers
+import StackProvider
 import SystemPackage
 
 struct Freeze: ParsableCommand {

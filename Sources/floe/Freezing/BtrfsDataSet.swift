@@ -1,7 +1,8 @@
+public import BtrfsProvider
+import DataSets
 import FrozenImage
 public import ImageService
 import LinuxIO
-public import Providers
 
 /// A btrfs subvolume.
 struct BtrfsDataSet: DataSet {

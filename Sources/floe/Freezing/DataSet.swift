@@ -1,7 +1,7 @@
+import DataSets
 import FrozenImage
 import ImageService
 import LinuxIO
-import Providers
 import SystemPackage
 
 /// Something that can be frozen, as its provider sees it.

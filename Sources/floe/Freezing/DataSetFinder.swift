@@ -1,6 +1,7 @@
+import BtrfsProvider
 import Glibc
 import LinuxIO
-import Providers
+import StackProvider
 
 /// Finds what a path or a name means.
 struct DataSetFinder {

@@ -1,8 +1,8 @@
+import DataSets
 import FrozenImage
 import Glibc
 import ImageService
 import LinuxIO
-import Providers
 import SystemPackage
 
 /// What `floe freeze` tells; the JSON form's keys are part of floe's interface.

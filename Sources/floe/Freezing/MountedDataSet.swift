@@ -1,6 +1,9 @@
+import DataSets
 import FrozenImage
 public import ImageService
-public import Providers
+public import MountedTreeProvider
+import StackProvider
+import VolumeLayers
 
 /// A directory of a mounted ext2/3/4 or XFS that is frozen: read-only, promised to rest,
 /// or copied by reflinks when it is frozen.

@@ -1,6 +1,7 @@
+import DataSets
 import FrozenImage
 public import ImageService
-public import Providers
+public import StackProvider
 
 /// A block device, logical volume or disk image at rest.
 struct StackDataSet: DataSet {

@@ -1,8 +1,10 @@
+import BtrfsProvider
+import DataSets
 import FrozenImage
 import ImageReader
 import LinuxIO
 import Logging
-import Providers
+import StackProvider
 import SystemPackage
 
 /// A medium whose witness always reads as it did at first: a reader of it believes

@@ -1,7 +1,8 @@
 import CBtrfs
 import FrozenImage
 
-@testable import Providers
+@testable import BtrfsProvider
+@testable import DataSets
 
 /// An input is a count and the items of a tree search's answer.
 func fuzzBtrfs(_ input: [UInt8]) {

@@ -1,6 +1,7 @@
 import FrozenImage
 
-@testable import Providers
+@testable import FileTrees
+@testable import VolumeLayers
 
 /// An input is the beginning of an ext2/3/4 image, zeros are the rest. The superblock's
 /// checksum is made right.

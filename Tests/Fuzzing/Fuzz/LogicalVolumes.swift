@@ -1,6 +1,8 @@
 import FrozenImage
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// An input that begins with a label is a physical volume, and its checksums are made
 /// right; any other is the text of a volume group's metadata.

@@ -1,6 +1,6 @@
 import FrozenImage
 import ImageReader
-import Providers
+import VolumeLayers
 
 /// A medium that begins with an input's bytes and goes on with zeros, so that a small
 /// input makes a large disk.

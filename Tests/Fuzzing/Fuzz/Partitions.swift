@@ -1,6 +1,8 @@
+import BlockMappers
 import CCompression
 import FrozenImage
-import Providers
+import StackProvider
+import VolumeLayers
 
 /// An input is a disk. A GPT's checksums are made right.
 func fuzzPartitions(_ input: [UInt8]) {

@@ -1,6 +1,7 @@
 import FrozenImage
 
-@testable import Providers
+@testable import BlockMappers
+@testable import VolumeLayers
 
 /// An input is a qcow2 image; zeros follow it, so that tables may lie anywhere near.
 func fuzzQcow2(_ input: [UInt8]) {

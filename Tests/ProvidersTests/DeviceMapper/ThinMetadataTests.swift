@@ -3,7 +3,9 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// Metadata of a thin pool, made by thin_restore from what the test says.
 private struct RestoredPool {

@@ -1,7 +1,9 @@
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// A snapshot's origin and its store on one medium in memory, written in the order in which
 /// the kernel does (drivers/md/dm-snap.c, dm-snap-persistent.c).

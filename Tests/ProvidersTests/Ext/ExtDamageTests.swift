@@ -3,7 +3,9 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import DataSets
+@testable import FileTrees
+@testable import VolumeLayers
 
 /// Damaged and malicious file systems: one sentence, whatever the bytes are.
 @Suite("ext damage", .enabled(if: ExtPrivileges.haveTools))

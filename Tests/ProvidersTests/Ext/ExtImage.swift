@@ -3,7 +3,8 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import FileTrees
+@testable import VolumeLayers
 
 /// What tests that mount ext4 need. With CI=true they run, and fail, rather than being
 /// skipped.

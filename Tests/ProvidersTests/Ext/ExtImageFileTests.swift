@@ -3,7 +3,8 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import FileTrees
+@testable import VolumeLayers
 
 /// File systems in image files, for which nobody needs to be root.
 @Suite("ext image files", .enabled(if: ExtPrivileges.haveTools))

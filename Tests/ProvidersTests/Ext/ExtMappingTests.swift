@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import FileTrees
 
 extension ExtTests {
   /// Where blocks lie, as e2fsprogs tells it.

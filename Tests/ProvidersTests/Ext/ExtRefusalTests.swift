@@ -3,7 +3,8 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import FileTrees
+@testable import VolumeLayers
 
 extension ExtTests {
   /// What is not at rest is refused, and what does not rest afterwards is seen.

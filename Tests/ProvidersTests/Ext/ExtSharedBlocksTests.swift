@@ -2,7 +2,6 @@ import FrozenImage
 import LinuxIO
 import Testing
 
-@testable import Providers
 
 extension ExtTests {
   /// Images whose files share blocks, as e2fsdroid makes them for Android: the kernel does

@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import FileTrees
 
 /// The tests that mount: one after the other, because they share loop devices and the
 /// machine's two cores.

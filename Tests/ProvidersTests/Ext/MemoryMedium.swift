@@ -1,7 +1,8 @@
 import FrozenImage
 import ImageReader
 
-@testable import Providers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// A medium whose bytes lie in memory.
 struct MemoryMedium: Medium {

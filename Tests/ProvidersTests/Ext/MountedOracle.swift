@@ -2,7 +2,8 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
+@testable import FileTrees
 
 /// What the kernel shows of a mounted file system, compared with a description of it.
 struct MountedOracle {

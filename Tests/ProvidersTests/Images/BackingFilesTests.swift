@@ -2,7 +2,8 @@ import FoundationEssentials
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import StackProvider
+@testable import VolumeLayers
 
 /// Whoever writes an image chooses the paths in it.
 @Suite("Files that a disk image leads to", .enabled(if: ImageTools.suffice("qemu-img qemu-io")))

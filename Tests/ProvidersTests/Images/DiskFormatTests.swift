@@ -2,7 +2,8 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import StackProvider
+@testable import VolumeLayers
 
 /// qcow2 images where disks are: on devices, partitions and logical volumes.
 @Suite(

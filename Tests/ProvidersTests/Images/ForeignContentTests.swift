@@ -2,7 +2,7 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import StackProvider
 
 /// What is recognised but not read is named, with what to do; a raw volume is offered only
 /// where it can be right.

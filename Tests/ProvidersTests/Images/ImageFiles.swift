@@ -4,7 +4,9 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// Whether the tools of the tests of disk images are here. With CI=true the tests run,
 /// and fail, rather than being skipped.

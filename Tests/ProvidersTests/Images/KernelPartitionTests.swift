@@ -2,7 +2,8 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import StackProvider
+@testable import VolumeLayers
 
 /// Partitions as the kernel shows them, against the table on the disk.
 @Suite(

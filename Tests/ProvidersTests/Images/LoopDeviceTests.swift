@@ -3,7 +3,8 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import VolumeLayers
 
 @Suite("Loop devices", .serialized, .enabled(if: ImageTools.suffice("losetup", root: true)))
 struct LoopDeviceTests {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-@testable import Providers
+@testable import BlockMappers
+@testable import VolumeLayers
 
 /// What `qemu-img map` says of an image without backing file.
 struct MapOracle {

@@ -3,7 +3,9 @@ import FrozenImage
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// What `sfdisk --json` prints.
 private struct Oracle: Decodable {

@@ -2,7 +2,9 @@ import FrozenImage
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// Images that are damaged, hostile or ask for what is not supported: refused in one
 /// sentence, or read as QEMU reads them.

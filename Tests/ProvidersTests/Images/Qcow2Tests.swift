@@ -3,7 +3,9 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import StackProvider
+@testable import VolumeLayers
 
 @Suite("qcow2", .enabled(if: ImageTools.suffice("qemu-img qemu-io")))
 struct Qcow2Tests {

@@ -2,7 +2,9 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import FileTrees
+@testable import StackProvider
+@testable import VolumeLayers
 
 /// Layers with signatures of several formats: the wrong one must never be taken.
 @Suite(

@@ -1,7 +1,7 @@
 import ImageReader
 import Synchronization
 
-@testable import Providers
+@testable import BlockMappers
 
 /// A medium in memory.
 final class ArrayMedium: Medium {

@@ -1,6 +1,8 @@
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// Metadata that lvm2 would not write, on a disk made by hand.
 @Suite struct HostileMetadataTests {

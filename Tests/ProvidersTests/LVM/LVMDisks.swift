@@ -2,7 +2,9 @@ import Glibc
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// Whether real volume groups can be made here. With CI=true the tests run, and fail,
 /// rather than being skipped.

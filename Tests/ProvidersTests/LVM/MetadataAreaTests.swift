@@ -1,7 +1,9 @@
 import FrozenImage
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 extension LVMTests {
   @Suite struct Areas {

@@ -1,6 +1,7 @@
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
 
 @Suite struct MetadataParserTests {
   private func parse(_ text: String) throws -> MetadataSection {

@@ -1,7 +1,8 @@
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import StackProvider
+@testable import VolumeLayers
 
 extension LVMTests {
   /// A host that sees each disk on two paths and as a multipath map. There is no

@@ -1,7 +1,9 @@
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import StackProvider
+@testable import VolumeLayers
 
 extension LVMTests {
   /// Where physical volumes are looked for.

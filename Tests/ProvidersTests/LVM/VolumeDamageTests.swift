@@ -1,6 +1,9 @@
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import FrozenImage
+@testable import VolumeLayers
 
 extension LVMTests {
   /// Bytes that are damaged one by one give an error, or the very same map.

@@ -3,7 +3,10 @@ import Glibc
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import StackProvider
+@testable import VolumeLayers
 
 extension LVMTests {
   /// Whether the extents of a volume were its own all the time.

@@ -1,7 +1,9 @@
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 extension LVMTests {
   @Suite struct Maps {

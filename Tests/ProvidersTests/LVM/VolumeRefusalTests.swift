@@ -1,6 +1,8 @@
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import DataSets
+@testable import VolumeLayers
 
 extension LVMTests {
   @Suite struct Refusals {

@@ -1,7 +1,8 @@
 import FrozenImage
 import Testing
 
-@testable import Providers
+@testable import BlockMappers
+@testable import VolumeLayers
 
 extension LVMTests {
   @Suite struct Witness {

@@ -4,7 +4,8 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 /// Whether real file systems can be made here. With CI=true the tests run, and fail,
 /// rather than being skipped.

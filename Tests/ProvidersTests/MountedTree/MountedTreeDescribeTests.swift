@@ -4,7 +4,8 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 /// Trees of read-only file systems against what the kernel and the file systems' own
 /// tools show.

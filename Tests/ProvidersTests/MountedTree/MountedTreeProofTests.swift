@@ -4,7 +4,8 @@ import ImageReader
 import LinuxIO
 import Testing
 
-@testable import Providers
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 /// What is refused, and what the live check and the questions see.
 extension MountedTreeTests {

@@ -5,7 +5,8 @@ import Logging
 import Testing
 
 @testable import LinuxIO
-@testable import Providers
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 /// The backup host's reader over a tree whose device lies at a place that moves.
 extension MountedTreeTests {

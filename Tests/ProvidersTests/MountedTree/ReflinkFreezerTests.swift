@@ -3,7 +3,8 @@ import Glibc
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 extension MountedTreeTests {
   @Suite("mounted tree: reflink copy") struct ReflinkTests {

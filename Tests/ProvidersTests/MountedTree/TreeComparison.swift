@@ -2,7 +2,10 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
+@testable import DataSets
+@testable import MountedTreeProvider
+@testable import VolumeLayers
 
 /// What a comparison leaves out: what a copy cannot keep.
 struct Allowance: OptionSet {

@@ -1,6 +1,6 @@
+import BtrfsProvider
 import FrozenImage
 import Glibc
-import Providers
 
 /// Scratch space and representation in memory.
 final class ArrayScratch: RepresentationScratch {

@@ -2,7 +2,7 @@ import FrozenImage
 import Glibc
 import Testing
 
-@testable import Providers
+@testable import BtrfsProvider
 
 /// Reads file bytes straight from the volume's image files, as extents and a store
 /// map tell: the other side of the mapping, without any of the reader's code.

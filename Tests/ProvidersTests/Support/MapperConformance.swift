@@ -2,7 +2,8 @@ import FrozenImage
 import ImageReader
 import Testing
 
-@testable import Providers
+@testable import DataSets
+@testable import VolumeLayers
 
 /// What every mapper has to hold: its map read through the layers below gives the
 /// bytes that the format's own tool gives, from any offset, and the backup host's

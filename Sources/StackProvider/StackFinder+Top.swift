@@ -1,0 +1,68 @@
+import BlockMappers
+import DataSets
+import FileTrees
+import FrozenImage
+import ImageReader
+import LinuxIO
+import VolumeLayers
+
+extension StackFinder {
+  func top(_ layer: Layer) throws(StackError) -> FoundStack {
+    if let selector = selectors.first {
+      if let image = try ForeignImage.find(on: layer) {
+        throw StackError("\(layer.title) is \(image.name): \(image.advice)")
+      }
+      throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
+    }
+    let content: ExtFileSystem?
+    if let frozen, frozen.kind == ExtFileSystem.kind {
+      guard try layer.counted(ExtFileSystem.witness) == frozen.witness else {
+        let stack = try Stack(
+          top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
+        return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+      }
+      // What it is was decided when it was frozen.
+      content = try ExtFileSystem(on: layer)
+    } else {
+      let mount = device.flatMap { $0.layer === layer ? DeviceMount(ofDevice: $0.path) : nil }
+      content = try TopContent(layer: layer, place: place, mount: mount).find()
+    }
+    if let content {
+      let stack = try Stack(
+        top: layer, identity: content.identity, witness: content.witness)
+      return FoundStack(
+        stack, content: content, pins: pins + Self.files(of: stack), notes: notes)
+    }
+    let windows = Self.beginnings(of: layer)
+    let stack = try Stack(top: layer, identity: windows, witness: windows)
+    guard stack.validation == .witness else {
+      throw StackError(
+        "the first bytes of \(layer.title) are not kept plainly on a medium, so nothing would show "
+          + "that somebody wrote it")
+    }
+    return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+  }
+
+  /// The files that the stack lies on. A header that is rewritten after the freeze must
+  /// not lead to others.
+  private static func files(of stack: Stack) -> [String] {
+    stack.layers.compactMap { layer in
+      guard case .medium(let medium) = layer.substance,
+        (medium as? OpenMedium)?.deviceNumber == nil
+      else { return nil }
+      return "file \(medium.path)"
+    }
+  }
+
+  /// Where the superblocks of most file systems lie: what a volume that nobody reads as
+  /// a file system is known by, and what shows that somebody mounted it.
+  static func beginnings(of layer: Layer) -> [ProbeWindow] {
+    let length: UInt64 = 4096
+    // 64 KiB: btrfs.
+    return [0, 65536].compactMap { (offset: UInt64) -> ProbeWindow? in
+      guard offset < layer.size else { return nil }
+      return ProbeWindow(
+        layer: 0, offset: offset, length: Int(min(length, layer.size - offset)))
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import BlockMappers
+public import DataSets
+import FileTrees
+import FrozenImage
+public import LinuxIO
+public import VolumeLayers
+
+/// Finds the layers of a volume stack, from the media up, and what the top of it holds.
+public struct StackFinder {
+  let place: StackPlace
+  let frozen: StackFreezer.Image?
+  var selectors: ArraySlice<String>
+  /// What tells the parts that were taken apart from all others: a partition's or a
+  /// logical volume's UUID.
+  var pins: [String] = []
+  var notes: [String] = []
+  /// The partition tables that were met on the way up.
+  var tables: [PartitionTable] = []
+  /// The device that the stack begins on.
+  var device: (path: String, layer: Layer)?
+  /// The disk images and devices that were opened, by their paths: one that is met again
+  /// is the same medium.
+  var disks: [String: Layer] = [:]
+  let sysfs: Sysfs
+
+  /// - Parameters:
+  ///   - place: where to begin, and what to take on the way.
+  ///   - frozen: what was frozen there. What is there now is read as a file system only
+  ///     when its witness is still the same: one that somebody mounted may make no sense
+  ///     in between.
+  ///   - sysfs: where the kernel shows this host's devices.
+  public init(
+    _ place: StackPlace, frozen: StackFreezer.Image? = nil, sysfs: Sysfs = Sysfs()
+  ) {
+    self.place = place
+    self.frozen = frozen
+    self.sysfs = sysfs
+    selectors = place.selectors[...]
+  }
+
+  /// - Throws: `StackError` that says which layer cannot be read, what has to be named,
+  ///   or why what is there is not at rest.
+  public func find() throws(StackError) -> FoundStack {
+    var finder = self
+    return try finder.climb()
+  }
+
+  /// The layer that a block device is, down to its media.
+  ///
+  /// - Parameter path: the device's path.
+  /// - Throws: `StackError`.
+  public static func layer(ofDevice path: String) throws(StackError) -> Layer {
+    var finder = StackFinder(
+      StackPlace(
+        start: .path(path), selectors: [], physicalVolumes: [], format: .raw, assumesFrozen: false))
+    return try finder.start()
+  }
+
+  private mutating func climb() throws(StackError) -> FoundStack {
+    var layer = try start()
+    // A stack is no deeper than the backup host resolves it.
+    for _ in 0..<StoreMap.maximumDepth {
+      guard let next = try step(up: layer) else { return try top(layer) }
+      layer = next
+    }
+    throw StackError("the stack below \(layer.title) is too deep")
+  }
+
+  /// The layer that a layer holds; `nil` when it is the top.
+  private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
+    if selectors.isEmpty, isTop(layer) { return nil }
+    // A label under a partition table is a stale one: lvm2 does not look at it either.
+    let isPartitioned = try BootRecords.isPartitioned(layer)
+    if !isPartitioned, let volume = try PhysicalVolume.find(on: layer) {
+      return try logicalVolume(of: nil, on: [volume])
+    }
+    // A file system may begin with what looks like a boot record.
+    if selectors.isEmpty, let content = try ContentProbe.find(on: layer),
+      !isPartitioned || content.type != ContentProbe.physicalVolume
+    {
+      return nil
+    }
+    guard let table = try PartitionTable.find(on: layer) else { return nil }
+    try requireOneSectorSize(of: table, on: layer)
+    tables.append(table)
+    return try selectedPartition(of: table, on: layer)
+  }
+
+  /// Whether a file system is known to be on the layer before anything else is looked for.
+  private func isTop(_ layer: Layer) -> Bool {
+    if place.content != nil { return true }
+    if let frozen, frozen.kind == ExtFileSystem.kind,
+      (try? layer.counted(ExtFileSystem.witness)) == frozen.witness
+    {
+      return true
+    }
+    guard let device, device.layer === layer else { return false }
+    return DeviceMount(ofDevice: device.path) != nil
+  }
+}

@@ -1,0 +1,173 @@
+import DataSets
+public import FrozenImage
+import Glibc
+public import ImageReader
+import LinuxIO
+import Synchronization
+public import SystemPackage
+import VolumeLayers
+
+/// Answers for an image in a volume stack at rest: where its layers lie now, and whether
+/// it is still what was frozen.
+///
+/// Places in the top layer never change: only the layers below may move. So nothing of
+/// a file ever changes, and an answer is the stack's present map.
+public final class StackSource: MappingSource, Sendable {
+  private let image: StackFreezer.Image
+  private let watch: StackWatch
+  private let representation: @Sendable () throws -> Representation
+  private let confirmed = Mutex<Confirmed?>(nil)
+
+  private static let attempts = 10
+  /// Microseconds between two looks.
+  private static let followingPause: UInt32 = 1_000_000
+
+  /// A state in which the stack was found to be what was frozen.
+  private struct Confirmed {
+    let cursor: [UInt8]
+    /// Seconds of Unix time when the image was made.
+    let frozen: Int64
+  }
+
+  /// - Parameter representation: opens what was described of the image.
+  public init(
+    _ image: StackFreezer.Image, representation: @escaping @Sendable () throws -> Representation
+  ) {
+    self.image = image
+    self.representation = representation
+    watch = StackWatch { try StackFinder(image.place, frozen: image).find() }
+  }
+
+  /// Looks at the stack now and then while nobody asks, as long as this object lives: what
+  /// tells of its changes (`LayerHistory`) is not kept for ever.
+  ///
+  /// - Throws: `Errno` when the system has no thread left.
+  public func follow() throws(Errno) {
+    try Thread.detach { [weak self] in
+      repeat { usleep(Self.followingPause) } while self?.confirm() ?? false
+    }
+  }
+
+  /// - Returns: whether there are changes to follow.
+  private func confirm() -> Bool {
+    guard let look = try? current() else { return true }
+    return !look.stack.cursor.isEmpty
+  }
+
+  /// Proves that the image is still what was frozen.
+  ///
+  /// - Throws: `SourceError.thawed` when it is not.
+  public func liveCheck() throws(SourceError) {
+    _ = try current()
+  }
+
+  /// The stack as it is now, with the image in it.
+  private func current() throws(SourceError) -> StackWatch.Look {
+    do {
+      for _ in 0..<Self.attempts {
+        guard let look = try watch.look() else { continue }
+        // Which file comes first changes with a move between physical volumes in files.
+        let isFrozen =
+          try look.found.pins.sorted() == image.pins.sorted()
+          && look.found.content?.kind == image.kind
+          && look.found.contentWitness() == image.witness
+        // What is seen of a volume that moves meanwhile tells nothing.
+        // What moves all the time validates what is read of it.
+        if !look.found.isLive, try !watch.isPresent(look) { continue }
+        guard isFrozen else {
+          throw SourceError.thawed(
+            "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
+        }
+        do {
+          // What led to this state is so whatever comes after it.
+          if let departure = try departure(of: look) { throw SourceError.thawed(departure) }
+        } catch let error as StackError {
+          guard try watch.isPresent(look) else { continue }
+          throw error
+        }
+        return look
+      }
+    } catch {
+      switch error {
+      case let error as SourceError: throw error
+      case let error as StackError where error.isGone: throw .thawed(error.description)
+      default: throw .failed("\(error)")
+      }
+    }
+    throw .unreachable("the stack of the image keeps changing")
+  }
+
+  /// Why a stack that looks as the frozen one does may hold something else: a part of it
+  /// belonged to somebody else meanwhile.
+  private func departure(of look: StackWatch.Look) throws -> String? {
+    let cursor = look.stack.cursor
+    guard !cursor.isEmpty else { return nil }
+    let known = try confirmed.withLock { $0 } ?? frozen()
+    if known.cursor == cursor { return nil }
+    if let departure = try look.stack.departure(since: known.cursor, frozen: known.frozen) {
+      return departure
+    }
+    confirmed.withLock { $0 = Confirmed(cursor: cursor, frozen: known.frozen) }
+    return nil
+  }
+
+  private func frozen() throws -> Confirmed {
+    let representation = try representation()
+    return Confirmed(
+      cursor: representation.volumes.first?.state.cursor ?? [],
+      frozen: representation.image.created.seconds)
+  }
+
+  public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
+    let look = try current()
+    do {
+      return MappingAnswer(
+        state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
+        changes: .ranges([]), volume: try look.volume(since: question.known),
+        behind: look.behind(question, knowing: try media(of: question.known)), located: [])
+    } catch {
+      throw .failed("\(error)")
+    }
+  }
+
+  /// The media as the backup host knows them.
+  private func media(of state: MappingState) throws -> [MediumDescription]? {
+    if let known = watch.media(of: state.configurationID) { return known }
+    // What was frozen, before this source was there.
+    return try representation().volumes.first {
+      $0.state.configurationID == state.configurationID
+    }?.media
+  }
+
+  public func read(
+    inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(SourceError) -> Int {
+    let look = try current()
+    let count: Int
+    do throws(StackError) {
+      if inode == RawVolume.fileInode {
+        count = try RawVolume.read(look.stack.top, offset: offset, into: buffer)
+      } else if let content = look.found.content {
+        count = try content.read(inode: inode, offset: offset, into: buffer)
+      } else {
+        throw StackError("the image has no inode \(inode)")
+      }
+    } catch {
+      throw .failed(error.description)
+    }
+    if look.found.isLive { return count }
+    // What was read is the image's if nothing moved meanwhile.
+    guard try current().configurationID == look.configurationID else {
+      throw .unreachable("\(look.stack.top.title) moved while it was read")
+    }
+    return count
+  }
+}
+
+extension FoundStack {
+  /// What the file system's witness shows; of a raw volume, what shows that somebody took
+  /// it into use.
+  func contentWitness() throws(StackError) -> [UInt8] {
+    try stack.top.counted(content?.witness ?? StackFinder.beginnings(of: stack.top))
+  }
+}

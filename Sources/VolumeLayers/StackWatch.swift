@@ -1,0 +1,151 @@
+package import DataSets
+package import FrozenImage
+import ImageReader
+import Synchronization
+
+/// Finds a stack, again whenever a witness shows that it may have moved.
+package final class StackWatch: Sendable {
+  /// Times that the stack is looked for while it keeps changing.
+  private static let attempts = 5
+  private static let settlingAttempts = 100
+  /// Most states whose media are remembered.
+  private static let memory = 64
+
+  /// A stack as it is under one configuration ID.
+  package struct Look: Sendable {
+    package let found: FoundStack
+    package let configurationID: ConfigurationID
+    let media: [MediumDescription]
+
+    package var stack: Stack { found.stack }
+  }
+
+  private struct State {
+    var last: Look?
+    /// In the order in which they were seen.
+    var past: [(id: ConfigurationID, media: [MediumDescription])] = []
+  }
+
+  private let find: @Sendable () throws -> FoundStack
+  private let state = Mutex(State())
+
+  package init(_ find: @escaping @Sendable () throws -> FoundStack) {
+    self.find = find
+  }
+
+  /// The present stack; `nil` when it keeps changing.
+  package func look() throws -> Look? {
+    // A medium that cannot be read is looked for anew.
+    // Nor is one whose witness does not show every change known by it.
+    if let known = state.withLock({ $0.last }), known.stack.validation == .witness,
+      (try? isPresent(known)) == true
+    {
+      return known
+    }
+    if let known = state.withLock({ $0.last }), known.found.isLive,
+      let look = try? settled(known.found)
+    {
+      remember(look)
+      return look
+    }
+    for _ in 0..<Self.attempts {
+      // One ID before and after: the stack that was found in between belongs to it.
+      let first = try find()
+      let before = try first.stack.configurationID()
+      let found = try find()
+      if found.isLive {
+        guard found.hasBase(of: first), let look = try settled(found) else { continue }
+        remember(look)
+        return look
+      }
+      let look = Look(
+        found: found, configurationID: before, media: try found.stack.media())
+      guard try isPresent(look) else { continue }
+      remember(look)
+      return look
+    }
+    return nil
+  }
+
+  /// A look at a stack that moves all the time: the places that were known when nothing
+  /// moved while the ID was read.
+  private func settled(_ found: FoundStack) throws(StackError) -> Look? {
+    var found = found
+    for _ in 0..<Self.settlingAttempts {
+      let id = try found.stack.configurationID()
+      guard let next = try found.successor() else {
+        return Look(found: found, configurationID: id, media: try found.stack.media())
+      }
+      found = next
+    }
+    return nil
+  }
+
+  private func remember(_ look: Look) {
+    state.withLock { state in
+      state.last = look
+      if state.past.count >= Self.memory { state.past.removeFirst() }
+      state.past.append((look.configurationID, look.media))
+    }
+  }
+
+  /// Whether a look still holds.
+  package func isPresent(_ look: Look) throws(StackError) -> Bool {
+    try look.stack.configurationID() == look.configurationID
+  }
+
+  /// The media of a state that was seen lately.
+  package func media(of id: ConfigurationID) -> [MediumDescription]? {
+    state.withLock { $0.past.last { $0.id == id }?.media }
+  }
+}
+
+extension StackWatch.Look {
+  /// Where everything lies, unless it is where it was in the known state: one ID stands
+  /// for one map.
+  package func volume(since known: MappingState) throws -> MappingAnswer.Volume? {
+    guard known.configurationID != configurationID else { return nil }
+    return MappingAnswer.Volume(
+      map: try stack.storeMap(), media: media,
+      skipsStates: stack.skipsStates(since: known.cursor))
+  }
+
+  /// Media on which the backup host found other bytes than this host does at the same
+  /// places: it saw an earlier moment, or another medium, such as a clone that stays
+  /// behind. It reads the witness where the state that it knows says; when something
+  /// moved, that need not be where the witness is now.
+  ///
+  /// - Parameter media: those of the state that the backup host knows; `nil` when
+  ///   nobody remembers it.
+  package func behind(
+    _ question: MappingQuestion, knowing media: [MediumDescription]?
+  ) -> Set<MediumID> {
+    var behind: Set<MediumID> = []
+    for found in question.found.entries where configurationID[found.medium] != found.bytes {
+      guard let probe = media?.first(where: { $0.id == found.medium })?.witness,
+        let bytes = extract(probe, from: found.medium), bytes == found.bytes
+      else {
+        behind.insert(found.medium)
+        continue
+      }
+    }
+    return behind
+  }
+
+  /// What counts of a probe of a medium; `nil` when it cannot be read.
+  private func extract(_ probe: Probe, from id: MediumID) -> [UInt8]? {
+    guard let path = media.first(where: { $0.id == id })?.path else { return nil }
+    for case .medium(let medium) in stack.layers.map(\.substance) where medium.path == path {
+      let layer = Layer(medium)
+      var counted: [UInt8] = []
+      for window in probe.windows {
+        guard let bytes = try? layer.bytes(at: window.offset, count: window.length),
+          let part = bytes.withUnsafeBytes({ window.extract(from: $0) })
+        else { return nil }
+        counted += part
+      }
+      return counted
+    }
+    return nil
+  }
+}
