@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import Synchronization
 import VolumeLayers
 
@@ -65,7 +66,7 @@ final class SnapshotRuns: LiveRuns {
     var store = known.withLock { $0 }
     for _ in 0..<Self.attempts {
       for run in store.runs(in: offset..<offset + UInt64(buffer.count), origin: 0, store: 1) {
-        guard case .below(let stripes) = run.content, let place = stripes.columns.first else {
+        guard case .below(let placement) = run.content, let place = placement.targets.first else {
           continue
         }
         let layer = place.layer == 0 ? description.origin : description.store

@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import Synchronization
 import VolumeLayers
 
@@ -162,7 +163,7 @@ final class ThinRuns: LiveRuns {
         let range = run.range.clamped(to: offset..<offset + UInt64(buffer.count))
         let part = UnsafeMutableRawBufferPointer(
           rebasing: buffer[Int(range.lowerBound - offset)..<Int(range.upperBound - offset)])
-        guard case .below(let stripes) = run.content, let place = stripes.columns.first else {
+        guard case .below(let placement) = run.content, let place = placement.targets.first else {
           part.initializeMemory(as: UInt8.self, repeating: 0)
           continue
         }

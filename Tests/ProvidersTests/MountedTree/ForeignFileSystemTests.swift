@@ -3,6 +3,7 @@ import LinuxIO
 import Testing
 
 @testable import DataSets
+@testable import MountedTreeProvider
 
 /// File systems that floe does not read, each refused by its name with what the user can do.
 @Suite struct ForeignFileSystemTests {

@@ -1,3 +1,4 @@
+import DataSets
 import FrozenImage
 import ImageReader
 import Testing
