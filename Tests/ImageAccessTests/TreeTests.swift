@@ -42,7 +42,7 @@ import Testing
     }
     for path in ["b", "a/b", "d/..", "d/e/b/c", "A"] {
       let error = #expect(throws: Failure.self) { try representation.node(at: path, below: top) }
-      #expect(error?.description == "the image has no \(path)")
+      #expect(error?.description == "the image “sample” has no file “\(path)”")
     }
   }
 }

@@ -2,7 +2,6 @@ import FrozenImage
 import LinuxIO
 import Testing
 
-
 extension ExtTests {
   /// Images whose files share blocks, as e2fsdroid makes them for Android: the kernel does
   /// not know the feature and mounts them read-only.

@@ -3,7 +3,6 @@ import Glibc
 import LinuxIO
 import Testing
 
-
 /// Damage that checksums tell, and link targets as other programs store them.
 @Suite("ext unreadable", .enabled(if: ExtPrivileges.haveTools))
 struct ExtUnreadableTests {
