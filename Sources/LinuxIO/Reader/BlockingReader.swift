@@ -31,6 +31,7 @@ public final class BlockingReader: FileReading {
   let rule: Monitor<ReadRule>
   private let remaps: Mutex<RemapMemory>
   private let complaints: Complaints
+  private let trace: ReadTrace
   let failures = ReadFailures()
 
   /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
@@ -45,6 +46,7 @@ public final class BlockingReader: FileReading {
     self.source = source
     self.options = options
     complaints = Complaints(logger: logger)
+    trace = ReadTrace(logger: logger)
     rule = Monitor(
       ReadRule(
         state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
@@ -137,7 +139,9 @@ public final class BlockingReader: FileReading {
       }
     }
     while true {
-      switch step(&read) {
+      let step = step(&read)
+      trace.note(step, of: read)
+      switch step {
       case .fetch(let plan):
         let isRemap = plan.mayHaveMoved && remaps.withLock { $0.isRemap(plan, of: read) }
         let outcome = fetch.run(plan)

@@ -19,8 +19,10 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var log: LogOptions
+
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     let image = try OpenedImage(
       ImageSource(source), cache: cache, mountpoint: nil,
       connect: RemoteImage.connector(timeouts: RemoteImage.Timeouts()))

@@ -21,8 +21,10 @@ struct Serve: ParsableCommand {
 
   @OptionGroup var state: StateOptions
 
+  @OptionGroup var log: LogOptions
+
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     Self.raiseDescriptorLimit()
     let catalogue = state.catalogue
     let endpoint = try endpoint(of: catalogue)

@@ -51,6 +51,8 @@ struct Verify: ParsableCommand {
 
   @OptionGroup var trust: TrustOptions
 
+  @OptionGroup var log: LogOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -68,7 +70,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     let key = try signWith.map { try SigningKey(path: $0) }
     if let output {
       // Before all of the image is read for it.

@@ -35,6 +35,24 @@ extension EndToEnd {
       #expect(mount.contains("notice: unmounted"), "\(mount)")
     }
 
+    @Test("At the level debug a mount tells each step of a read, and at no other")
+    func steps() throws {
+      let site = try Site(small: .single, megabytes: 512)
+      let quiet = try site.mount()
+      try run("find", [quiet.mountpoint, "-type", "f", "-exec", "cat", "{}", "+"])
+      try quiet.unmount()
+      #expect(!quiet.process.errors.contains("debug:"), "\(quiet.process.errors)")
+      let backup = try site.mount(name: "debug", options: ["--log-level", "debug"])
+      try run("find", [backup.mountpoint, "-type", "f", "-exec", "cat", "{}", "+"])
+      try backup.unmount()
+      let log = backup.process.errors
+      for step in [
+        "fetch 1 pieces", "check the witness of every medium", "the bytes are the image's",
+      ] {
+        #expect(log.contains(step), "\(log.prefix(4000))")
+      }
+    }
+
     /// A journal of its own, in a mount namespace of its own.
     private let journal = """
       mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mkfifo /run/ready
