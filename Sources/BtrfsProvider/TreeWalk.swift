@@ -174,13 +174,7 @@ extension TreeWalk {
     // Space may be allocated past the end of the file; nobody can read it.
     if offset >= inode.attributes.size { return .skipped }
     if inode.attributes.type == .symbolicLink {
-      guard offset == 0 else { return .skipped }
-      do throws(BtrfsError) {
-        let target = try linkTarget(extent, of: inode.attributes)
-        return .inline(length: UInt64(target.count), bytes: target)
-      } catch {
-        return .unreadable(0..<inode.attributes.size, reason: error.description)
-      }
+      return offset == 0 ? target(extent, of: inode.attributes) : .skipped
     }
     switch extent {
     case .hole:
@@ -205,12 +199,9 @@ extension TreeWalk {
       guard let run = item.run(holding: length, sectorSize: sectorSize) else {
         return single(offset, length, .encoded)
       }
-      let extent = FileExtent(offset: offset, length: length, source: .compressed(run))
-      do {
-        return try compressed(extent, run, of: inode, acceptsMissing: acceptsMissing)
-      } catch let error as BtrfsError where error.isUnreadableBlock {
-        return leftToTheKernel(offset, length, of: inode.attributes, place)
-      }
+      return try compressed(
+        FileExtent(offset: offset, length: length, source: .compressed(run)), run, of: inode, place,
+        acceptsMissing: acceptsMissing)
     case .regular(let address, let length):
       guard let chunk = try chunk(holding: address, length: length) else { return nil }
       guard chunk.parityProfile == nil else { return single(offset, length, .encoded) }
@@ -224,6 +215,27 @@ extension TreeWalk {
         guard error.isUnreadableBlock else { throw error }
         return leftToTheKernel(offset, length, of: inode.attributes, place)
       }
+    }
+  }
+
+  /// The target of a symbolic link, which its only extent holds.
+  private func target(_ extent: FileExtentItem, of attributes: NodeAttributes) -> Extent {
+    do throws(BtrfsError) {
+      let target = try linkTarget(extent, of: attributes)
+      return .inline(length: UInt64(target.count), bytes: target)
+    } catch {
+      return .unreadable(0..<attributes.size, reason: error.description)
+    }
+  }
+
+  private mutating func compressed(
+    _ extent: FileExtent, _ run: CompressedRun, of inode: InodeItem, _ place: String,
+    acceptsMissing: Bool
+  ) throws -> Extent? {
+    do {
+      return try compressed(extent, run, of: inode, acceptsMissing: acceptsMissing)
+    } catch let error as BtrfsError where error.isUnreadableBlock {
+      return leftToTheKernel(extent.offset, extent.length, of: inode.attributes, place)
     }
   }
 

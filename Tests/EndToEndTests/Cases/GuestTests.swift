@@ -195,18 +195,7 @@ extension EndToEnd {
       try guest.serve()
       let backup = try guest.mount("thin", options: ["--remap-timeout", "120"], name: "thin")
       let writer = try startWriting("thin", bytes: 64 << 10, on: guest)
-      let others = try guest.start(
-        """
-        until [ -e /share/thin.stop ]; do
-          lvcreate -qq -y -V 40m -T thin/pool -n other
-          dd if=/dev/urandom of=/dev/thin/other bs=1M count=40 oflag=direct status=none
-          blkdiscard -o $((RANDOM % 90 * 1048576)) -l 4194304 /dev/thin/data
-          sleep 4
-          lvremove -qq -y thin/other
-          echo turn
-          sleep 4
-        done
-        """)
+      let others = try startReusingThePool(on: guest)
       let copy = try guest.scratch.directory("thin-copy")
       try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
       try Manifest(.copy, of: copy).expectSame(as: Manifest(.copy, of: reference), "the copy")
@@ -244,6 +233,22 @@ extension EndToEnd {
       try guest.run(
         "$floe thaw thin --state $state; vgremove -qq -y thin; pvremove -qq -y /dev/vd[ab]")
       try forget(reference)
+    }
+
+    /// Makes, fills and removes other volumes of the pool in turn, and trims the origin.
+    private func startReusingThePool(on guest: Guest) throws -> Guest.Script {
+      try guest.start(
+        """
+        until [ -e /share/thin.stop ]; do
+          lvcreate -qq -y -V 40m -T thin/pool -n other
+          dd if=/dev/urandom of=/dev/thin/other bs=1M count=40 oflag=direct status=none
+          blkdiscard -o $((RANDOM % 90 * 1048576)) -l 4194304 /dev/thin/data
+          sleep 4
+          lvremove -qq -y thin/other
+          echo turn
+          sleep 4
+        done
+        """)
     }
 
     @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")
