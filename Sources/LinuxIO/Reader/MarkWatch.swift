@@ -56,11 +56,7 @@ final class MarkWatch: Sendable {
     var strangers: [MediumID: MediumError] = [:]
     for mark in known.marks where strangers[mark.medium] == nil {
       guard let medium = open[mark.medium]??.medium else { continue }
-      do throws(MediumError) {
-        try medium.verify(mark)
-      } catch {
-        strangers[mark.medium] = error
-      }
+      strangers[mark.medium] = medium.mismatch(of: mark)
     }
     let now = MonotonicClock.now()
     lastLook.withLock { look in
@@ -75,18 +71,20 @@ final class MarkWatch: Sendable {
 }
 
 extension Medium {
-  /// - Throws: `MediumError` when the mark is not there, or cannot be read.
-  fileprivate func verify(_ mark: StateMark) throws(MediumError) {
+  /// What a medium shows where a mark should be; `nil` when the mark is there. One that cannot
+  /// be read tells nothing: a bad place must not cost what lies at good ones, and the other
+  /// marks are looked at.
+  fileprivate func mismatch(of mark: StateMark) -> MediumError? {
     let bytes = UnsafeMutableRawBufferPointer.allocate(
       byteCount: mark.bytes.count, alignment: 4096)
     defer { bytes.deallocate() }
-    try read(into: bytes, at: mark.offset)
-    guard bytes.elementsEqual(mark.bytes) else {
-      throw MediumError(
-        path: path, offset: mark.offset,
-        reason: "it shows the configuration ID that is known, and not what that state has here: "
-          + "the storage was taken back to an earlier time and went on from there")
+    guard (try? read(into: bytes, at: mark.offset)) != nil, !bytes.elementsEqual(mark.bytes) else {
+      return nil
     }
+    return MediumError(
+      path: path, offset: mark.offset,
+      reason: "it shows the configuration ID that is known, and not what that state has here: "
+        + "the storage was taken back to an earlier time and went on from there")
   }
 }
 
