@@ -42,7 +42,7 @@ extension EndToEnd {
       try run("find", [quiet.mountpoint, "-type", "f", "-exec", "cat", "{}", "+"])
       try quiet.unmount()
       #expect(!quiet.process.errors.contains("debug:"), "\(quiet.process.errors)")
-      let backup = try site.mount(name: "debug", options: ["--log-level", "debug"])
+      let backup = try site.mount(options: ["--log-level", "debug"], name: "debug")
       try run("find", [backup.mountpoint, "-type", "f", "-exec", "cat", "{}", "+"])
       try backup.unmount()
       let log = backup.process.errors
