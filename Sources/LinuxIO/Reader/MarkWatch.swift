@@ -25,6 +25,9 @@ final class MarkWatch: Sendable {
   private struct Look {
     var state: MappingState
     var incarnations: [MediumID: Incarnation]
+    /// The marks that could not be read, by their places among the state's: looking at a bad
+    /// place may take a minute, so it is done once.
+    var unreadable: Set<Int>
     var holdsUntil: UInt64
   }
 
@@ -48,15 +51,20 @@ final class MarkWatch: Sendable {
       known.marks.map { ($0.medium, media.installed($0.medium)) }, uniquingKeysWith: { $1 })
     let incarnations = open.compactMapValues { $0?.incarnation }
     let began = MonotonicClock.now()
-    let isFresh = lastLook.withLock { look in
-      look.map { $0.state == known && $0.incarnations == incarnations && began < $0.holdsUntil }
-        ?? false
+    let last = lastLook.withLock { look in
+      look.flatMap { $0.state == known && $0.incarnations == incarnations ? $0 : nil }
     }
-    guard !isFresh else { return [:] }
+    if let last, began < last.holdsUntil { return [:] }
     var strangers: [MediumID: MediumError] = [:]
-    for mark in known.marks where strangers[mark.medium] == nil {
+    var unreadable = last?.unreadable ?? []
+    for (number, mark) in known.marks.enumerated()
+    where strangers[mark.medium] == nil && !unreadable.contains(number) {
       guard let medium = open[mark.medium]??.medium else { continue }
-      strangers[mark.medium] = medium.mismatch(of: mark)
+      switch medium.look(at: mark) {
+      case .there: break
+      case .unreadable: unreadable.insert(number)
+      case .another(let error): strangers[mark.medium] = error
+      }
     }
     let now = MonotonicClock.now()
     lastLook.withLock { look in
@@ -64,27 +72,38 @@ final class MarkWatch: Sendable {
       let (pause, overflow) = (now - min(began, now)).multipliedReportingOverflow(by: Self.share)
       let bounded = overflow ? Self.longestInterval : min(pause, Self.longestInterval)
       look = Look(
-        state: known, incarnations: incarnations, holdsUntil: began + max(Self.interval, bounded))
+        state: known, incarnations: incarnations, unreadable: unreadable,
+        holdsUntil: began + max(Self.interval, bounded))
     }
     return strangers
   }
 }
 
+/// What a medium shows where a mark should be.
+private enum MarkLook {
+  case there
+  /// Nothing: it tells nothing then. A bad place must not cost what lies at good ones, and
+  /// the other marks are looked at.
+  case unreadable
+  case another(MediumError)
+}
+
 extension Medium {
-  /// What a medium shows where a mark should be; `nil` when the mark is there. One that cannot
-  /// be read tells nothing: a bad place must not cost what lies at good ones, and the other
-  /// marks are looked at.
-  fileprivate func mismatch(of mark: StateMark) -> MediumError? {
+  fileprivate func look(at mark: StateMark) -> MarkLook {
     let bytes = UnsafeMutableRawBufferPointer.allocate(
       byteCount: mark.bytes.count, alignment: 4096)
     defer { bytes.deallocate() }
-    guard (try? read(into: bytes, at: mark.offset)) != nil, !bytes.elementsEqual(mark.bytes) else {
-      return nil
+    do throws(MediumError) {
+      try read(into: bytes, at: mark.offset)
+    } catch {
+      return .unreadable
     }
-    return MediumError(
-      path: path, offset: mark.offset,
-      reason: "it shows the configuration ID that is known, and not what that state has here: "
-        + "the storage was taken back to an earlier time and went on from there")
+    guard !bytes.elementsEqual(mark.bytes) else { return .there }
+    return .another(
+      MediumError(
+        path: path, offset: mark.offset,
+        reason: "it shows the configuration ID that is known, and not what that state has here: "
+          + "the storage was taken back to an earlier time and went on from there"))
   }
 }
 
