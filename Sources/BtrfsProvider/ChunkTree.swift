@@ -64,7 +64,7 @@ struct ChunkTree: Hashable {
     } else if item.key.type == ItemType.chunk {
       let chunk = try Chunk(item)
       if let last = chunks.last, last.end > chunk.start {
-        throw BtrfsError("two chunks of the volume overlap at \(chunk.start)")
+        throw BtrfsError(.malformed, "two chunks of the volume overlap at \(chunk.start)")
       }
       if chunk.holdsData { chunks.append(chunk) }
     }
@@ -141,7 +141,9 @@ extension ChunkTree.Device {
         .flatMap({ UniqueIdentifier(bytes: $0) }),
       let owner = item.payload.run(at: Int(CBTRFS_DEVICE_FSID), count: 16)
         .flatMap({ UniqueIdentifier(bytes: $0) }), number == item.key.offset
-    else { throw BtrfsError("the item of the volume's device \(item.key.offset) is torn") }
+    else {
+      throw BtrfsError(.malformed, "the item of the volume's device \(item.key.offset) is torn")
+    }
     self.init(number: number, uuid: uuid, size: size, owner: owner)
   }
 }
@@ -155,13 +157,13 @@ extension ChunkTree.Chunk {
       let type: UInt64 = payload.number(at: Int(CBTRFS_CHUNK_TYPE)),
       let count: UInt16 = payload.number(at: Int(CBTRFS_CHUNK_NUM_STRIPES)), count > 0,
       let subStripes: UInt16 = payload.number(at: Int(CBTRFS_CHUNK_SUB_STRIPES))
-    else { throw BtrfsError("the chunk at \(item.key.offset) is torn") }
+    else { throw BtrfsError(.malformed, "the chunk at \(item.key.offset) is torn") }
     var stripes: [ChunkTree.Stripe] = []
     for index in 0..<Int(count) {
       let start = Int(CBTRFS_CHUNK_STRIPES) + index * Int(CBTRFS_STRIPE_SIZE)
       guard let device: UInt64 = payload.number(at: start + Int(CBTRFS_STRIPE_DEVID)),
         let offset: UInt64 = payload.number(at: start + Int(CBTRFS_STRIPE_OFFSET))
-      else { throw BtrfsError("the chunk at \(item.key.offset) is torn") }
+      else { throw BtrfsError(.malformed, "the chunk at \(item.key.offset) is torn") }
       stripes.append(ChunkTree.Stripe(device: device, offset: offset))
     }
     self.init(

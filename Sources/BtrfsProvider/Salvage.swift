@@ -3,7 +3,8 @@ import FrozenImage
 /// A subvolume's tree that is not whole cannot be described in one walk: a directory that is
 /// lost may have children that came before it. So the walk ends, and begins anew once it is
 /// known what there is.
-struct TreeDamage: Error, CustomStringConvertible {
+struct TreeDamage: CodedError {
+  let code = ErrorCode.malformed
   let description = "the snapshot's tree is damaged, and was damaged anew while it was described"
 }
 

@@ -79,7 +79,8 @@ struct TreeWalk: ~Copyable {
         guard let group, try volume.subvolume.runningGeneration() == generation else {
           attempt += 1
           guard attempt < Self.attempts else {
-            throw BtrfsError("\(volume.subvolume.path) is moved faster than it can be described")
+            throw BtrfsError(
+              .inUse, "\(volume.subvolume.path) is moved faster than it can be described")
           }
           start = first.key
           break

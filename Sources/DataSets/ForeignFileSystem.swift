@@ -1,4 +1,5 @@
 import CFileMap
+import FrozenImage
 import Glibc
 package import LinuxIO
 package import SystemPackage
@@ -37,7 +38,7 @@ package struct ForeignFileSystem {
 
   /// Why a directory on it is refused.
   package func refusal(of path: String) -> StackError {
-    StackError("\(path) is on \(mount.type)\(reason)")
+    StackError(.unsupported, "\(path) is on \(mount.type)\(reason)")
   }
 
   private var reason: String {

@@ -1,3 +1,4 @@
+import FrozenImage
 package import LinuxIO
 import SystemPackage
 
@@ -7,7 +8,7 @@ extension MountEntry {
     do throws(Errno) {
       return try all().first { $0.id == String(id) }
     } catch {
-      throw StackError("cannot read /proc/self/mountinfo: \(error)")
+      throw StackError("cannot read /proc/self/mountinfo", cause: error)
     }
   }
 }
@@ -21,11 +22,11 @@ package enum BlockDevice {
     do throws(Errno) {
       text = String(decoding: try CompleteFile.read(place), as: UTF8.self)
     } catch {
-      throw StackError("cannot read \(place): \(error)")
+      throw StackError("cannot read \(place)", cause: error)
     }
     for line in text.split(separator: "\n") where line.hasPrefix("DEVNAME=") {
       return "/dev/" + line.dropFirst("DEVNAME=".count)
     }
-    throw StackError("the kernel names no device \(major):\(minor)")
+    throw StackError(.notFound, "the kernel names no device \(major):\(minor)")
   }
 }

@@ -77,7 +77,9 @@ struct BtrfsRecord: ProviderRecord {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ProductionHost {
-    guard let image else { throw Failure("the record of image \(name) names no snapshot") }
+    guard let image else {
+      throw Failure(.malformed, "the record of image \(name) names no snapshot")
+    }
     return try BtrfsSource(image, representation: representation)
   }
 }

@@ -1,7 +1,9 @@
 import BtrfsProvider
+import FrozenImage
 import Glibc
 import LinuxIO
 import StackProvider
+import SystemPackage
 
 /// Finds what a path or a name means.
 package struct DataSetFinder {
@@ -38,11 +40,13 @@ package struct DataSetFinder {
     if let (path, selectors) = StackPlace.split(text) {
       var status = stat()
       guard stat(path, &status) == 0 else {
-        throw Failure("\(path): \(String(cString: strerror(errno)))")
+        throw Failure("\(path)", cause: Errno(rawValue: errno))
       }
       switch status.st_mode & S_IFMT {
       case S_IFDIR:
-        guard selectors.isEmpty else { throw Failure("\(path) is a directory: it has no parts") }
+        guard selectors.isEmpty else {
+          throw Failure(.invalid, "\(path) is a directory: it has no parts")
+        }
         return try BtrfsFreezer.isBtrfs(at: path)
           ? BtrfsDataSet(path: path)
           : MountedDataSet(path: path, assumesFrozen: assumesFrozen)
@@ -54,12 +58,12 @@ package struct DataSetFinder {
         return try StackDataSet(
           place(.path(HostPath.resolved(path) ?? path), selectors: selectors))
       default:
-        throw Failure("\(path) is neither a directory, nor a file, nor a block device")
+        throw Failure(.invalid, "\(path) is neither a directory, nor a file, nor a block device")
       }
     }
     var status = stat()
     guard lstat(text, &status) != 0 else {
-      throw Failure("\(text) is a symbolic link that leads to nothing")
+      throw Failure(.invalid, "\(text) is a symbolic link that leads to nothing")
     }
     // VG/LV, which is no path below the present directory.
     let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
@@ -68,7 +72,7 @@ package struct DataSetFinder {
       return try StackDataSet(
         place(.volumeGroup(names[0]), selectors: [names[1]] + parts.dropFirst()))
     }
-    throw Failure("\(text): there is no such file or volume")
+    throw Failure(.notFound, "\(text): there is no such file or volume")
   }
 
   private func place(_ start: StackPlace.Start, selectors: [String]) -> StackPlace {

@@ -67,7 +67,8 @@ package struct FreezeResult: Sendable {
 }
 
 /// An image was wanted of which everything can be read, and this one is not.
-package struct UnreadableImage: Error, CustomStringConvertible {
+package struct UnreadableImage: CodedError {
+  package let code = ErrorCode.medium
   package let parts: UnreadableList
 
   package var description: String { "\(parts.count) parts of the image cannot be read" }

@@ -12,7 +12,7 @@ final class InterruptibleScratch: RepresentationScratch {
 
   private func check() throws(ScratchError) {
     do throws(Interrupted) { try Interruption.check() } catch {
-      throw ScratchError(error.description)
+      throw ScratchError(error)
     }
   }
 

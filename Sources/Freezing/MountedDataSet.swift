@@ -132,7 +132,9 @@ struct MountedRecord: ProviderRecord {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ProductionHost {
-    guard let tree else { throw Failure("the record of image \(name) names no directory") }
+    guard let tree else {
+      throw Failure(.malformed, "the record of image \(name) names no directory")
+    }
     return try MountedTreeSource(
       tree, stack: { try MountedDataSet.stack(of: $0) }, representation: representation)
   }

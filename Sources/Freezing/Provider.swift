@@ -17,7 +17,7 @@ package enum Provider {
     for type in records where type.provider == record.provider {
       if let data = read(type, from: record.providerData) { return data }
     }
-    throw Failure("the record of image \(record.name) cannot be read by this floe")
+    throw Failure(.malformed, "the record of image \(record.name) cannot be read by this floe")
   }
 
   private static func read<Record: ProviderRecord>(

@@ -80,7 +80,7 @@ public struct StoreExtent: Hashable, Sendable {
 }
 
 /// Why a chain cannot be resolved.
-public enum ChainError: Error, Hashable, Sendable {
+public enum ChainError: CodedError, Hashable {
   /// A store extent whose counts, lengths or ends make no sense.
   case malformedExtent(offset: UInt64)
   /// Two store extents of one store share bytes.
@@ -95,7 +95,9 @@ public enum ChainError: Error, Hashable, Sendable {
   case tooManyPieces(StoreAddress)
 }
 
-extension ChainError: CustomStringConvertible {
+extension ChainError {
+  public var code: ErrorCode { .malformed }
+
   public var description: String {
     switch self {
     case .malformedExtent(let offset): "the store extent at \(offset) is malformed"

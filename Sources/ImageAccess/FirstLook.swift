@@ -28,9 +28,9 @@ package struct FirstLook {
     let name = image.representation.image.name
     switch problem {
     case nil: return nil
-    case .thawed(let reason)?: throw Failure("“\(name)” is no longer frozen: \(reason)")
+    case .thawed(let reason)?: throw Failure(.thawed, "“\(name)” is no longer frozen: \(reason)")
     case .failed(let reason)? where !image.hasProductionHost:
-      throw Failure("every read of “\(name)” would fail: \(reason)")
+      throw Failure(.failed, "every read of “\(name)” would fail: \(reason)")
     case .failed?, .unreachable?:
       return
         "what “\(name)” lies on changed since it was frozen, or cannot be validated without the "

@@ -20,7 +20,7 @@ package enum ImageSource: CustomStringConvertible {
   package init(_ text: String) throws {
     try SourceAdvice.checkScheme(text)
     guard text != Self.unix else {
-      throw Failure("“\(text)” names no socket and no image: \(SourceAdvice.forms)")
+      throw Failure(.invalid, "“\(text)” names no socket and no image: \(SourceAdvice.forms)")
     }
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
@@ -129,6 +129,7 @@ package struct OpenedImage {
     try representation.check()
     guard representation.image.id == remote.id else {
       throw Failure(
+        .malformed,
         "the service gave the representation of image \(representation.image.id), not of "
           + "\(remote.id)")
     }
@@ -146,7 +147,7 @@ package struct OpenedImage {
       try representation.check()
       return (representation, file)
     } catch {
-      throw Failure("\(path): \(error)")
+      throw Failure("\(path)", cause: error)
     }
   }
 
@@ -207,6 +208,7 @@ package struct OpenedImage {
     }
     let name = representation.image.name
     throw Failure(
+      .notFound,
       view == .volume
         ? "the image “\(name)” has no volume view: the volume that it lies on is not frozen"
         : "the image “\(name)” has no file tree; mount it with --view volume")
@@ -215,7 +217,8 @@ package struct OpenedImage {
   /// The volume that a tree's data lies on.
   package func volume(of root: Root) throws(Failure) -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
-      throw Failure("the image “\(representation.image.name)” has no volume \(root.volume)")
+      throw Failure(
+        .notFound, "the image “\(representation.image.name)” has no volume \(root.volume)")
     }
     return representation.volumes[root.volume]
   }

@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import FrozenImage
 import LinuxIO
 import SystemPackage
 
@@ -20,7 +21,7 @@ package struct SigningKey {
     do {
       key = try P256.Signing.PrivateKey(pemRepresentation: lines.joined(separator: "\n"))
     } catch {
-      throw Failure("\(path) is no private key of the curve P-256 in PEM form")
+      throw Failure(.invalid, "\(path) is no private key of the curve P-256 in PEM form")
     }
   }
 
@@ -33,7 +34,7 @@ package struct SigningKey {
         return Array(bytes[..<count])
       }
     } catch {
-      throw Failure("the signing key \(path) cannot be read: \(error)")
+      throw Failure("the signing key \(path) cannot be read", cause: error)
     }
   }
 

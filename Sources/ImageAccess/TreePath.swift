@@ -13,7 +13,7 @@ extension Representation {
     where !name.elementsEqual(".".utf8) {
       guard try attributes(of: node).type == .directory,
         let next = try Array(name).withUnsafeBytes({ try lookup($0, in: node) })
-      else { throw Failure("the image “\(image.name)” has no file “\(path)”") }
+      else { throw Failure(.notFound, "the image “\(image.name)” has no file “\(path)”") }
       node = next
     }
     return node

@@ -65,7 +65,7 @@ package final class Verification: Sendable {
           try Thread.detach { self.work() }
         } catch {
           state.withLock { $0.workers -= 1 }
-          throw Failure("no thread can be started to read with: \(error)")
+          throw Failure("no thread can be started to read with", cause: error)
         }
       }
       noteUnreadable()

@@ -1,3 +1,4 @@
+public import FrozenImage
 import Glibc
 public import SystemPackage
 
@@ -15,7 +16,8 @@ public struct CacheLimit: Hashable, Sendable {
   }
 
   /// Why a representation is not taken.
-  public struct Excess: Error, Hashable, Sendable, CustomStringConvertible {
+  public struct Excess: CodedError, Hashable {
+    public let code = ErrorCode.noRoom
     public let description: String
   }
 

@@ -14,6 +14,6 @@ extension Failure {
     if error is Interrupted || error is ScratchError { return error }
     let message = "\(error)"
     let isNamed = ([subject] + names).contains { !$0.isEmpty && message.contains($0) }
-    return isNamed ? error : Failure("\(subject): \(message)")
+    return isNamed ? error : Failure("\(subject)", cause: error)
   }
 }

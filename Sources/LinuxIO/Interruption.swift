@@ -1,3 +1,4 @@
+public import FrozenImage
 import Glibc
 import Synchronization
 
@@ -46,7 +47,8 @@ public enum Interruption {
 }
 
 /// A signal came, and what had been made is gone.
-public struct Interrupted: Error, Hashable, Sendable, CustomStringConvertible {
+public struct Interrupted: CodedError, Hashable {
+  public let code = ErrorCode.interrupted
   public let signal: Int32
 
   public var description: String { "interrupted" }

@@ -55,7 +55,8 @@ public final class MappedFile: ByteRegion {
 }
 
 /// Why a file cannot be mapped.
-public struct MappedFileError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct MappedFileError: CodedError, Hashable {
+  public let code = ErrorCode.failed
   public let reason: String
 
   init(_ reason: String) {

@@ -1,5 +1,5 @@
 import CLinuxIO
-import FrozenImage
+public import FrozenImage
 import Glibc
 public import SystemPackage
 
@@ -168,9 +168,12 @@ final class NamelessFile {
 }
 
 /// Why a file could not be made or written, as one sentence that names the place.
-public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
+public struct FileFailure: CodedError, Hashable {
   public let reason: Errno
   public let description: String
+
+  public var code: ErrorCode { reason.code }
+  public var cause: (any Error)? { reason }
 
   init(_ reason: Errno, _ description: String) {
     self.reason = reason

@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 import SystemPackage
 
@@ -11,18 +12,20 @@ public enum OutputFile {
     var status = stat()
     guard lstat(path, &status) == 0 else {
       let reason = Errno(rawValue: errno)
-      guard reason == .noSuchFileOrDirectory else { throw Failure("\(path): \(reason)") }
+      guard reason == .noSuchFileOrDirectory else { throw Failure("\(path)", cause: reason) }
       return try checkDirectory(of: path)
     }
     switch status.st_mode & S_IFMT {
     case S_IFREG:
       guard replaces else {
-        throw Failure("\(path) is there already: name another file, or replace it with --force")
+        throw Failure(
+          .exists, "\(path) is there already: name another file, or replace it with --force")
       }
     case S_IFLNK:
       // Somebody else may have put it there, and not the link is meant.
-      throw Failure("\(path) is a symbolic link, which is not followed: name the file itself")
-    default: throw Failure("\(path) is there and is no file: name another one")
+      throw Failure(
+        .exists, "\(path) is a symbolic link, which is not followed: name the file itself")
+    default: throw Failure(.invalid, "\(path) is there and is no file: name another one")
     }
   }
 
@@ -30,7 +33,7 @@ public enum OutputFile {
     let parent = FilePath(path).removingLastComponent()
     let directory = parent.isEmpty ? "." : parent.string
     guard access(directory, W_OK | X_OK) == 0 else {
-      throw Failure("\(path) cannot be made: \(directory): \(Errno(rawValue: errno))")
+      throw Failure("\(path) cannot be made: \(directory)", cause: Errno(rawValue: errno))
     }
   }
 }

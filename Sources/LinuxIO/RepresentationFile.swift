@@ -68,7 +68,7 @@ public final class FileScratch: RepresentationScratch {
 private func scratching<Result>(
   _ body: () throws(FileFailure) -> Result
 ) throws(ScratchError) -> Result {
-  do throws(FileFailure) { return try body() } catch { throw ScratchError(error.description) }
+  do throws(FileFailure) { return try body() } catch { throw ScratchError(error) }
 }
 
 /// A file that grows by appending, through a buffer.

@@ -1,4 +1,5 @@
 import CLinuxIO
+public import FrozenImage
 import Glibc
 import SystemPackage
 
@@ -15,7 +16,8 @@ import SystemPackage
 /// does nothing at all: its own log, or what it runs from, may lie on the file system.
 public struct WriterBarrier: Sendable {
   /// Why it is not known that nobody writes any more: one sentence.
-  public struct Failure: Error, CustomStringConvertible, Sendable {
+  public struct Failure: CodedError {
+    public let code = ErrorCode.inUse
     public let description: String
   }
 

@@ -50,7 +50,8 @@ extension MountedTree {
       try layer.read(into: buffer, at: offset)
     }
     guard found.id == fileSystemID, layer.size >= medium.size else {
-      throw StackError("\(layer.title) is not the device \(device) that \(image.path) is on")
+      throw StackError(
+        .medium, "\(layer.title) is not the device \(device) that \(image.path) is on")
     }
   }
 
@@ -170,7 +171,7 @@ extension MountedTree {
     let now = try? frozenAttributes(of: opened.file, node.handle)
     if let now, now.isUnchanged(since: opened.attributes) { return }
     let reason = "inode \(node.handle.inode) of \(image.path) was changed while it was described"
-    guard image.promise == .assumed else { throw StackError(reason) }
+    guard image.promise == .assumed else { throw StackError(.inUse, reason) }
     try writer.markUnreadable(.content, reason: reason)
   }
 

@@ -77,7 +77,7 @@ public final class MountedTree: Sendable {
     do throws(SourceError) {
       try self.init(image)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
   }
 

@@ -28,19 +28,19 @@ struct OpenFileSystem {
     }
     guard status.mount != 0, let mount = try MountEntry.find(mount: status.mount) else {
       throw StackError(
-        "the mount of \(path) is not in /proc/self/mountinfo (this takes Linux 5.8)")
+        .unsupported, "the mount of \(path) is not in /proc/self/mountinfo (this takes Linux 5.8)")
     }
     guard let kind = MountedKind(rawValue: mount.type) else {
-      throw StackError("\(path) is on \(mount.type), which floe does not read")
+      throw StackError(.unsupported, "\(path) is on \(mount.type), which floe does not read")
     }
     let device = try BlockDevice.path(major: status.device.major, minor: status.device.minor)
     do throws(MediumError) {
       medium = try OpenMedium(path: device)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
     guard medium.deviceNumber == status.device.packed else {
-      throw StackError("\(device) is not the device that \(path) is on")
+      throw StackError(.medium, "\(device) is not the device that \(path) is on")
     }
     superblock = try Self.superblock(on: medium, kind: kind)
     self.kind = kind
@@ -60,6 +60,7 @@ struct OpenFileSystem {
     let hidden = mount.mountOptions.contains("ro") ? " (only this mount of it is read-only)" : ""
     let copy = kind.isXFS && superblock.hasReflinks ? ", let floe make a reflink copy" : ""
     return StackError(
+      .inUse,
       "\(path) is on the \(kind.rawValue) of \(medium.path), which is mounted read-write\(hidden), "
         + "so its files may change: remount it read-only, freeze a snapshot that the storage "
         + "array made of its device\(copy), or promise with --assume-frozen that nobody writes there"
@@ -71,6 +72,7 @@ struct OpenFileSystem {
   func requireOrderedData(_ path: String) throws(StackError) {
     if mount.superOptions.contains("data=journal") {
       throw StackError(
+        .unsupported,
         "\(path) is on the \(kind.rawValue) of \(medium.path), which keeps data in its journal "
           + "(data=journal): remount it read-only")
     }

@@ -136,7 +136,7 @@ extension ReflinkCopy {
     }
     defer { try? directory.close() }
     for entry in names {
-      if Interruption.signal != nil { throw StackError("interrupted") }
+      if Interruption.signal != nil { throw StackError(.interrupted, "interrupted") }
       do throws(Errno) {
         try copy(entry, in: directory, to: target)
       } catch {

@@ -52,7 +52,7 @@ extension StackFinder {
     do throws(MediumError) {
       return Layer(try OpenMedium(path: path))
     } catch {
-      throw StackError("\(path): \(error.reason)")
+      throw StackError(.medium, "\(path): \(error.reason)")
     }
   }
 
@@ -61,7 +61,7 @@ extension StackFinder {
   private mutating func layer(
     of device: StackDevice, depth: Int
   ) throws(StackError) -> Layer {
-    guard depth < 8 else { throw StackError("\(device.path) is made of too many devices") }
+    guard depth < 8 else { throw StackError(.noRoom, "\(device.path) is made of too many devices") }
     if device.partition == nil, let map = sysfs.multipathMap(overDevice: device.path),
       let whole = try StackDevice.find(map)
     {

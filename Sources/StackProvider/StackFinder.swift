@@ -63,7 +63,7 @@ public struct StackFinder {
       guard let next = try step(up: layer) else { return try top(layer) }
       layer = next
     }
-    throw StackError("the stack below \(layer.title) is too deep")
+    throw StackError(.malformed, "the stack below \(layer.title) is too deep")
   }
 
   /// The layer that a layer holds; `nil` when it is the top.

@@ -35,7 +35,7 @@ public struct StackFreezer: Sendable {
     try StackViews(of: place.path).flush()
     unflushed = try StackViews(of: StackFinder(place).find()).flush().map(\.path)
     let watch = StackWatch { try StackFinder(place).find() }
-    guard let look = try watch.look() else { throw StackError("the volume keeps changing") }
+    guard let look = try watch.look() else { throw StackError(.inUse, "the volume keeps changing") }
     found = look.found
     state = look.configurationID
   }
@@ -73,7 +73,7 @@ public struct StackFreezer: Sendable {
     try views.requireNoWriter(promised: place.assumesFrozen)
     try views.flush()
     guard try found.stack.configurationID() == state else {
-      throw StackError("\(found.stack.top.title) was changed while it was frozen")
+      throw StackError(.inUse, "\(found.stack.top.title) was changed while it was frozen")
     }
   }
 
@@ -119,7 +119,7 @@ public struct StackFreezer: Sendable {
     ).describe(into: &writer)
     roots.append(RawVolume.root)
     guard try stack.configurationID() == state else {
-      throw StackError("\(stack.top.title) was changed while it was described")
+      throw StackError(.inUse, "\(stack.top.title) was changed while it was described")
     }
     try writer.finish(roots)
     return media

@@ -148,7 +148,7 @@ public final class StackSource: ProductionHost, Sendable {
       } else if let content = look.found.content {
         count = try content.read(inode: inode, offset: offset, into: buffer)
       } else {
-        throw StackError("the image has no inode \(inode)")
+        throw StackError(.notFound, "the image has no inode \(inode)")
       }
     } catch {
       throw .failed(error.description)

@@ -12,7 +12,8 @@ extension Layer {
   ) throws(StackError) {
     let (end, overflow) = offset.addingReportingOverflow(UInt64(buffer.count))
     guard !overflow, end <= size else {
-      throw StackError("\(title) has \(size) bytes; there is nothing to read at byte \(offset)")
+      throw StackError(
+        .notFound, "\(title) has \(size) bytes; there is nothing to read at byte \(offset)")
     }
     guard !buffer.isEmpty else { return }
     switch substance {
@@ -20,7 +21,7 @@ extension Layer {
       do throws(MediumError) {
         try medium.read(into: buffer, at: offset)
       } catch {
-        throw StackError(error.description)
+        throw StackError(error)
       }
     case .mapped(let map):
       for run in map.runs(in: offset..<end) {
@@ -105,7 +106,7 @@ extension LayerMap {
     case .zeros:
       buffer.initializeMemory(as: UInt8.self, repeating: 0)
     case .encoded:
-      guard let decoder else { throw StackError("\(title) cannot be decoded") }
+      guard let decoder else { throw StackError(.malformed, "\(title) cannot be decoded") }
       try decoder.read(into: buffer, at: range.lowerBound)
     case .below(let placement):
       var position = range.lowerBound

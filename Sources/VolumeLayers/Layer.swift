@@ -108,21 +108,25 @@ public struct LayerMap: Sendable {
     var position: UInt64 = 0
     for run in runs {
       guard run.range.lowerBound == position, !run.range.isEmpty else {
-        throw StackError("the map of \(title) has a gap or an overlap at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) has a gap or an overlap at byte \(position)")
       }
       guard run.fits(lower) else {
-        throw StackError("the map of \(title) points beyond the layer below at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) points beyond the layer below at byte \(position)")
       }
       if case .encoded = run.content, decoder == nil {
-        throw StackError("the map of \(title) has no decoder for the run at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) has no decoder for the run at byte \(position)")
       }
       position = run.range.upperBound
     }
     guard position == size else {
-      throw StackError("the map of \(title) ends at byte \(position), not at its end \(size)")
+      throw StackError(
+        .malformed, "the map of \(title) ends at byte \(position), not at its end \(size)")
     }
     for window in identity + witness where !window.fits(lower) {
-      throw StackError("a probe of \(title) lies beyond the layer below")
+      throw StackError(.malformed, "a probe of \(title) lies beyond the layer below")
     }
     self.title = title
     self.size = size

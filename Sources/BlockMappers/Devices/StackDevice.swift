@@ -1,4 +1,5 @@
 package import DataSets
+import FrozenImage
 import Glibc
 import LinuxIO
 import SystemPackage
@@ -15,7 +16,7 @@ package struct StackDevice {
   package static func find(_ path: String) throws(StackError) -> StackDevice? {
     var status = stat()
     guard stat(path, &status) == 0 else {
-      throw StackError("\(path): \(Errno(rawValue: errno))")
+      throw StackError("\(path)", cause: Errno(rawValue: errno))
     }
     guard status.st_mode & S_IFMT == S_IFBLK else { return nil }
     // dev_t as glibc packs it (gnu_dev_major, bits/sysmacros.h).

@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import LinuxIO
 import VolumeLayers
 
@@ -67,6 +68,7 @@ struct CompressedClusters: RunDecoder {
   private func content(at index: UInt64) throws(StackError) -> [UInt8] {
     guard let cluster = cluster(at: index) else {
       throw StackError(
+        .malformed,
         "\(image.title) has no compressed cluster for byte \(index << header.clusterBits)")
     }
     // The last sector may be cut by the file's end.
@@ -85,7 +87,7 @@ struct CompressedClusters: RunDecoder {
     }
     guard count == bytes.count else {
       throw StackError(
-        "\(image.title): the compressed cluster at byte \(cluster.offset) is damaged")
+        .malformed, "\(image.title): the compressed cluster at byte \(cluster.offset) is damaged")
     }
     return bytes
   }

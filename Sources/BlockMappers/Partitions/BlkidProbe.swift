@@ -1,6 +1,7 @@
 package import CBlkid
 import CLinuxIO
 package import DataSets
+import FrozenImage
 import Glibc
 import ImageReader
 import LinuxIO
@@ -29,7 +30,7 @@ package final class BlkidProbe {
     _ layer: Layer, sectors places: [UInt64] = [], length: Int = 512
   ) throws(StackError) {
     guard let handle = blkid_new_probe() else {
-      throw StackError("there is no memory to probe \(layer.title)")
+      throw StackError(.noRoom, "there is no memory to probe \(layer.title)")
     }
     let start: blkid_loff_t
     if let opened = Self.open(layer) {
@@ -59,7 +60,7 @@ package final class BlkidProbe {
   /// What libblkid's last call failed of.
   package func failure(of layer: Layer) -> StackError {
     let reason = errno == 0 ? "the medium cannot be read" : Errno(rawValue: errno).description
-    return StackError("libblkid cannot probe \(layer.title): \(reason)")
+    return StackError(.medium, "libblkid cannot probe \(layer.title): \(reason)")
   }
 
   /// The medium that the layer lies on; `nil` when it does not lie in one piece, or its
@@ -75,11 +76,11 @@ package final class BlkidProbe {
   ) throws(StackError) -> Int32 {
     let descriptor = floe_memory_file("floe-probe")
     guard descriptor >= 0 else {
-      throw StackError("\(layer.title) cannot be probed: \(Errno(rawValue: errno))")
+      throw StackError("\(layer.title) cannot be probed", cause: Errno(rawValue: errno))
     }
     do throws(StackError) {
       guard let size = off_t(exactly: layer.size), ftruncate(descriptor, size) == 0 else {
-        throw StackError("\(layer.title) is too large to be probed")
+        throw StackError(.noRoom, "\(layer.title) is too large to be probed")
       }
       let head = min(layer.size, headLength)
       let tail = max(head, layer.size - min(layer.size, tailLength))
@@ -110,7 +111,7 @@ package final class BlkidProbe {
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
-        throw StackError("\(layer.title) cannot be probed: \(Errno(rawValue: errno))")
+        throw StackError("\(layer.title) cannot be probed", cause: Errno(rawValue: errno))
       }
       done += count
     }

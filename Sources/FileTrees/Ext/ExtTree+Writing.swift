@@ -12,7 +12,7 @@ extension ExtTree {
     let inode: ExtInode
     do throws(StackError) {
       inode = try volume.inode(number)
-      if let problem = problem(of: inode) { throw StackError(problem) }
+      if let problem = problem(of: inode) { throw StackError(.unsupported, problem) }
     } catch {
       // No more is known of its type than whether an entry calls it a directory.
       try writer.addUnreadableNode(

@@ -1,5 +1,5 @@
 /// Why a representation, or a record of it, cannot be read.
-public enum RepresentationError: Error, Hashable, Sendable {
+public enum RepresentationError: CodedError, Hashable {
   /// The bytes do not begin as a representation does.
   case notARepresentation
   /// The bytes are of a major version that this program does not read.
@@ -18,7 +18,16 @@ public enum RepresentationError: Error, Hashable, Sendable {
   case unreadable(NodeIndex, reason: String)
 }
 
-extension RepresentationError: CustomStringConvertible {
+extension RepresentationError {
+  public var code: ErrorCode {
+    switch self {
+    case .notARepresentation, .noSuchNode, .wrongType: .invalid
+    case .newerFormat, .unknownFeatures: .unsupported
+    case .wrongLength, .damaged: .malformed
+    case .unreadable: .medium
+    }
+  }
+
   public var description: String {
     switch self {
     case .notARepresentation:

@@ -36,16 +36,21 @@ public protocol RepresentationScratch: AnyObject {
 }
 
 /// Why scratch space failed, in one sentence that names the place.
-public struct ScratchError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let description: String
+public struct ScratchError: SentenceError {
+  public let code: ErrorCode
+  public let sentence: String
+  public let cause: (any Error)?
 
-  public init(_ description: String) {
-    self.description = description
+  public init(code: ErrorCode, sentence: String, cause: (any Error)?) {
+    self.code = code
+    self.sentence = sentence
+    self.cause = cause
   }
 }
 
 /// Why a tree cannot be written as a representation.
-public struct RepresentationWriterError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct RepresentationWriterError: CodedError, Hashable {
+  public let code = ErrorCode.malformed
   /// What cannot be written ("inode 257").
   public let place: String
   public let problem: String

@@ -57,7 +57,9 @@ struct ScratchInput {
   mutating func next<R: Record>(_: R.Type = R.self) throws -> R {
     if used == buffer.count { try fill(multipleOf: R.size) }
     return try buffer.withUnsafeBytes { bytes in
-      guard bytes.count - used >= R.size else { throw ScratchError("the scratch space is torn") }
+      guard bytes.count - used >= R.size else {
+        throw ScratchError(.malformed, "the scratch space is torn")
+      }
       var fields = FieldReader(bytes, at: used, count: R.size)
       used += R.size
       return R(&fields)

@@ -3,7 +3,7 @@ public import ImageReader
 
 extension MediumFinder {
   /// Why a medium cannot be had, in one sentence.
-  public enum Failure: Error, CustomStringConvertible, Sendable {
+  public enum Failure: CodedError {
     case wrongMedium(label: String, MediumError)
     /// - Parameters:
     ///   - silent: devices that did not answer.
@@ -18,6 +18,14 @@ extension MediumFinder {
     case ownerMayNotRead(
       label: String, id: MediumID, path: String, FileOwner, reason: String)
     case usedByThisHost(label: String, id: MediumID, path: String)
+
+    public var code: ErrorCode {
+      switch self {
+      case .wrongMedium, .notFound, .otherHardware: .medium
+      case .ambiguous, .unknownName: .invalid
+      case .unidentified, .ownerMayNotRead, .usedByThisHost: .notPermitted
+      }
+    }
 
     public var description: String {
       switch self {

@@ -1,4 +1,5 @@
 import CCompression
+public import FrozenImage
 
 /// Decodes zlib, raw deflate and zstd with Debian's libraries, no farther than there is
 /// room. Any bytes may come in: what makes no sense throws.
@@ -88,7 +89,8 @@ public struct Decompressor: ~Copyable {
 }
 
 /// Why bytes cannot be decoded, in a few words.
-public struct DecodingError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct DecodingError: CodedError, Hashable {
+  public let code = ErrorCode.malformed
   public let description: String
 
   init(_ description: String) {

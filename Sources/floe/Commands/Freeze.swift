@@ -5,7 +5,7 @@ import ImageAccess
 import LinuxIO
 import SystemPackage
 
-struct Freeze: ParsableCommand {
+struct Freeze: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Freeze a data set and describe it.",
     discussion: """
@@ -115,7 +115,7 @@ struct Freeze: ParsableCommand {
       do throws(AddressError) {
         _ = try ServiceAddress(service)
       } catch {
-        throw Failure("--service: \(error)")
+        throw Failure("--service", cause: error)
       }
     }
     var request = FreezeRequest(source: source, name: name, catalogue: state.catalogue)
@@ -129,6 +129,7 @@ struct Freeze: ParsableCommand {
       frozen = try Freezing(dataSet, request) { watcher.take($0) }.run()
     } catch let refused as UnreadableImage {
       throw Failure(
+        .medium,
         "not everything can be read, and --strict refuses that: "
           + refused.parts.lines.joined(separator: "; "))
     }

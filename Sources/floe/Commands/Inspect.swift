@@ -3,7 +3,7 @@ import FrozenImage
 import ImageAccess
 import ImageService
 
-struct Inspect: ParsableCommand {
+struct Inspect: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Show an image, its media, stores and witness, or the chain of one of its files.")
 

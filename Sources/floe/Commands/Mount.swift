@@ -6,7 +6,7 @@ import ImageAccess
 import LinuxIO
 import Logging
 
-struct Mount: ParsableCommand {
+struct Mount: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Mount an image and read its data straight from the storage.",
     discussion: """

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Catalogue
 import Freezing
+import FrozenImage
 import Glibc
 import ImageAccess
 import ImageService
@@ -34,23 +35,23 @@ struct Serve: ParsableCommand {
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
-      var failure: String?
+      var failure: Failure?
       do {
         try await server.run(listen: endpoint) {
           Logger(label: "floe.serve").notice(
             "listening on \($0)", metadata: ["state": "\(catalogue.directory)"])
         }
       } catch {
-        failure = "\(error)"
+        failure = Failure(error)
       }
       outcome.withLock { [failure] in $0 = .ended(failure) }
       outcome.notifyAll()
     }
     // This thread is the program's own: it may wait.
-    let failure: String? = outcome.wait { outcome in
+    let failure: Failure? = outcome.wait { outcome in
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
-    if let failure { throw Failure(failure) }
+    if let failure { throw failure }
   }
 
   private func endpoint(of catalogue: Catalogue) throws -> ServiceEndpoint {
@@ -58,7 +59,7 @@ struct Serve: ParsableCommand {
     do {
       return try ServiceEndpoint(listening: listen)
     } catch {
-      throw Failure("--listen: \(error)")
+      throw Failure("--listen", cause: error)
     }
   }
 
@@ -73,6 +74,6 @@ struct Serve: ParsableCommand {
 
   private enum Outcome: Sendable {
     case running
-    case ended(String?)
+    case ended(Failure?)
   }
 }

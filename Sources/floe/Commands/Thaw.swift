@@ -1,8 +1,9 @@
 import ArgumentParser
 import Catalogue
 import Freezing
+import FrozenImage
 
-struct Thaw: ParsableCommand {
+struct Thaw: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Remove an image: its snapshot and its representation.",
     discussion: """

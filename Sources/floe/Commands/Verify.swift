@@ -6,7 +6,7 @@ import LinuxIO
 import Logging
 import SystemPackage
 
-struct Verify: ParsableCommand {
+struct Verify: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Read a whole image from the storage and compare it with its data checksums.",
     discussion: """

@@ -32,6 +32,7 @@ struct TrustOptions: ParsableArguments {
     guard ImageSource.isAddress(service), case .service(let address) = try ImageSource(service)
     else {
       throw Failure(
+        .invalid,
         "--service: “\(service)” is not the address of a service: write floe+unix:SOCKET/IMAGE or "
           + "floe://HOST[:PORT]/IMAGE")
     }
@@ -41,7 +42,7 @@ struct TrustOptions: ParsableArguments {
   /// The patterns of the command line, and those of the configuration file.
   func limits() throws -> [MediaPatterns] {
     for pattern in media where !pattern.hasPrefix("/") {
-      throw Failure("--media: “\(pattern)” is not a pattern of absolute paths")
+      throw Failure(.invalid, "--media: “\(pattern)” is not a pattern of absolute paths")
     }
     let configured = try MountConfiguration(path: config)
     return [MediaPatterns(media), MediaPatterns(configured.media)].compactMap { $0 }
@@ -64,7 +65,7 @@ struct MountConfiguration {
       bytes = try CompleteFile.read(path)
     } catch {
       guard error == .noSuchFileOrDirectory, path == Self.standardPath else {
-        throw Failure("\(path): \(error)")
+        throw Failure("\(path)", cause: error)
       }
       return
     }
@@ -73,7 +74,7 @@ struct MountConfiguration {
       do {
         try take(PathText.text(of: line))
       } catch {
-        throw Failure("\(path), line \(index + 1): \(error)")
+        throw Failure("\(path), line \(index + 1)", cause: error)
       }
     }
   }
@@ -82,13 +83,15 @@ struct MountConfiguration {
     let text = Self.trimmed(line[...])
     guard let first = text.first, first != "#" else { return }
     guard let equals = text.firstIndex(of: "=") else {
-      throw Failure("“\(text)” is not KEY = VALUE")
+      throw Failure(.invalid, "“\(text)” is not KEY = VALUE")
     }
     let key = Self.trimmed(text[..<equals])
     let value = Self.trimmed(text[text.index(after: equals)...])
-    guard key == "media" else { throw Failure("“\(key)” is no key; the only one is media") }
+    guard key == "media" else {
+      throw Failure(.invalid, "“\(key)” is no key; the only one is media")
+    }
     guard value.hasPrefix("/") else {
-      throw Failure("“\(value)” is not a pattern of absolute paths")
+      throw Failure(.invalid, "“\(value)” is not a pattern of absolute paths")
     }
     media.append(String(value))
   }

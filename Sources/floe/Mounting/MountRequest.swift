@@ -37,7 +37,7 @@ struct MountRequest {
       } else if word.hasPrefix("remap-timeout=") {
         guard let seconds = Double(word.dropFirst("remap-timeout=".count)), seconds > 0,
           seconds < 1e6
-        else { throw Failure("“\(word)” is not a number of seconds above 0") }
+        else { throw Failure(.invalid, "“\(word)” is not a number of seconds above 0") }
         reading.remapTimeout = seconds
       } else {
         fuseOptions.append(word)

@@ -17,7 +17,8 @@ final class ArrayScratch: RepresentationScratch {
     guard let start = Int(exactly: offset), start <= bytes.count,
       buffer.count <= bytes.count - start
     else {
-      throw ScratchError("\(buffer.count) bytes at \(offset) of \(section) were not appended")
+      throw ScratchError(
+        .failed, "\(buffer.count) bytes at \(offset) of \(section) were not appended")
     }
     buffer.copyBytes(from: bytes[start..<start + buffer.count])
   }

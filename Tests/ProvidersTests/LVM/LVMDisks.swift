@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 import LinuxIO
 import Testing
