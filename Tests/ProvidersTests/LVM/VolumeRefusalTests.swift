@@ -94,7 +94,7 @@ extension LVMTests {
       let left = try #require(FoundVolumeGroup.groups(of: [volumes[0]]).first)
       #expect(
         throws: StackError(
-          .malformed,
+          .medium,
           "segment1 of the logical volume vg/both lies on the physical volume "
             + "\(volumes[1].id) (last seen as \(disks.devices[1])), which is missing")
       ) { try left.map(left.choose("both")) }
@@ -108,7 +108,7 @@ extension LVMTests {
       let two = try #require(FoundVolumeGroup.groups(of: Array(three[0...1])).first)
       #expect(
         throws: StackError(
-          .inUse,
+          .medium,
           "the physical volume \(three[2].id) (last seen as \(disks.devices[2])) of the volume "
             + "group vg is missing, and \(three[0].id) (last seen as \(disks.devices[0])) has no "
             + "metadata in use that would show a change without it")
