@@ -94,6 +94,7 @@ public struct Catalogue: Sendable {
 
 /// An image as the catalogue finds it.
 public struct ImageEntry: Hashable, Sendable {
+  /// What can be done with it: only a frozen image is read.
   public enum State: Hashable, Sendable {
     case frozen
     /// A floe freezes it right now.
@@ -107,6 +108,7 @@ public struct ImageEntry: Hashable, Sendable {
   public let id: UniqueIdentifier
   /// `nil` when it is damaged.
   public let record: ImageRecord?
+  /// As of the look that made this entry.
   public let state: State
   /// The mounts on backup hosts that are alive.
   public let sessions: [SessionRecord]

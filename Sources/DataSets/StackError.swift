@@ -6,6 +6,7 @@ public struct StackError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The system's error number, where one is the cause.
   package let errno: Errno?
 
+  /// An error that no system call reported; the sentence has no full stop.
   public init(_ description: String) {
     self.init(description, errno: nil)
   }

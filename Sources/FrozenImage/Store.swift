@@ -11,6 +11,7 @@ public struct StoreID: Hashable, Comparable, Sendable {
 
 /// A place in a store.
 public struct StoreAddress: Hashable, Sendable {
+  /// The store that `offset` counts in.
   public let store: StoreID
   /// Bytes from the start of the store.
   public let offset: UInt64

@@ -48,6 +48,7 @@ package enum ImageSource: CustomStringConvertible {
 /// An image that was opened: its representation, checked as a whole, and who answers
 /// questions about it.
 package struct OpenedImage {
+  /// Every byte of it checked.
   package let representation: Representation
   /// Whose file the user gave; `nil` when the representation came from a service.
   package let owner: FileOwner?

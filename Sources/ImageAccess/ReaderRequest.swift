@@ -9,6 +9,7 @@ package struct ReaderRequest {
   package var media: [String: String] = [:]
   /// Seconds.
   package var remapTimeout: Double = 30
+  /// Whether bytes are compared with the volume's data checksums.
   package var verifiesChecksums = true
   /// Whether every copy of mirrored data is judged.
   package var readsEveryCopy = false

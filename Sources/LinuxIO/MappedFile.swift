@@ -56,6 +56,7 @@ public final class MappedFile: ByteRegion {
 
 /// Why a file cannot be mapped.
 public struct MappedFileError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What is wrong with it, without its name and a full stop ("it is empty").
   public let reason: String
 
   init(_ reason: String) {

@@ -12,10 +12,13 @@ package final class StackWatch: Sendable {
 
   /// A stack as it is under one configuration ID.
   package struct Look: Sendable {
+    /// The stack, and the file system that is on top of it.
     package let found: FoundStack
+    /// The witness of all media, the same before the stack was looked for and after.
     package let configurationID: ConfigurationID
     let media: [MediumDescription]
 
+    /// The layers of what was found.
     package var stack: Stack { found.stack }
   }
 

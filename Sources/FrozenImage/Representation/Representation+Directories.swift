@@ -12,8 +12,11 @@ extension Representation {
 
   /// A directory's child; the name is valid while the representation lives.
   public struct Entry {
+    /// Bytes without a terminating zero, in no particular encoding.
     public let name: UnsafeRawBufferPointer
+    /// The child; several entries may name the same one (hard links).
     public let node: NodeIndex
+    /// The child's type, as the node itself has it.
     public let type: FileType
   }
 

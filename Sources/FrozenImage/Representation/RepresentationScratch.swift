@@ -48,6 +48,7 @@ public struct ScratchError: Error, Hashable, Sendable, CustomStringConvertible {
 public struct RepresentationWriterError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What cannot be written ("inode 257").
   public let place: String
+  /// What is wrong with it, without a full stop ("its time is malformed").
   public let problem: String
 
   init(_ place: String, _ problem: String) {

@@ -20,6 +20,7 @@ public final class ServiceConnection: Sendable {
   /// Nanoseconds that a call may take over its deadline, before the waiting thread gives up.
   private static let slack: UInt64 = 5_000_000_000
 
+  /// Where the service listens, as it was named.
   public let endpoint: ServiceEndpoint
   private let client: GRPCClient<Transport>
   private let running: Task<Void, any Error>
