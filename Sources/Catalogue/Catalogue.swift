@@ -41,6 +41,8 @@ public struct Catalogue: Sendable {
   }
 
   /// Makes the state directory when it is missing, and gives it its identifier.
+  ///
+  /// - Throws: `CatalogueError.failed` when it cannot be made or written.
   public func create() throws(CatalogueError) {
     try files.makeDirectory(images)
     if try storedIdentifier() != nil { return }
@@ -119,6 +121,8 @@ public struct ImageEntry: Hashable, Sendable {
 
 extension Catalogue {
   /// Every image, orphans and damaged ones too, in ascending order of identifiers.
+  ///
+  /// - Throws: `CatalogueError.failed` when the state directory cannot be read.
   public func entries() throws(CatalogueError) -> [ImageEntry] {
     var entries: [ImageEntry] = []
     for name in try files.names(in: images) {
@@ -153,6 +157,8 @@ extension Catalogue {
 
   /// The names of the images that are frozen completely; those that cannot be read are left
   /// out.
+  ///
+  /// - Throws: `CatalogueError.failed` when the state directory cannot be read.
   public func frozenNames() throws(CatalogueError) -> [UniqueIdentifier: String] {
     var names: [UniqueIdentifier: String] = [:]
     for name in try files.names(in: images) {

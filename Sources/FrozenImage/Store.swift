@@ -68,6 +68,8 @@ public struct StoreExtent: Hashable, Sendable {
   }
 
   /// A run that lies in one piece below.
+  ///
+  /// - Throws: `ChainError.malformedExtent` when the length is 0 or an end is beyond 64 bits.
   public static func linear(
     offset: UInt64, length: UInt64, target: StoreAddress
   ) throws(ChainError) -> StoreExtent {

@@ -200,6 +200,7 @@ package struct OpenedImage {
   /// The tree that a view shows.
   ///
   /// - Parameter view: `nil` for the files, or the volume where there are none.
+  /// - Throws: `Failure` when the image has no such tree.
   package func root(_ view: Root.View?) throws(Failure) -> Root {
     let roots = representation.roots
     let wanted = view.map { [$0] } ?? [.tree, .volume]
@@ -214,6 +215,8 @@ package struct OpenedImage {
   }
 
   /// The volume that a tree's data lies on.
+  ///
+  /// - Throws: `Failure` when the representation has no volume of that number.
   package func volume(of root: Root) throws(Failure) -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
       throw Failure("the image “\(representation.image.name)” has no volume \(root.volume)")

@@ -21,6 +21,8 @@ package struct ReaderRequest {
   /// Finds the media, and verifies the identity of each.
   ///
   /// - Parameter taken: is told of each.
+  /// - Throws: an error that names the medium that is not there, is another one, or may not be
+  ///   taken.
   package func makeReader(
     of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia()
   ) throws -> BlockingReader {

@@ -80,6 +80,8 @@ public struct StackFreezer: Sendable {
   }
 
   /// What the representation is made of, for the catalogue.
+  ///
+  /// - Throws: `StackError` when the witness cannot be read.
   public func image() throws -> Image {
     Image(
       place: place, pins: found.pins, kind: found.content?.kind,

@@ -20,6 +20,8 @@ public protocol StackContent: Sendable {
 
   /// Writes every node in ascending order of inode number, all of them below
   /// `RawVolume.firstInode`.
+  ///
+  /// - Throws: `StackError` of what cannot be read, `RepresentationWriterError` or `ScratchError`.
   func describe(
     into writer: inout RepresentationWriter, progress: (FreezeProgress) -> Void
   ) throws

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""List public and package declarations without a doc comment.
+"""List public and package declarations without a doc comment, and those that throw an error of
+no stated type and do not say which.
 
 usage: Tests/Tidy/documented.py
 
@@ -61,13 +62,6 @@ def declarations(lines):
             outer.append((len(indent), "body", [], name))
 
 
-def is_documented(lines, number):
-    above = number - 1
-    while above >= 0 and re.match(r"\s*(@\w+|#if |#else|// swift-format)", lines[above]):
-        above -= 1
-    return above >= 0 and lines[above].lstrip().startswith("///")
-
-
 def only_sets(lines, number):
     """Whether the initializer that begins there does nothing but `self.each = each`."""
     if "}" in lines[number]:
@@ -78,6 +72,25 @@ def only_sets(lines, number):
     body = re.search(r"\{([^{]*)\}", text)
     return body and all(re.fullmatch(r"|self\.(\w+) = \1", line.strip())
                         for line in re.split(r"[\n;]", body[1].strip()))
+
+
+def comment(lines, number):
+    """The doc comment above a declaration."""
+    while number > 0 and re.match(r"\s*(///|@\w+|#if |#else|// swift-format)", lines[number - 1]):
+        number -= 1
+        if lines[number].lstrip().startswith("///"):
+            yield lines[number]
+
+
+def throws_anything(lines, number):
+    """Whether the function that begins there is declared with `throws` alone."""
+    text = "\n".join(lines[number:number + 12])
+    depth, at = 0, text.find("(")
+    for at in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0:
+            break
+    return re.match(r"\s*(async\s+)?throws\b(?!\()", text[at + 1:])
 
 
 def visible(modifiers):
@@ -107,7 +120,8 @@ def undocumented(lines, asked):
     for number, modifiers, kind, name, around in declarations(lines):
         if kind == "extension" or around[1] == "body" or "override" in modifiers:
             continue
-        if "init(from decoder" in lines[number] or kind == "func" and name == kind or kind == "init" and only_sets(lines, number):
+        if "init(from decoder" in lines[number] or (kind == "func" and name == kind) or (
+                kind == "init" and only_sets(lines, number)):
             continue
         if around[1] == "protocol":
             shown = visible(around[2])
@@ -115,15 +129,18 @@ def undocumented(lines, asked):
             shown = visible(modifiers) or (around[1] == "extension" and visible(around[2])
                                            and not {"private", "fileprivate"} & set(modifiers))
             shown = shown and name not in WITNESSES | asked.get(around[3].split(".")[-1], set())
-        if shown and not is_documented(lines, number):
-            yield number + 1, kind, name
+        if shown and not any(comment(lines, number)):
+            yield number + 1, kind, name, "has no doc comment"
+        elif shown and kind in ("func", "init") and throws_anything(lines, number) and not re.search(
+                "throws|refuse", " ".join(comment(lines, number)), re.I):
+            yield number + 1, kind, name, "throws, and its doc comment does not say what"
 
 
 def main():
     every = list(files())
     asked = requirements(every)
-    found = [f"{path}:{number}: {kind} {name} has no doc comment"
-             for path, lines in every for number, kind, name in undocumented(lines, asked)]
+    found = [f"{path}:{number}: {kind} {name} {what}"
+             for path, lines in every for number, kind, name, what in undocumented(lines, asked)]
     print(*found, sep="\n", end="\n" if found else "")
     sys.exit(1 if found else 0)
 

@@ -77,6 +77,8 @@ extension Representation {
 
   /// The node of a tree with an inode number of the source; `nil` when there is
   /// none. Placeholders of nested trees are not found: they all have inode 2.
+  ///
+  /// - Throws: `RepresentationError.damaged` when a record lies out of range.
   public func node(
     withInode inode: UInt64, inRoot root: Int
   ) throws(RepresentationError) -> NodeIndex? {

@@ -45,6 +45,8 @@ extension Representation {
   }
 
   /// Why a part of a node cannot be read; `nil` when it can. By binary search.
+  ///
+  /// - Throws: `RepresentationError.damaged` when a record lies out of range.
   public func unreadableReason(
     of node: NodeIndex, _ part: UnreadablePart
   ) throws(RepresentationError) -> String? {

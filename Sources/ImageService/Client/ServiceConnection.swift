@@ -104,6 +104,8 @@ public final class ServiceConnection: Sendable {
   }
 
   /// The images that are frozen completely. Blocks.
+  ///
+  /// - Throws: `ServiceError` when no answer came in time, or one that makes no sense.
   public func images(timeout: Duration = .seconds(10)) throws(ServiceError) -> [ImageSummary] {
     try call(timeout: timeout) { calls, options in
       try await calls.listImages(Floe_V1_ListImagesRequest(), options: options) { response in
