@@ -188,6 +188,7 @@ let package = Package(
     // What tests share: reproducible numbers, and the simulation of the read rule, of
     // which `swift run simulate --seeds N --from S` runs as much as one likes.
     .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: rules),
+    .target(name: "TestTags", path: "Tests/TestTags", swiftSettings: rules),
     .target(
       name: "VolumeSimulation", dependencies: ["FrozenImage", "ImageReader", "SeededNumbers"],
       path: "Tests/VolumeSimulation", swiftSettings: rules),
@@ -218,6 +219,7 @@ let package = Package(
       name: "LinuxIOTests",
       dependencies: [
         "CCompression", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
+        "TestTags",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -225,14 +227,14 @@ let package = Package(
       name: "ProvidersTests",
       dependencies: [
         "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "LinuxIO", "MountedTreeProvider", "StackProvider", "TestTags", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "CatalogueTests",
       dependencies: [
-        "Catalogue", "FrozenImage", "ImageFixtures",
+        "Catalogue", "FrozenImage", "ImageFixtures", "TestTags",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -278,6 +280,7 @@ let package = Package(
       name: "FrozenFSTests",
       dependencies: [
         "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "ImageReader", "LinuxIO",
+        "TestTags",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
@@ -285,7 +288,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "BtrfsProvider", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
-        "StackProvider", "floe",
+        "StackProvider", "TestTags", "floe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

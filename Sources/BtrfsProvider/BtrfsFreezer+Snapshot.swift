@@ -32,6 +32,8 @@ extension BtrfsFreezer {
 
   /// Makes the snapshot, durable, once everybody has written who was at it; or takes the
   /// subvolume as it is.
+  ///
+  /// - Throws: `BtrfsError`, or `Errno` of an ioctl; a snapshot that was made is gone by then.
   public func freeze(as image: UniqueIdentifier) throws -> BtrfsImage {
     guard let path = plannedSnapshotPath(for: image) else {
       // Fails where the file system is read-only because of an error, so that what the

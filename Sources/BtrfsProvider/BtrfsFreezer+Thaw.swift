@@ -8,6 +8,8 @@ import SystemPackage
 extension BtrfsFreezer {
   /// Deletes the snapshot of a frozen image, wherever it is now, if floe made it.
   /// It is no error when it is gone already.
+  ///
+  /// - Throws: `BtrfsError` when its file system is not mounted, or refuses to delete it.
   public static func thaw(_ frozen: BtrfsImage) throws {
     guard frozen.ownsSnapshot else { return }
     if let snapshot = try snapshot(of: frozen) { try delete(snapshot, of: frozen) }

@@ -28,6 +28,7 @@ public struct ImageRecord: Hashable, Sendable {
   public let source: String
   /// When freezing began.
   public let created: Timestamp
+  /// Set to `frozen` by the same write as `representation`.
   public var phase: Phase
   /// `nil` while freezing.
   public var representation: Representation?

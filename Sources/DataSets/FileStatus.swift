@@ -9,10 +9,14 @@ package struct FileStatus {
   package let attributes: NodeAttributes
   /// The mount that it was opened on; 0 before Linux 5.8.
   package let mount: UInt64
+  /// The device of the file system, as `st_dev` tells it.
   package let device: DeviceNumber
 
+  /// A device's number in its two parts (makedev(3)).
   package struct DeviceNumber: Hashable {
+    /// The driver, or a class of drivers.
     package let major: UInt32
+    /// The device among the driver's.
     package let minor: UInt32
 
     package init(major: UInt32, minor: UInt32) {

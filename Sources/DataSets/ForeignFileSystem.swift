@@ -6,6 +6,7 @@ package import SystemPackage
 
 /// A mounted file system of a type that floe does not read, and what the user can do.
 package struct ForeignFileSystem {
+  /// Where this host has it mounted, and its type.
   package let mount: MountEntry
 
   /// - Returns: `nil` when it is of a type that floe reads.

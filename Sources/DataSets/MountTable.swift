@@ -4,6 +4,8 @@ import SystemPackage
 
 extension MountEntry {
   /// The entry of a mount; `nil` when this process does not see it.
+  ///
+  /// - Throws: `StackError` when mountinfo cannot be read.
   package static func find(mount id: UInt64) throws(StackError) -> MountEntry? {
     do throws(Errno) {
       return try all().first { $0.id == String(id) }
@@ -16,6 +18,8 @@ extension MountEntry {
 /// The block device of a file system, by its number.
 package enum BlockDevice {
   /// Its path in /dev, as the kernel names it (`DEVNAME` of sysfs).
+  ///
+  /// - Throws: `StackError` when the kernel names no such device.
   package static func path(major: UInt32, minor: UInt32) throws(StackError) -> String {
     let place = "/sys/dev/block/\(major):\(minor)/uevent"
     let text: String

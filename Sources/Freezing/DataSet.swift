@@ -16,9 +16,13 @@ package protocol DataSet {
 
   /// What the catalogue keeps before anything is made, for whoever removes what a crash
   /// left.
+  ///
+  /// - Throws: the provider's own error, when it cannot be frozen.
   func plan(for image: UniqueIdentifier) throws -> any ProviderRecord
 
-  /// Freezes.
+  /// Freezes: from now on nothing in it changes.
+  ///
+  /// - Throws: the provider's own error; what was made on the way is gone by then.
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet
 }
 
@@ -30,6 +34,7 @@ package protocol FrozenDataSet {
   /// Writes the representation.
   ///
   /// - Returns: the media that it lies on.
+  /// - Throws: the provider's own error, `RepresentationWriterError` or `ScratchError`.
   func describe(
     _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
@@ -44,6 +49,8 @@ package protocol ProviderRecord: Codable, Sendable {
   var snapshot: String? { get }
 
   /// Removes what the freeze made; what is gone already is no error.
+  ///
+  /// - Throws: the provider's own error, when it is still there.
   func release() throws
 
   /// Answers for the image.
@@ -51,6 +58,7 @@ package protocol ProviderRecord: Codable, Sendable {
   /// - Parameters:
   ///   - name: the image's, for messages.
   ///   - representation: the image's representation, checked.
+  /// - Throws: the provider's own error, when what it needs to answer is not there.
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ProductionHost

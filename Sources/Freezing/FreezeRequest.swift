@@ -8,6 +8,7 @@ package struct FreezeRequest: Sendable {
   package var source: String
   /// The image's name in the catalogue; `nil` when only a file is written.
   package var name: String?
+  /// Where the image gets a record, or would get it.
   package var catalogue: Catalogue
   /// A file for the representation, besides; an absolute path.
   package var output: FilePath?
@@ -69,6 +70,7 @@ package struct FreezeResult: Sendable {
 /// An image was wanted of which everything can be read, and this one is not.
 package struct UnreadableImage: CodedError {
   package let code = ErrorCode.medium
+  /// What cannot be read of it, at least one part.
   package let parts: UnreadableList
 
   package var description: String { "\(parts.count) parts of the image cannot be read" }

@@ -153,6 +153,7 @@ public struct StoreMap: Sendable, Equatable {
 
 /// A place on a medium.
 public struct MediumAddress: Hashable, Sendable {
+  /// The medium that `offset` counts on.
   public let medium: MediumID
   /// Bytes from the start of the medium.
   public let offset: UInt64

@@ -9,6 +9,8 @@ package struct FirstLook {
   private let image: OpenedImage
   private let problem: SourceError?
 
+  /// Reads the witness on the media, and asks the production host where that differs. Blocks;
+  /// where nobody can be asked, it looks again for a second.
   package init(at reader: BlockingReader, image: OpenedImage) {
     self.image = image
     var problem = reader.firstLook()

@@ -8,6 +8,7 @@ import Synchronization
 /// so nothing waits for it before; but it is told of a mount as soon as it can be
 /// reached, so that it does not thaw the image under the mount.
 package final class LateService: ProductionHost {
+  /// Where the service is, and which image it is asked for.
   package let address: ServiceAddress
   private let image: UniqueIdentifier
   private let mountpoint: String?

@@ -48,6 +48,7 @@ package enum ImageSource: CustomStringConvertible {
 /// An image that was opened: its representation, checked as a whole, and who answers
 /// questions about it.
 package struct OpenedImage {
+  /// Every byte of it checked.
   package let representation: Representation
   /// Whose file the user gave; `nil` when the representation came from a service.
   package let owner: FileOwner?
@@ -200,6 +201,7 @@ package struct OpenedImage {
   /// The tree that a view shows.
   ///
   /// - Parameter view: `nil` for the files, or the volume where there are none.
+  /// - Throws: `Failure` when the image has no such tree.
   package func root(_ view: Root.View?) throws(Failure) -> Root {
     let roots = representation.roots
     let wanted = view.map { [$0] } ?? [.tree, .volume]
@@ -215,6 +217,8 @@ package struct OpenedImage {
   }
 
   /// The volume that a tree's data lies on.
+  ///
+  /// - Throws: `Failure` when the representation has no volume of that number.
   package func volume(of root: Root) throws(Failure) -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
       throw Failure(

@@ -5,6 +5,7 @@ import FrozenImage
 /// Written `floe+unix:SOCKETPATH/IMAGE` or `floe://HOST[:PORT]/IMAGE`, where IMAGE is the
 /// last component: a name or a UUID.
 public struct ServiceAddress: Hashable, Sendable {
+  /// Where the service listens.
   public let endpoint: ServiceEndpoint
   /// A name or a UUID.
   public let image: String

@@ -39,6 +39,8 @@ package struct SigningKey {
   }
 
   /// The signature in DER form.
+  ///
+  /// - Throws: an error of the cryptographic library.
   package func signature(of bytes: [UInt8]) throws -> [UInt8] {
     Array(try key.signature(for: bytes).derRepresentation)
   }

@@ -26,6 +26,7 @@ public struct CacheLimit: Hashable, Sendable {
   /// - Parameters:
   ///   - file: one that was made in `directory`, and is still empty.
   ///   - directory: for the message.
+  /// - Throws: `Excess`, which says what is exceeded.
   public func check(
     _ length: UInt64, in file: FileDescriptor, of directory: FilePath
   ) throws(Excess) {

@@ -49,6 +49,7 @@ public enum Interruption {
 /// A signal came, and what had been made is gone.
 public struct Interrupted: CodedError, Hashable {
   public let code = ErrorCode.interrupted
+  /// The signal's number (signal(7)).
   public let signal: Int32
 
   public var description: String { "interrupted" }

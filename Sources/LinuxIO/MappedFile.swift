@@ -57,6 +57,7 @@ public final class MappedFile: ByteRegion {
 /// Why a file cannot be mapped.
 public struct MappedFileError: CodedError, Hashable {
   public let code = ErrorCode.failed
+  /// What is wrong with it, without its name and a full stop ("it is empty").
   public let reason: String
 
   init(_ reason: String) {

@@ -10,6 +10,7 @@ public final class Monitor<Value: Sendable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
 
+  /// The condition waits by the monotonic clock, which nobody sets.
   public init(_ value: Value) {
     self.value = value
     mutex = .allocate(capacity: 1)
@@ -69,6 +70,7 @@ public enum WaitOutcome<Result> {
 
 /// Nanoseconds of CLOCK_MONOTONIC (clock_gettime(2)).
 public enum MonotonicClock {
+  /// From a point in the past that stays the same until the host starts again.
   public static func now() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)

@@ -7,6 +7,7 @@ public struct MountEntry: Hashable, Sendable {
   /// Of the file system's block device, "8:1"; a number of its own for one that has no
   /// device, or may have several.
   public let device: String
+  /// Below the process's root, whose own is "/".
   public let mountpoint: String
   /// Type of the file system ("tmpfs", "fuse.sshfs").
   public let type: String

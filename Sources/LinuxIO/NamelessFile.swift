@@ -169,6 +169,7 @@ final class NamelessFile {
 
 /// Why a file could not be made or written, as one sentence that names the place.
 public struct FileFailure: CodedError, Hashable {
+  /// What the system call said.
   public let reason: Errno
   public let description: String
 

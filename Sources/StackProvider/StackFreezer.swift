@@ -8,6 +8,7 @@ import VolumeLayers
 public struct StackFreezer: Sendable {
   /// What is needed to find out later whether the image is still what was frozen.
   public struct Image: Codable, Hashable, Sendable {
+    /// Where the stack is found again.
     public let place: StackPlace
     /// The partitions and logical volumes on the way up (`FoundStack.pins`).
     public let pins: [String]
@@ -17,6 +18,7 @@ public struct StackFreezer: Sendable {
     public let witness: [UInt8]
   }
 
+  /// Where the stack was looked for.
   public let place: StackPlace
   private let found: FoundStack
   private let state: ConfigurationID
@@ -78,6 +80,8 @@ public struct StackFreezer: Sendable {
   }
 
   /// What the representation is made of, for the catalogue.
+  ///
+  /// - Throws: `StackError` when the witness cannot be read.
   public func image() throws -> Image {
     Image(
       place: place, pins: found.pins, kind: found.content?.kind,

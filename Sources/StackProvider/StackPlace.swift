@@ -3,6 +3,7 @@ import LinuxIO
 
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {
+  /// Where the way up begins.
   public enum Start: Codable, Hashable, Sendable {
     /// A block device or a file, by its absolute path.
     case path(String)
@@ -10,6 +11,7 @@ public struct StackPlace: Codable, Hashable, Sendable {
     case volumeGroup(String)
   }
 
+  /// Where the way up begins, as the user named it.
   public var start: Start
   /// The format of a disk image, in a file or on a block device.
   public enum ImageFormat: String, Codable, CaseIterable, Sendable {

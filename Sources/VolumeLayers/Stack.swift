@@ -9,6 +9,7 @@ public struct Stack: Sendable {
   /// The number of the top layer's store, in every state of the stack.
   public static let topStore = StoreID(rawValue: 0)
 
+  /// The layer that holds the data, the last one on the way up.
   public let top: Layer
   /// Every layer once: the top first, media last; a layer's number as a store is its
   /// place here.

@@ -12,10 +12,13 @@ package final class StackWatch: Sendable {
 
   /// A stack as it is under one configuration ID.
   package struct Look: Sendable {
+    /// The stack, and the file system that is on top of it.
     package let found: FoundStack
+    /// The witness of all media, the same before the stack was looked for and after.
     package let configurationID: ConfigurationID
     let media: [MediumDescription]
 
+    /// The layers of what was found.
     package var stack: Stack { found.stack }
   }
 
@@ -33,6 +36,8 @@ package final class StackWatch: Sendable {
   }
 
   /// The present stack; `nil` when it keeps changing.
+  ///
+  /// - Throws: what finding the stack throws, and `StackError` when a medium cannot be read.
   package func look() throws -> Look? {
     // A medium that cannot be read is looked for anew.
     // Nor is one whose witness does not show every change known by it.
@@ -59,6 +64,8 @@ package final class StackWatch: Sendable {
   }
 
   /// Whether a look still holds.
+  ///
+  /// - Throws: `StackError` when a medium cannot be read.
   package func isPresent(_ look: Look) throws(StackError) -> Bool {
     try look.stack.configurationID() == look.configurationID
   }
@@ -72,6 +79,8 @@ package final class StackWatch: Sendable {
 extension StackWatch.Look {
   /// Where everything lies, unless it is where it was in the known state: one ID stands
   /// for one map.
+  ///
+  /// - Throws: `StackError`, or `ChainError` when the stores do not fit together.
   package func volume(since known: MappingState) throws -> MappingAnswer.Volume? {
     guard known.configurationID != configurationID else { return nil }
     return MappingAnswer.Volume(

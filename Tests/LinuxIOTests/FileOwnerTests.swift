@@ -1,11 +1,12 @@
 import FrozenImage
 import Glibc
+import TestTags
 import Testing
 
 @testable import LinuxIO
 
 /// What the owner of a representation's file may read, and so what his file may name.
-@Suite(.enabled(if: geteuid() == 0, "needs root, to act as another user"))
+@Suite(.tags(.needsRoot), .enabled(if: geteuid() == 0, "needs root, to act as another user"))
 struct FileOwnerTests {
   private let nobody = FileOwner(user: 65534)
   /// In the database of users of every Debian, with a group of his own.

@@ -1,4 +1,5 @@
 import Glibc
+import TestTags
 import Testing
 
 @testable import LinuxIO
@@ -42,7 +43,7 @@ import Testing
   }
 
   /// A path and its map are the same LUN.
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func aPathHasTheIdentifierOfItsMap() throws {
     let file = try RandomFile(count: 1 << 16)
     let path = try LoopDevice(over: file.path)

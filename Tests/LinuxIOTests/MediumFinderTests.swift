@@ -1,6 +1,7 @@
 import FrozenImage
 import ImageReader
 import LinuxIO
+import TestTags
 import Testing
 
 @Suite struct MediumFinderTests {
@@ -39,7 +40,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func findsAMediumAmongTheBlockDevices() throws {
     let file = try RandomFile(count: 1 << 20)
     let finder = MediumFinder(named: [:])
@@ -51,7 +52,7 @@ import Testing
 
   /// A clone carries the same identity: nobody but the user can tell at the mount
   /// which is right. Later the witness may.
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func refusesTwoThatMatchUnlessTheWitnessTellsThemApart() throws {
     let file = try RandomFile(count: 1 << 20)
     let clone = try RandomFile(count: 1 << 20)
@@ -73,7 +74,9 @@ import Testing
 
   /// A device that the user named was replaced: its successor carries the identity
   /// and shows the witness, whether the old one does still carry the identity or not.
-  @Test(.enabled(if: Privilege.loopDevices), arguments: [true, false])
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices),
+    arguments: [true, false])
   func findsTheSuccessorOfANamedMedium(isOldScratched: Bool) throws {
     let file = try RandomFile(count: 1 << 20)
     let successor = try RandomFile(count: 1 << 20)
@@ -95,7 +98,7 @@ import Testing
   }
 
   /// The file that was frozen is no less the medium than a clone on a device.
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func aCloneOnADeviceDoesNotBeatTheFrozenFile() throws {
     let file = try RandomFile(count: 1 << 20)
     let clone = try RandomFile(count: 1 << 20)

@@ -1,10 +1,12 @@
 import FrozenImage
 import ImageReader
 import LinuxIO
+import TestTags
 import Testing
 
 /// What carries the right bytes may be the wrong device: a clone of the LUN.
-@Suite(.enabled(if: Privilege.loopDevices)) struct MediumHardwareTests {
+@Suite(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
+struct MediumHardwareTests {
   private static let frozen = "naa.600a098038303053453f463045727a56"
   private static let other = "naa.600a098038303053453f463045727a57"
 

@@ -2,6 +2,7 @@ import FrozenImage
 import Glibc
 import ImageReader
 import LinuxIO
+import TestTags
 import Testing
 
 /// What an attacker may do who writes a medium's description.
@@ -32,7 +33,7 @@ import Testing
   }
 
   /// Six bytes that are known, and sixteen that are: neither is the medium's own.
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func knownBytesAreNoIdentity() throws {
     let file = try RandomFile(count: 1 << 20)
     let magic: [UInt8] = Array("LUKS".utf8) + [0xBA, 0xBE]
@@ -55,7 +56,7 @@ import Testing
   }
 
   /// The UUID that was written where the attacker could write is not the medium's.
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func anIdentifierInSomeFilesDataIsNone() throws {
     let file = try RandomFile(count: 1 << 20)
     let planted = try RandomFile(count: 4096)
@@ -74,7 +75,7 @@ import Testing
     #expect("\(error.map { "\($0)" } ?? "")".contains("no identifier of its own"))
   }
 
-  @Test(.enabled(if: geteuid() == 0, "needs root, to act as another user"))
+  @Test(.tags(.needsRoot), .enabled(if: geteuid() == 0, "needs root, to act as another user"))
   func aFileIsTakenOnlyIfItsOwnerMayReadIt() throws {
     let file = try RandomFile(count: 1 << 20)
     let known = try LinuxIOTests.description(of: file, path: file.path)
@@ -97,7 +98,7 @@ import Testing
     close(descriptor)
   }
 
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func aDeviceIsTakenOnlyIfTheFilesOwnerMayReadIt() throws {
     let file = try RandomFile(count: 1 << 20)
     let known = try LinuxIOTests.description(of: file)
@@ -111,7 +112,7 @@ import Testing
     #expect(try mine.find(known, witness: nil).path == device.path)
   }
 
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func whatThisHostUsesIsTakenOnlyFromItsOwnService() throws {
     let file = try RandomFile(count: 1 << 20)
     let known = try LinuxIOTests.description(of: file)
@@ -132,7 +133,7 @@ import Testing
     #expect(try own.find(known, witness: nil).path == device.path)
   }
 
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func onlyWhatEveryLimitAllowsIsTaken() throws {
     let file = try RandomFile(count: 1 << 20)
     let known = try LinuxIOTests.description(of: file)

@@ -2,6 +2,7 @@ import FrozenImage
 import Glibc
 import ImageReader
 import LinuxIO
+import TestTags
 import Testing
 
 @Suite struct OpenMediumTests {
@@ -30,14 +31,16 @@ import Testing
     try readAnywhere(OpenMedium(path: file.path), file)
   }
 
-  @Test(.enabled(if: Privilege.loopDevices), arguments: [512, 4096])
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices),
+    arguments: [512, 4096])
   func readsABlockDeviceAtAnyPlace(sectorSize: Int) throws {
     let file = try RandomFile(count: 3 << 20)
     let device = try LoopDevice(over: file.path, sectorSize: sectorSize)
     try readAnywhere(OpenMedium(path: device.path), file)
   }
 
-  @Test(.enabled(if: Privilege.loopDevices))
+  @Test(.tags(.needsRoot, .needsLoopDevices), .enabled(if: Privilege.loopDevices))
   func doesNotSeeTheDevicesStalePageCache() throws {
     let file = try RandomFile(count: 1 << 20)
     let device = try LoopDevice(over: file.path)

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import TestTags
 import Testing
 
 /// Which files are read past the page cache: all that another host may write.
@@ -33,7 +34,9 @@ import Testing
   }
 
   /// Below an overlay may lie a network.
-  @Test(.enabled(if: geteuid() == 0 || getenv("CI") != nil, "needs root, to mount an overlay"))
+  @Test(
+    .tags(.needsRoot),
+    .enabled(if: geteuid() == 0 || getenv("CI") != nil, "needs root, to mount an overlay"))
   func anOverlayIsNotLocal() throws {
     var template = Array("/var/tmp/floe-overlay-XXXXXX".utf8CString)
     let top = try #require(mkdtemp(&template).map { String(cString: $0) })

@@ -2,6 +2,7 @@ import FrozenImage
 import Glibc
 import LinuxIO
 import SystemPackage
+import TestTags
 import Testing
 
 /// Representations in real files.
@@ -134,7 +135,9 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: geteuid() == 0 || getenv("CI") != nil, "needs root, to mount a small tmpfs"))
+  @Test(
+    .tags(.needsRoot),
+    .enabled(if: geteuid() == 0 || getenv("CI") != nil, "needs root, to mount a small tmpfs"))
   func aFullFileSystemIsNamed() throws {
     try withDirectory { directory in
       try #require(

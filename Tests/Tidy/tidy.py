@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Look for what a change left behind: links in the docs that lead nowhere, commands in the
-docs that do not exist, and declarations that nothing uses.
+"""Look for what a change left behind: links in the docs that lead nowhere, commands and
+tests in the docs that do not exist, and declarations that nothing uses.
 
 usage: Tests/Tidy/tidy.py [--floe PROGRAM]
 
@@ -66,6 +66,24 @@ def dead_paths(documents):
             ignored = subprocess.run(["git", "-C", ROOT, "check-ignore", "-q", path]).returncode == 0
             if not any(ROOT.glob(path)) and not ignored:
                 yield f"{document}: there is no {path}"
+
+
+def dead_tests(documents):
+    """Tests that a document names by file and function, `XTests.function`, and that are not there."""
+    homes = {}
+    for path in tracked("Tests/*.swift"):
+        homes.setdefault(path.stem.split("+")[0], []).append((ROOT / path).read_text())
+    # A folder of tests, and a suite in a file of another name.
+    folders = {path.parts[1] for path in tracked("Tests/*Tests/*")}
+    suites = set(re.findall(r"struct (\w+Tests)\b", "".join(sum(homes.values(), []))))
+    for document in documents:
+        for name, function in re.findall(
+                r"`(?:[\w/]+/)?([A-Z]\w*Tests)(?:\.(?!swift)(\w+))?`", (ROOT / document).read_text()):
+            if name not in homes and name not in folders | suites and name != "XTests":
+                yield f"{document}: there are no tests {name}"
+            elif function and not any(re.search(rf"func {function}\b", text)
+                                      for text in homes.get(name, [])):
+                yield f"{document}: {name} has no test {function}"
 
 
 def dead_commands(documents, floe):
@@ -138,7 +156,7 @@ def main():
     arguments = parser.parse_args()
     documents = tracked("*.md")
     found = [
-        *dead_links(documents), *dead_paths(documents),
+        *dead_links(documents), *dead_paths(documents), *dead_tests(documents),
         *dead_declarations(tracked("Sources/*", "Tests/*", "Benchmarks/*")),
     ]
     if arguments.floe:

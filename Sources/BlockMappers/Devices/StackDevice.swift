@@ -7,6 +7,7 @@ import SystemPackage
 /// A block device of this host, and what sysfs tells of it
 /// (Documentation/ABI/stable/sysfs-block, testing/sysfs-block-dm in the kernel's sources).
 package struct StackDevice {
+  /// As the caller named it; below /dev for the disk of a partition.
   package let path: String
   /// Its directory in sysfs.
   private let directory: String
@@ -28,7 +29,9 @@ package struct StackDevice {
 
   /// What the kernel knows of a partition.
   package struct Partition {
+    /// The whole device that carries the partition.
     package let disk: StackDevice
+    /// From 1 on, as the kernel numbers it.
     package let number: Int
     /// Bytes from the start of the disk.
     package let start: UInt64

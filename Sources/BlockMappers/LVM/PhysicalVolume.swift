@@ -8,6 +8,7 @@ package import VolumeLayers
 /// lib/label/label.h), then `struct pv_header`, two lists of `struct disk_locn` and
 /// `struct pv_header_extension` (lib/format_text/layout.h), all little-endian.
 package struct PhysicalVolume: Sendable {
+  /// The layer that the label lies on.
   package let layer: Layer
   package let id: VolumeIdentifier
   /// The label says that a volume group uses it, be the metadata on it or elsewhere

@@ -11,6 +11,7 @@ public import VolumeLayers
 public enum LoopDevice {
   /// The file behind a loop device.
   public struct Backing: Hashable, Sendable {
+    /// Absolute, as sysfs tells it (`loop/backing_file`).
     public let path: String
     /// Bytes from the start of the file.
     public let offset: UInt64

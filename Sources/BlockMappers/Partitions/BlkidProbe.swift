@@ -15,6 +15,7 @@ package import VolumeLayers
 /// sparse file in memory is made, as large as the layer, which holds the places where
 /// formats keep their signatures and reads as zeros elsewhere.
 package final class BlkidProbe {
+  /// Valid while this object lives, which frees it.
   package let handle: blkid_probe
   private let descriptor: Int32
 

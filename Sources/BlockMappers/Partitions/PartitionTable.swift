@@ -14,6 +14,7 @@ public struct PartitionTable: Sendable {
     case dos
   }
 
+  /// An entry of the table.
   public struct Partition: Hashable, Sendable {
     /// From 1 on, as Linux numbers them; logical partitions of a DOS table from 5 on.
     public let number: Int
@@ -31,6 +32,7 @@ public struct PartitionTable: Sendable {
     public let isExtended: Bool
   }
 
+  /// Which of the formats it has.
   public let kind: Kind
   /// Bytes: the unit of addresses in the table.
   public let sectorSize: UInt64

@@ -42,6 +42,7 @@ public final class ExtFileSystem: Sendable {
     ProbeWindow(layer: 0, offset: ExtSuperblock.offset, length: ExtSuperblock.length)
   ]
 
+  /// The layer that the file system lies on, from its byte 0.
   public let layer: Layer
   /// What `blkid` shows as its UUID.
   public let id: UniqueIdentifier

@@ -3,5 +3,6 @@
 /// `bytes` is the same for as long as the owner lives, and nobody changes what it
 /// points to.
 public protocol ByteRegion: AnyObject, Sendable {
+  /// All of the representation, valid while the owner lives.
   var bytes: UnsafeRawBufferPointer { get }
 }

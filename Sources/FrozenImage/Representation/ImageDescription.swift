@@ -15,6 +15,7 @@ public struct ImageDescription: Hashable, Sendable {
   /// Where a service answers for the image, as `floe mount` takes it; empty when none
   /// does. A backup host that has the representation as a file asks there.
   public let service: String
+  /// What `statvfs` tells of a mount of the image, inodes aside.
   public let statistics: FileSystemStatistics
 
   public init(
@@ -36,11 +37,15 @@ public struct ImageDescription: Hashable, Sendable {
 public struct FileSystemStatistics: Hashable, Sendable {
   /// Bytes of the units in which blocks are counted.
   public let blockSize: UInt32
+  /// Units of `blockSize` bytes (`f_blocks`).
   public let blocks: UInt64
+  /// Units of `blockSize` bytes (`f_bfree`).
   public let freeBlocks: UInt64
   /// Free blocks that an unprivileged user may have.
   public let availableBlocks: UInt64
+  /// Inodes, free ones too (`f_files`); 0 where the source has no table of them.
   public let files: UInt64
+  /// Free inodes (`f_ffree`).
   public let freeFiles: UInt64
   /// Bytes.
   public let maximumNameLength: UInt32
@@ -95,9 +100,13 @@ public struct VolumeDescription: Equatable, Sendable {
   public let id: UniqueIdentifier
   /// The volume's own label, often empty.
   public let label: String
+  /// The state of the mapping that the representation was written under.
   public let state: MappingState
+  /// The chain from the stores to the media under `state`.
   public let map: StoreMap
+  /// What the volume lay on under `state`, one for each medium of `map`.
   public let media: [MediumDescription]
+  /// What proves to a reader that its mapping held.
   public let validation: Validation
   /// `nil` when the volume has no data checksums.
   public let checksum: ChecksumAlgorithm?
@@ -134,6 +143,7 @@ public struct Root: Hashable, Sendable {
   public let name: String
   /// Which of the image's volumes holds the tree's data.
   public let volume: Int
+  /// What a mount of the tree shows (`--view`).
   public let view: View
   /// The tree's top directory.
   public let node: NodeIndex

@@ -49,7 +49,9 @@ public struct NodeAttributes: Hashable, Sendable {
   public var mode: UInt32
   /// `st_nlink`, at least 1.
   public var links: UInt32
+  /// `st_uid`, as the production host numbers users.
   public var owner: UInt32
+  /// `st_gid`, as the production host numbers groups.
   public var group: UInt32
   /// Of a device node; 0 for anything else.
   public var deviceMajor: UInt32
@@ -59,8 +61,11 @@ public struct NodeAttributes: Hashable, Sendable {
   public var size: UInt64
   /// Units of 512 bytes, as `st_blocks` counts.
   public var blocks: UInt64
+  /// `st_atim`: the last read, as far as the source keeps it.
   public var accessed: Timestamp
+  /// `st_mtim`: the last change of the content.
   public var modified: Timestamp
+  /// `st_ctim`: the last change of content or attributes.
   public var changed: Timestamp
   /// The birth time, where the source keeps one.
   public var created: Timestamp?

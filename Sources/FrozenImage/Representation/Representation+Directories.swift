@@ -12,8 +12,11 @@ extension Representation {
 
   /// A directory's child; the name is valid while the representation lives.
   public struct Entry {
+    /// Bytes without a terminating zero, in no particular encoding.
     public let name: UnsafeRawBufferPointer
+    /// The child; several entries may name the same one (hard links).
     public let node: NodeIndex
+    /// The child's type, as the node itself has it.
     public let type: FileType
   }
 
@@ -74,6 +77,8 @@ extension Representation {
 
   /// The node of a tree with an inode number of the source; `nil` when there is
   /// none. Placeholders of nested trees are not found: they all have inode 2.
+  ///
+  /// - Throws: `RepresentationError.damaged` when a record lies out of range.
   public func node(
     withInode inode: UInt64, inRoot root: Int
   ) throws(RepresentationError) -> NodeIndex? {

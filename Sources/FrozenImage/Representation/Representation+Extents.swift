@@ -78,6 +78,7 @@ extension Representation {
     public let offset: UInt64
     /// Bytes of a block.
     public let blockSize: Int
+    /// How each block's checksum is computed.
     public let algorithm: ChecksumAlgorithm
     /// `algorithm.width` bytes for each block, as the source stores them (crc32c:
     /// little-endian); valid while the representation lives.
@@ -91,6 +92,7 @@ extension Representation {
     public let extent: FileExtent
     /// Bytes of a block.
     public let blockSize: Int
+    /// How each block's checksum is computed.
     public let algorithm: ChecksumAlgorithm
     /// `algorithm.width` bytes for each block of the run, as the source stores them;
     /// valid while the representation lives.

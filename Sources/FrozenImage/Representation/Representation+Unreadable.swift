@@ -1,6 +1,8 @@
 /// A part of a node that could not be read when the image was frozen.
 public struct Unreadable: Hashable, Sendable {
+  /// The node; the rest of it can be read.
   public let node: NodeIndex
+  /// Which part of the node is lost.
   public let part: UnreadablePart
   /// One sentence without a full stop, for people; from the production host, so it may
   /// hold anything.
@@ -43,6 +45,8 @@ extension Representation {
   }
 
   /// Why a part of a node cannot be read; `nil` when it can. By binary search.
+  ///
+  /// - Throws: `RepresentationError.damaged` when a record lies out of range.
   public func unreadableReason(
     of node: NodeIndex, _ part: UnreadablePart
   ) throws(RepresentationError) -> String? {

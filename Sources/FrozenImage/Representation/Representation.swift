@@ -14,7 +14,9 @@ public final class Representation: Sendable {
   /// The first bytes of every representation.
   public static var magic: [UInt8] { Format.magic }
 
+  /// What the image is and where it comes from.
   public let image: ImageDescription
+  /// The volumes that hold the trees' data; a root names its own by the index.
   public let volumes: [VolumeDescription]
   /// At least one; their nodes follow each other.
   public let roots: [Root]
@@ -123,6 +125,7 @@ public final class Representation: Sendable {
   public struct ExtendedAttribute {
     /// With the namespace ("user.comment").
     public let name: UnsafeRawBufferPointer
+    /// May hold any bytes, and may be empty.
     public let value: UnsafeRawBufferPointer
   }
 

@@ -53,6 +53,7 @@ public struct RepresentationWriterError: CodedError, Hashable {
   public let code = ErrorCode.malformed
   /// What cannot be written ("inode 257").
   public let place: String
+  /// What is wrong with it, without a full stop ("its time is malformed").
   public let problem: String
 
   init(_ place: String, _ problem: String) {

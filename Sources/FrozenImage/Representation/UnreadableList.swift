@@ -4,7 +4,9 @@ public struct UnreadableList: Hashable, Sendable {
   public struct Entry: Hashable, Sendable {
     /// Below the top of the image, as bytes; `nil` when no entry leads to the inode.
     public let path: [UInt8]?
+    /// The source's inode number; 0 when it cannot be told.
     public let inode: UInt64
+    /// Which part of the inode is lost.
     public let part: UnreadablePart
     /// One sentence without a full stop, for people; from the production host, so it may
     /// hold anything.

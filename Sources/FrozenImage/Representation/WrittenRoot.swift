@@ -2,6 +2,7 @@
 public struct WrittenRoot: Hashable, Sendable {
   /// A label for people.
   public let name: String
+  /// What a mount of the tree shows.
   public let view: Root.View
   /// The inode number of the top directory.
   public let top: UInt64

@@ -30,6 +30,7 @@ public final class RemoteImage: ServiceImage {
     public init() {}
   }
 
+  /// What the service said of the image when it was asked for.
   public let summary: ImageSummary
 
   public var id: UniqueIdentifier { summary.id }

@@ -4,6 +4,7 @@ import SystemPackage
 
 /// A user whose right to read a file is asked for, because a file of his names it.
 public struct FileOwner: Hashable, Sendable, CustomStringConvertible {
+  /// As this host numbers users; the overflow user (65534) for anybody.
   public let user: uid_t
   /// The first one is the user's own; the others are those that he is a member of.
   let groups: [gid_t]
@@ -17,6 +18,8 @@ public struct FileOwner: Hashable, Sendable, CustomStringConvertible {
   /// Whoever may write a file that more than one user may write.
   public static let anybody = FileOwner(user: nobody, groups: [nobody], isAnybody: true)
 
+  /// Looks up the user's groups in the user database (getgrouplist(3)); a user that it does not
+  /// know has nobody's.
   public init(user: uid_t) {
     var entry = passwd()
     var found: UnsafeMutablePointer<passwd>?

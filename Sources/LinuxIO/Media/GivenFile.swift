@@ -5,6 +5,7 @@ public import SystemPackage
 /// A representation's file that a user gave: open, so that whose it is and what it says
 /// are told of the same file.
 public final class GivenFile: Sendable {
+  /// As the user gave it.
   public let path: FilePath
   /// Who wrote it, as far as this host's kernel knows.
   public let owner: FileOwner

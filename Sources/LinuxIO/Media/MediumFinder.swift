@@ -22,6 +22,10 @@ public struct MediumFinder: Sendable {
   /// Told of every medium that is taken, and how.
   private let onTaken: @Sendable (MediumDescription, OpenMedium, MediumOrigin) -> Void
 
+  /// - Parameters:
+  ///   - named: paths, by a medium's identifier or label.
+  ///   - trust: within which limits a medium is taken that has no name there.
+  ///   - onTaken: told of every medium that is taken, where it was found, and why.
   public init(
     named: [String: String], trust: MediumTrust = MediumTrust(), sysfs: Sysfs = Sysfs(),
     onTaken: @escaping @Sendable (MediumDescription, OpenMedium, MediumOrigin) -> Void = {

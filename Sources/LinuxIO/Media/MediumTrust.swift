@@ -22,6 +22,10 @@ public struct MediumTrust: Sendable {
   /// user whom this process trusts.
   public let isOwnHost: @Sendable () -> Bool
 
+  /// - Parameters:
+  ///   - owner: whose rights decide what the file may name; `nil` when no file named the media.
+  ///   - followsPaths: whether the paths that the production host had are tried here.
+  ///   - limits: what may be taken without being named; each has to allow it.
   public init(
     owner: FileOwner? = nil, followsPaths: Bool = false, isOfThisHost: Bool = false,
     limits: [MediaPatterns] = [], isOwnHost: @escaping @Sendable () -> Bool = { false }

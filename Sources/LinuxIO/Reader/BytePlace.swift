@@ -13,6 +13,7 @@ public struct BytePlace: Sendable {
 
   /// A place on a medium that holds the byte.
   public struct Copy: Sendable {
+    /// The medium as the image, or the last answer, describes it.
     public let medium: MediumDescription
     /// Where this host has the medium open; `nil` when it cannot be used.
     public let path: String?
@@ -20,7 +21,9 @@ public struct BytePlace: Sendable {
     public let offset: UInt64
   }
 
+  /// The data checksum of the block that holds the byte.
   public struct Checksum: Sendable {
+    /// How it is computed.
     public let algorithm: ChecksumAlgorithm
     /// The checksum's bytes as the volume stores them.
     public let bytes: [UInt8]
@@ -28,11 +31,15 @@ public struct BytePlace: Sendable {
     public let block: Range<UInt64>
   }
 
+  /// The state under which the byte lies there.
   public let configurationID: ConfigurationID
   /// Where floe reads the byte from.
   public let source: ReadPlan.Source
+  /// The stores from the top down; below a mirror, those of each copy in turn.
   public let links: [Link]
+  /// Where the chain ends, one for each copy; empty for a byte that lies on no medium.
   public let copies: [Copy]
+  /// `nil` where the representation has none of the byte's block.
   public let checksum: Checksum?
 }
 

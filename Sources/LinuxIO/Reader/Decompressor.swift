@@ -31,6 +31,7 @@ public struct Decompressor: ~Copyable {
   ///
   /// - Parameter stored: the whole stream; padding may follow it.
   /// - Returns: the count of decoded bytes.
+  /// - Throws: `DecodingError` when the stream is damaged or cut short.
   public func inflate(
     _ stored: UnsafeRawBufferPointer, _ wrapper: Wrapper,
     into output: UnsafeMutableRawBufferPointer
@@ -58,6 +59,7 @@ public struct Decompressor: ~Copyable {
   ///
   /// - Parameter stored: the whole frame; padding may follow it.
   /// - Returns: the count of decoded bytes.
+  /// - Throws: `DecodingError` when the frame is damaged or cut short.
   public mutating func decodeFrame(
     _ stored: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(DecodingError) -> Int {

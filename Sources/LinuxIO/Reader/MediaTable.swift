@@ -49,6 +49,7 @@ public final class MediaTable: Sendable {
   /// Nanoseconds between two searches for media that are missing.
   private let searchInterval: UInt64 = 5_000_000_000
 
+  /// An empty table, until a reader opens its media.
   public init(opener: @escaping Opener) {
     self.opener = opener
     state = Mutex(

@@ -4,9 +4,11 @@ public import ImageReader
 
 /// What a reader did since it started, and what it knows now.
 public struct ReaderStatus: Sendable {
+  /// Counts since the reader started.
   public let statistics: ReaderStatistics
   /// The latest state of the mapping that is known.
   public let known: MappingState
+  /// What the volume lies on under `known`.
   public let media: [MediumDescription]
   /// Media from which nothing may be read at present.
   public let lost: Set<MediumID>

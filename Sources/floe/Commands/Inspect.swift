@@ -13,7 +13,9 @@ struct Inspect: ParsableCommand, JSONReporting {
   @Argument(help: "A path inside the image.")
   var path: String?
 
-  @Option(help: "Where the representation is kept, without a name, while it is read.")
+  @Option(
+    help: ArgumentHelp(
+      "Where the representation is kept, without a name, while it is read.", valueName: "DIR"))
   var cache = "/var/tmp"
 
   @Flag(help: "Print JSON.")

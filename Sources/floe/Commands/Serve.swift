@@ -17,7 +17,10 @@ struct Serve: ParsableCommand {
       authenticates on a TCP port, so any user of this host can read every image through one.
       """)
 
-  @Option(help: ArgumentHelp("Where to listen.", valueName: "unix:PATH|HOST:PORT"))
+  @Option(
+    help: ArgumentHelp(
+      "Where to listen rather than on floe.sock in the state directory.",
+      valueName: "unix:PATH|HOST:PORT"))
   var listen: String?
 
   @OptionGroup var state: StateOptions

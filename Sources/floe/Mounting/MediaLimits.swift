@@ -13,7 +13,10 @@ struct TrustOptions: ParsableArguments {
         + "matches; may be repeated.", valueName: "PATTERN"))
   var media: [String] = []
 
-  @Option(help: "Ask this service about a representation's file.")
+  @Option(
+    help: ArgumentHelp(
+      "Ask this service about a representation's file: floe+unix:SOCKET/IMAGE or "
+        + "floe://HOST[:PORT]/IMAGE.", valueName: "ADDRESS"))
   var service: String?
 
   @Option(
@@ -21,7 +24,9 @@ struct TrustOptions: ParsableArguments {
       "Most bytes that a representation may take in the cache directory.", valueName: "BYTES"))
   var cacheLimit = CacheLimit.standard.bytes
 
-  @Option(help: "Where limits for every mount stand.")
+  @Option(
+    help: ArgumentHelp(
+      "Where limits for every mount stand, as lines “media = PATTERN”.", valueName: "FILE"))
   var config = MountConfiguration.standardPath
 
   /// The service that the user names.

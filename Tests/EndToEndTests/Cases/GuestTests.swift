@@ -1,11 +1,13 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Production hosts with a kernel of their own, with device-mapper: what the real lvm2
   /// moves, seen from this machine off the shared disks. All share one guest.
   @Suite(
-    "Guest", .serialized, .enabled(if: GuestRequirements.testsRun, GuestRequirements.comment),
+    "Guest", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .needsGuest, .slow), .serialized,
+    .enabled(if: GuestRequirements.testsRun, GuestRequirements.comment),
     SharedGuest(disks: [416, 256]))
   struct InGuest {
     /// Makes an ext4 with a tree for the guest; returns where this machine has it mounted,
