@@ -32,9 +32,10 @@ let package = Package(
     // The pure core: no Foundation, no libc, no NIO, no gRPC, no FUSE.
     .target(name: "CChecksum"),
     .target(name: "FrozenImage", dependencies: ["CChecksum"], swiftSettings: rules),
+    .target(name: "LogicalRepresentation", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
 
-    // Linux: media, files, the blocking driver of the read rule.
+    // Linux: the host, its media, and the blocking driver of the read rule.
     .target(name: "CLinuxIO"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .systemLibrary(
@@ -42,15 +43,35 @@ let package = Package(
     .systemLibrary(
       name: "CHash", providers: [.apt(["libxxhash-dev", "libb2-dev", "nettle-dev"])]),
     .target(
-      name: "LinuxIO",
+      name: "HostSystem",
       dependencies: [
-        "FrozenImage", "ImageReader", "CBlkid", "CCompression", "CHash", "CLinuxIO",
+        "CLinuxIO", "FrozenImage",
         .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Decoding",
+      dependencies: [
+        "CCompression", "CHash", "FrozenImage",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Media",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VerifiedReading",
+      dependencies: [
+        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
-    // Production host: one folder per volume stack.
+    // Production host: what kinds of data sets share, layers of bytes, and the kinds.
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
     .target(
@@ -58,49 +79,51 @@ let package = Package(
     .target(
       name: "DataSets",
       dependencies: [
-        "CFileMap", "FrozenImage", "LinuxIO",
+        "CFileMap", "FrozenImage", "HostSystem", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "VolumeLayers",
       dependencies: [
-        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
+        "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "FileTrees",
       dependencies: [
-        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
-        .product(name: "SystemPackage", package: "swift-system"),
+        "CExt2", "DataSets", "FrozenImage", "LogicalRepresentation", "VolumeLayers",
       ],
       swiftSettings: rules),
     .target(
       name: "StackProvider",
       dependencies: [
-        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "VolumeLayers",
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BtrfsProvider",
       dependencies: [
-        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "CBtrfs", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -118,7 +141,7 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "FloeWire", "FrozenImage", "ImageReader", "LinuxIO",
+        "FloeWire", "FrozenImage", "HostSystem", "ImageReader",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -135,9 +158,9 @@ let package = Package(
     .target(
       name: "FrozenFS",
       dependencies: [
-        "CFuse3", "FrozenImage", "ImageReader",
-        .product(name: "SystemPackage", package: "swift-system"),
+        "CFuse3", "FrozenImage", "ImageReader", "LogicalRepresentation",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
@@ -145,8 +168,9 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "BtrfsProvider", "CLinuxIO", "DataSets", "FrozenFS", "FrozenImage", "ImageReader",
-        "ImageService", "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "BtrfsProvider", "CLinuxIO", "DataSets", "FrozenFS", "FrozenImage", "HostSystem",
+        "ImageReader", "ImageService", "LogicalRepresentation", "Media", "MountedTreeProvider",
+        "StackProvider", "VerifiedReading", "VolumeLayers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
@@ -172,31 +196,68 @@ let package = Package(
       path: "Tests/simulate", swiftSettings: rules),
 
     .testTarget(
-      name: "FrozenImageTests", dependencies: ["FrozenImage", "SeededNumbers"],
+      name: "FrozenImageTests",
+      dependencies: [
+        "FrozenImage", "SeededNumbers",
+      ],
       swiftSettings: rules),
     .testTarget(
       name: "ImageReaderTests",
-      dependencies: ["FrozenImage", "ImageReader", "SeededNumbers", "VolumeSimulation"],
+      dependencies: [
+        "FrozenImage", "ImageReader", "SeededNumbers", "VolumeSimulation",
+      ],
       swiftSettings: rules),
     .testTarget(
-      name: "LinuxIOTests",
+      name: "LogicalRepresentationTests",
       dependencies: [
-        "CCompression", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
+        "FrozenImage", "LogicalRepresentation", "SeededNumbers",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "HostSystemTests",
+      dependencies: [
+        "FrozenImage", "HostSystem", "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "DecodingTests",
+      dependencies: [
+        "Decoding", "FrozenImage",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "MediaTests",
+      dependencies: [
+        "FrozenImage", "HostSystem", "ImageReader", "Media",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "VerifiedReadingTests",
+      dependencies: [
+        "CCompression", "Decoding", "FrozenImage", "SeededNumbers", "VerifiedReading",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "DataSetsTests",
+      dependencies: [
+        "DataSets", "FrozenImage", "HostSystem", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ProvidersTests",
       dependencies: [
-        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "Media", "MountedTreeProvider", "StackProvider",
+        "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ImageServiceTests",
       dependencies: [
-        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "SeededNumbers",
+        "FloeWire", "FrozenImage", "HostSystem", "ImageReader", "ImageService", "SeededNumbers",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
@@ -208,15 +269,16 @@ let package = Package(
     .testTarget(
       name: "FrozenFSTests",
       dependencies: [
-        "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "ImageReader", "LinuxIO",
+        "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "BtrfsProvider", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
-        "StackProvider", "floe",
+        "BtrfsProvider", "DataSets", "floe", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "SeededNumbers", "StackProvider", "VerifiedReading",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

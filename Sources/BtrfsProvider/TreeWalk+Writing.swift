@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 /// Writing what was found.

@@ -1,6 +1,6 @@
 import CFileMap
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// What /proc/self/mountinfo tells of a mount (proc_pid_mountinfo(5)).

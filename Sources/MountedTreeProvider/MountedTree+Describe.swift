@@ -2,7 +2,8 @@ import CFileMap
 public import DataSets
 public import FrozenImage
 import Glibc
-import LinuxIO
+public import LogicalRepresentation
+import Media
 import SystemPackage
 public import VolumeLayers
 

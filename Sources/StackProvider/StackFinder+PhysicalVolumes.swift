@@ -1,7 +1,8 @@
 import BlockMappers
 import DataSets
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {

@@ -1,7 +1,7 @@
 import CLinuxIO
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension StackViews {

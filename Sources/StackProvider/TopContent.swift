@@ -2,7 +2,8 @@ import BlockMappers
 import DataSets
 import FileTrees
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// Looks for the file system on the top layer of a stack.

@@ -1,5 +1,6 @@
 import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 extension Failure {
   /// An error that says what it is about: many come from deep below, where nobody knows the

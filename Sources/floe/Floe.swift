@@ -1,6 +1,6 @@
 import ArgumentParser
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// The program.
 @main

@@ -93,7 +93,7 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
     #expect(throws: WireError.self) { try UniqueIdentifier(wire: Data(count: 15), "an image") }
   }
 
-  @Test func hostileAnswersAreRefused() async throws {
+  @Test func answersOfWrongPagesAreRefused() async throws {
     let good = try await pages(of: .sample(ranges: 3, extents: 5))
     #expect(throws: Never.self) { try assemble(good) }
     #expect(throws: WireError.self) { try assemble([]) }
@@ -106,6 +106,10 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
         try assemble(Array(good[...index] + good[index...]))
       }
     }
+  }
+
+  @Test func hostileAnswersAreRefused() async throws {
+    let good = try await pages(of: .sample(ranges: 3, extents: 5))
     let bad: [(page: Int, change: (inout Floe_V1_AnswerPage) -> Void)] = [
       (0, { $0.head.everythingChanged = true }),
       (0, { $0.head.hasVolume_p = false }),

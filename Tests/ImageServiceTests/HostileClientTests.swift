@@ -5,7 +5,6 @@ import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Glibc
 import ImageReader
-import LinuxIO
 import Logging
 import SwiftProtobuf
 import SystemPackage

@@ -1,5 +1,5 @@
+import HostSystem
 import ImageReader
-import LinuxIO
 import Logging
 import Synchronization
 import SystemPackage

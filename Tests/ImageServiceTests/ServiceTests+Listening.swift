@@ -1,6 +1,6 @@
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import Logging
 import Synchronization
 import SystemPackage

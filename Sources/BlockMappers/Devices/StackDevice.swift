@@ -1,6 +1,6 @@
 package import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A block device of this host, and what sysfs tells of it

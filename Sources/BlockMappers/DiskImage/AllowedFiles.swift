@@ -1,7 +1,8 @@
 public import DataSets
 import Glibc
+package import HostSystem
 import ImageReader
-package import LinuxIO
+package import Media
 public import VolumeLayers
 
 /// The files that a disk image may lead to: its backing file, its data file, theirs.

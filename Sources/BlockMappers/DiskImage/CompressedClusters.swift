@@ -1,5 +1,5 @@
 import DataSets
-import LinuxIO
+import Decoding
 import VolumeLayers
 
 /// Reads the compressed clusters of a qcow2 image.

@@ -1,6 +1,7 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// The files that a disk image leads to: itself, its backing file, the backing file's…

@@ -1,6 +1,6 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// The copies of metadata texts that lvm2 keeps on a host: before each command that
 /// changes a group it writes the text as it was then (vgcfgbackup(8), lvm.conf(5),

@@ -2,8 +2,8 @@ package import CBlkid
 import CLinuxIO
 package import DataSets
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 package import VolumeLayers
 

@@ -1,6 +1,6 @@
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 public import SystemPackage
 
 /// The images of a production host, in its state directory:

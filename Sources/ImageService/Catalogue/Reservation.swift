@@ -1,7 +1,7 @@
 import Crypto
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Synchronization
 public import SystemPackage
 

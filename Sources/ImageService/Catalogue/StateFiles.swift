@@ -1,7 +1,7 @@
 import FoundationEssentials
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// The files of a state directory, written so that a crash leaves the old content

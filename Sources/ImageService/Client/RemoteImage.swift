@@ -2,8 +2,8 @@ import FloeWire
 import FoundationEssentials
 public import FrozenImage
 import GRPCCore
+public import HostSystem
 public import ImageReader
-public import LinuxIO
 public import Logging
 import SwiftProtobuf
 import Synchronization

@@ -4,7 +4,7 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import Glibc
-import LinuxIO
+import HostSystem
 import SwiftProtobuf
 import SystemPackage
 

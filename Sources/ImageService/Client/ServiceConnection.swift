@@ -3,7 +3,7 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
-import LinuxIO
+import HostSystem
 import SwiftProtobuf
 import Synchronization
 

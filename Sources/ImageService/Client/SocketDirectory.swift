@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A way to a Unix socket whose directory is not UTF-8, which the transport cannot name: the

@@ -1,7 +1,7 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import Synchronization
 import SystemPackage
 

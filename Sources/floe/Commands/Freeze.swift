@@ -1,7 +1,7 @@
 import ArgumentParser
 import FrozenImage
+import HostSystem
 import ImageService
-import LinuxIO
 import StackProvider
 import SystemPackage
 

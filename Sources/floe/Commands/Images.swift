@@ -1,8 +1,8 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
 import SystemPackage
 
 struct Images: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FrozenImage
 import ImageService
+import LogicalRepresentation
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(

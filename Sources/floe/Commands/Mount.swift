@@ -2,7 +2,7 @@ import ArgumentParser
 import FrozenFS
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Logging
 
 struct Mount: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
 import Logging
 
 struct Serve: ParsableCommand {

@@ -1,9 +1,10 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Logging
 import SystemPackage
+import VerifiedReading
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,8 +1,9 @@
 public import BtrfsProvider
 import DataSets
 import FrozenImage
+import HostSystem
 public import ImageService
-import LinuxIO
+import LogicalRepresentation
 
 /// A btrfs subvolume.
 struct BtrfsDataSet: DataSet {

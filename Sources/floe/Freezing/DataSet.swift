@@ -1,7 +1,8 @@
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageService
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 /// Something that can be frozen, as its provider sees it.

@@ -1,6 +1,6 @@
 import BtrfsProvider
 import Glibc
-import LinuxIO
+import HostSystem
 import StackProvider
 
 /// Finds what a path or a name means.

@@ -1,8 +1,9 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 /// What `floe freeze` tells; the JSON form's keys are part of floe's interface.

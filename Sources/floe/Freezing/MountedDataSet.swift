@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 public import ImageService
+import LogicalRepresentation
 public import MountedTreeProvider
 import StackProvider
 import VolumeLayers

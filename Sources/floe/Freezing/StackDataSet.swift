@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 public import ImageService
+import LogicalRepresentation
 public import StackProvider
 
 /// A block device, logical volume or disk image at rest.

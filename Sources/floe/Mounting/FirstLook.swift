@@ -1,8 +1,9 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
 import Logging
+import LogicalRepresentation
+import VerifiedReading
 
 /// What a mount knows about its reads before the first one: they may all be bound to fail.
 struct FirstLook {

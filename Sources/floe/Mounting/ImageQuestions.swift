@@ -1,8 +1,8 @@
 import Dispatch
 import FrozenImage
+import HostSystem
 import ImageReader
 import ImageService
-import LinuxIO
 import Logging
 import Synchronization
 

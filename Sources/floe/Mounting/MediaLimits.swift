@@ -1,7 +1,8 @@
 import ArgumentParser
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
+import Media
 
 /// What an image, whoever described it, may make this host do: the options of every
 /// command that reads one.

@@ -1,8 +1,9 @@
 import FrozenImage
+import HostSystem
 import ImageReader
 import ImageService
-import LinuxIO
 import Logging
+import LogicalRepresentation
 import SystemPackage
 
 /// Where an image comes from: a service that has it, or a file that holds its

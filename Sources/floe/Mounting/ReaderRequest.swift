@@ -1,8 +1,9 @@
 import FrozenImage
 import ImageReader
 import ImageService
-import LinuxIO
 import Logging
+import Media
+import VerifiedReading
 
 /// How an image is to be read, as the user asked for it.
 struct ReaderRequest {

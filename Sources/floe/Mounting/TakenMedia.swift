@@ -1,6 +1,6 @@
 import FrozenImage
-import LinuxIO
 import Logging
+import Media
 import Synchronization
 
 /// The media that were taken for an image, so that whoever mounts it sees which, and why.

@@ -1,7 +1,8 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import VerifiedReading
 
 /// Why a byte cannot be explained.
 struct ExplainProblem: Codable {

@@ -1,5 +1,6 @@
 import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 /// What `floe inspect` tells of an image.
 struct InspectReport: Encodable {

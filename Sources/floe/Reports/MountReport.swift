@@ -1,5 +1,6 @@
 import FrozenImage
-import LinuxIO
+import HostSystem
+import Media
 
 /// What `floe mount` tells; the JSON form's keys are part of floe's interface.
 struct MountReport: Encodable {

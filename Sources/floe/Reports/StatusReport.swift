@@ -1,7 +1,8 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import VerifiedReading
 
 /// What `floe status` tells; the JSON form's keys are part of floe's interface.
 struct StatusReport: Codable {

@@ -1,7 +1,9 @@
 import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
+import VerifiedReading
 
 /// Reads every byte of an image's files, and collects what is wrong with them.
 final class Verification: Sendable {

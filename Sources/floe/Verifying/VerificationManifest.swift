@@ -2,9 +2,11 @@ import Crypto
 import FoundationEssentials
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
+import VerifiedReading
 
 /// What `floe verify` found; the JSON form's keys are part of floe's interface.
 struct VerificationManifest: Encodable {

@@ -1,6 +1,6 @@
 import FrozenImage
+import HostSystem
 import ImageService
-import LinuxIO
 import Logging
 import SystemPackage
 

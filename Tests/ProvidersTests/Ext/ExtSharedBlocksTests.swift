@@ -1,7 +1,5 @@
 import FrozenImage
-import LinuxIO
 import Testing
-
 
 extension ExtTests {
   /// Images whose files share blocks, as e2fsdroid makes them for Android: the kernel does

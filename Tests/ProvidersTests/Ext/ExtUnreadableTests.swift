@@ -1,8 +1,7 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import LogicalRepresentation
 import Testing
-
 
 /// Damage that checksums tell, and link targets as other programs store them.
 @Suite("ext unreadable", .enabled(if: ExtPrivileges.haveTools))

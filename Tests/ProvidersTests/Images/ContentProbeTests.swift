@@ -1,4 +1,3 @@
-import LinuxIO
 import Testing
 
 @testable import BlockMappers

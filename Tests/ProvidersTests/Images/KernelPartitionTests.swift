@@ -1,5 +1,4 @@
 import ImageReader
-import LinuxIO
 import Testing
 
 @testable import StackProvider

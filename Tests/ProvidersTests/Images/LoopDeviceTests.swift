@@ -1,6 +1,5 @@
 import FrozenImage
 import ImageReader
-import LinuxIO
 import Testing
 
 @testable import BlockMappers

@@ -1,5 +1,6 @@
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import Testing
 
 @testable import BlockMappers

@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 
 extension Representation {
   /// Why parts could not be read, by path and part ("/d/f content").
