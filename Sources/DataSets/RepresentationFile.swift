@@ -1,4 +1,4 @@
-public import FrozenImage
+import FrozenImage
 import HostSystem
 public import LogicalRepresentation
 public import SystemPackage

@@ -1,4 +1,4 @@
-package import FrozenImage
+import FrozenImage
 import LogicalRepresentation
 
 extension RepresentationWriter {

@@ -142,6 +142,18 @@ public struct Root: Hashable, Sendable {
   /// The empty directories that stand where other trees are nested: after `nodes`.
   package let placeholders: Range<UInt64>
 
+  package init(
+    name: String, volume: Int, view: View, node: NodeIndex, nodes: Range<UInt64>,
+    placeholders: Range<UInt64>
+  ) {
+    self.name = name
+    self.volume = volume
+    self.view = view
+    self.node = node
+    self.nodes = nodes
+    self.placeholders = placeholders
+  }
+
   /// How many nodes the tree has.
   public var nodeCount: UInt64 { placeholders.upperBound - nodes.lowerBound }
 

@@ -1,6 +1,6 @@
 import CLinuxIO
 public import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// A user whose right to read a file is asked for, because a file of his names it.
 public struct FileOwner: Hashable, Sendable, CustomStringConvertible {

@@ -1,6 +1,6 @@
 import CLinuxIO
 import FrozenImage
-import Glibc
+package import Glibc
 public import SystemPackage
 
 /// A file that has no name until it is published; without that it is gone with its

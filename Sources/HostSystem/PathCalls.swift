@@ -3,7 +3,7 @@ public import Glibc
 public import SystemPackage
 
 // The system calls that take a path, for paths as floe carries them (`PathText`). In a file
-// that imports LinuxIO a call with a `String` means these and not libc's, which would pass on
+// that imports HostSystem a call with a `String` means these and not libc's, which would pass on
 // the escapes instead of the bytes; mount-scripts/test looks for files that do not import it.
 
 @discardableResult

@@ -1,5 +1,5 @@
 public import FrozenImage
-import HostSystem
+public import HostSystem
 public import ImageReader
 
 extension MediumFinder {

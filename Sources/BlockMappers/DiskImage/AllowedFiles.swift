@@ -1,6 +1,6 @@
 public import DataSets
 import Glibc
-package import HostSystem
+import HostSystem
 import ImageReader
 package import Media
 public import VolumeLayers

@@ -1,4 +1,4 @@
-import FrozenImage
+public import FrozenImage
 
 /// Why a representation, or a record of it, cannot be read.
 public enum RepresentationError: Error, Hashable, Sendable {
