@@ -65,7 +65,8 @@ let package = Package(
     .target(
       name: "VerifiedReading",
       dependencies: [
-        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -86,15 +87,16 @@ let package = Package(
     .target(
       name: "VolumeLayers",
       dependencies: [
-        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
-        "Media", "VolumeLayers",
+        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
+        "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -107,23 +109,53 @@ let package = Package(
     .target(
       name: "StackProvider",
       dependencies: [
-        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
-        "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage",
+        "HostSystem", "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
-        "Media", "VolumeLayers",
+        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BtrfsProvider",
       dependencies: [
-        "CBtrfs", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "CBtrfs", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
+    // What floe does, without a word of the command line and without the wire: the state
+    // directory, from a data set to an image, and from a source to an image that is read.
+    .target(
+      name: "Catalogue",
+      dependencies: [
+        "FrozenImage", "HostSystem", "LogicalRepresentation",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Freezing",
+      dependencies: [
+        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "ImageAccess",
+      dependencies: [
+        "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "VerifiedReading",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -141,7 +173,7 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "FloeWire", "FrozenImage", "HostSystem", "ImageReader",
+        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageReader",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -168,11 +200,10 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "BtrfsProvider", "CLinuxIO", "DataSets", "FrozenFS", "FrozenImage", "HostSystem",
-        "ImageReader", "ImageService", "LogicalRepresentation", "Media", "MountedTreeProvider",
-        "StackProvider", "VerifiedReading", "VolumeLayers",
+        "Catalogue", "CLinuxIO", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
+        "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
+        "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -186,14 +217,27 @@ let package = Package(
     // which `swift run simulate --seeds N --from S` runs as much as one likes.
     .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: rules),
     .target(
-      name: "VolumeSimulation", dependencies: ["FrozenImage", "ImageReader", "SeededNumbers"],
+      name: "VolumeSimulation",
+      dependencies: [
+        "FrozenImage", "ImageReader", "SeededNumbers",
+      ],
       path: "Tests/VolumeSimulation", swiftSettings: rules),
     .executableTarget(
       name: "simulate",
       dependencies: [
-        "VolumeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "VolumeSimulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/simulate", swiftSettings: rules),
+
+    // What tests freeze, and where: directories, trees of files, catalogues, images.
+    .target(
+      name: "ImageFixtures",
+      dependencies: [
+        "Catalogue", "FrozenImage", "HostSystem", "LogicalRepresentation",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Tests/ImageFixtures", swiftSettings: rules),
 
     .testTarget(
       name: "FrozenImageTests",
@@ -235,7 +279,8 @@ let package = Package(
     .testTarget(
       name: "VerifiedReadingTests",
       dependencies: [
-        "CCompression", "Decoding", "FrozenImage", "SeededNumbers", "VerifiedReading",
+        "CCompression", "Decoding", "FrozenImage", "HostSystem", "ImageReader", "SeededNumbers",
+        "VerifiedReading",
       ],
       swiftSettings: rules),
     .testTarget(
@@ -255,9 +300,43 @@ let package = Package(
       ],
       swiftSettings: rules),
     .testTarget(
+      name: "CatalogueTests",
+      dependencies: [
+        "Catalogue", "FrozenImage", "HostSystem", "ImageFixtures",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "FreezingTests",
+      dependencies: [
+        "Catalogue", "DataSets", "Freezing", "FrozenImage", "HostSystem", "ImageFixtures",
+        "ImageReader", "LogicalRepresentation",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ImageAccessTests",
+      dependencies: [
+        "DataSets", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures", "ImageReader",
+        "LogicalRepresentation", "StackProvider", "VerifiedReading",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "ProductionHostTests",
+      dependencies: [
+        "BtrfsProvider", "Catalogue", "DataSets", "floe", "FrozenImage", "HostSystem",
+        "ImageAccess", "ImageFixtures", "ImageReader", "ImageService", "LogicalRepresentation",
+        "Media", "StackProvider",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
       name: "ImageServiceTests",
       dependencies: [
-        "FloeWire", "FrozenImage", "HostSystem", "ImageReader", "ImageService", "SeededNumbers",
+        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures",
+        "ImageReader", "ImageService", "SeededNumbers",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),

@@ -7,12 +7,14 @@ import SystemPackage
 /// mounted file system itself.
 ///
 /// It holds the snapshot open, so the file system stays mounted while it lives.
-public final class BtrfsSource: MappingSource, Sendable {
+public final class BtrfsSource: ProductionHost, Sendable {
   private let subvolume: OpenSubvolume
   private let id: UInt64
   private let watch: VolumeWatch
   private let proof: FrozenProof
   private let files: OpenFiles
+  private let marks: StateMarks
+  private let incarnation: Incarnation
 
   /// Looks, commits and looks again this often before it gives up.
   private static let attempts = 5
@@ -29,6 +31,8 @@ public final class BtrfsSource: MappingSource, Sendable {
     watch = VolumeWatch(subvolume)
     proof = FrozenProof(subvolume, frozen, representation)
     files = OpenFiles(of: subvolume, id: frozen.subvolumeID)
+    marks = StateMarks(subvolume, id: frozen.subvolumeID)
+    incarnation = Incarnation(of: subvolume.fileSystem.id)
   }
 
   /// Proves that the image is still what was frozen.
@@ -101,8 +105,13 @@ extension BtrfsSource {
     let known = known(question.known, at: moment)
     var changes = MappingAnswer.Changes.everything
     if let known, known.changeTransaction == changeTransaction {
-      changes = try Changes.since(
-        floor: known.floor, inSubvolume: id, subvolume.descriptor)
+      do throws(BtrfsError) {
+        changes = try Changes.since(
+          floor: known.floor, inSubvolume: id, subvolume.descriptor)
+      } catch {
+        // What lies in a leaf that cannot be read may have changed; so may all.
+        guard error.isUnreadableBlock else { throw error }
+      }
     }
     var volume: MappingAnswer.Volume?
     if needsVolume(question.known, known, moment.view) {
@@ -111,18 +120,19 @@ extension BtrfsSource {
     }
     let cursor = MappingCursor(
       generation: moment.view.generation, floor: moment.floor,
-      changeTransaction: changeTransaction)
+      changeTransaction: changeTransaction, incarnation: incarnation)
     return MappingAnswer(
       state: MappingState(
-        configurationID: moment.view.configurationID, cursor: cursor.bytes),
+        configurationID: moment.view.configurationID, cursor: cursor.bytes,
+        marks: marks.marks(of: moment.view)),
       changes: changes, volume: volume, behind: behind(question, known, moment.view),
       located: located)
   }
 
   /// The provider's own note of a state; `nil` when it is not one of this volume's
-  /// past.
+  /// past, or may be one of another past (`Incarnation`).
   private func known(_ state: MappingState, at moment: Moment) -> MappingCursor? {
-    guard let cursor = MappingCursor(bytes: state.cursor),
+    guard let cursor = MappingCursor(bytes: state.cursor), cursor.incarnation == incarnation,
       cursor.generation <= moment.view.generation, cursor.floor <= cursor.generation
     else { return nil }
     let fileSystem = subvolume.fileSystem.id

@@ -7,6 +7,17 @@ extension ChunkTree {
   /// The map from logical addresses to devices. Chunks with parity are left out:
   /// what lies in them is read through the production host.
   func storeMap() throws(BtrfsError) -> StoreMap {
+    try Self.map(of: chunks.filter { $0.parityProfile == nil }, devices)
+  }
+
+  /// The map of one chunk.
+  static func map(of chunk: Chunk, _ devices: [Device]) throws(BtrfsError) -> StoreMap {
+    try map(of: [chunk], devices)
+  }
+
+  private static func map(
+    of chunks: [Chunk], _ devices: [Device]
+  ) throws(BtrfsError) -> StoreMap {
     var stores: [StoreID: Store] = [Self.addressSpace: .logical(label: "btrfs")]
     for device in devices {
       guard let number = UInt32(exactly: device.number), number > 0 else {
@@ -16,9 +27,7 @@ extension ChunkTree {
     }
     do {
       var extents: [StoreExtent] = []
-      for chunk in chunks where chunk.parityProfile == nil {
-        extents.append(try chunk.storeExtent())
-      }
+      for chunk in chunks { extents.append(try chunk.storeExtent()) }
       return try StoreMap(stores: stores, extents: [Self.addressSpace: extents])
     } catch let error as ChainError {
       throw BtrfsError("the volume's chunks cannot be mapped: \(error)")
@@ -38,7 +47,7 @@ extension ChunkTree.Chunk {
   }
 
   /// The chunk as a store extent. The order of a chunk's stripes is the order of
-  /// a store extent's targets: the copies of a column follow each other
+  /// a placement's targets: the copies of a column follow each other
   /// (`btrfs_map_block`, fs/btrfs/volumes.c).
   fileprivate func storeExtent() throws -> StoreExtent {
     let columns: Int
@@ -63,6 +72,6 @@ extension ChunkTree.Chunk {
     }
     return try StoreExtent(
       offset: start, length: length, columns: columns, copies: copies,
-      stripeLength: columns == 1 ? length : stripeLength, targets: targets)
+      stripeLength: stripeLength, targets: targets)
   }
 }

@@ -147,7 +147,7 @@ extension ChunkTree.Device {
 }
 
 extension ChunkTree.Chunk {
-  fileprivate init(_ item: TreeItem) throws(BtrfsError) {
+  init(_ item: TreeItem) throws(BtrfsError) {
     let payload = item.payload
     guard let length: UInt64 = payload.number(at: Int(CBTRFS_CHUNK_LENGTH)), length > 0,
       !item.key.offset.addingReportingOverflow(length).overflow,

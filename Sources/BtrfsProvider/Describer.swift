@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
-import LogicalRepresentation
+public import LogicalRepresentation
 import SystemPackage
 
 extension BtrfsFreezer {
@@ -27,30 +27,57 @@ extension BtrfsFreezer {
     // In this order: see `Relocation.swift`. What the walk finds in younger leaves
     // belongs to later states, and is what the first question about this state
     // reports as changed, so it does no harm under this state's name.
-    let watch = VolumeWatch(subvolume)
-    let view = try watch.look()
+    let (view, marks) = try look(subvolume, id: frozen.subvolumeID)
     let relocation = try Relocation.floor(ofSubvolume: frozen.subvolumeID, subvolume.descriptor)
     let cursor = MappingCursor(
       generation: view.generation, floor: min(view.generation, relocation ?? .max),
-      changeTransaction: frozen.frozenTransaction)
+      changeTransaction: frozen.frozenTransaction,
+      incarnation: Incarnation(of: subvolume.fileSystem.id))
     let volume = DescribedVolume(
       subvolume: subvolume, view: view,
-      state: MappingState(configurationID: view.configurationID, cursor: cursor.bytes),
+      state: MappingState(
+        configurationID: view.configurationID, cursor: cursor.bytes, marks: marks),
       chunks: try ChunkTree(of: subvolume.descriptor))
     let image = ImageDescription(
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
       service: service, statistics: statistics(of: subvolume))
     let description = try volume.description()
-    var walk = TreeWalk(
-      volume: volume, subvolumeID: frozen.subvolumeID,
-      writer: try RepresentationWriter(image: image, volumes: [description], scratch: scratch))
-    try walk.run(progress)
+    let scratch = RestartableScratch(scratch)
+    func begin(_ salvage: Salvage?) throws -> TreeWalk {
+      TreeWalk(
+        volume: volume, subvolumeID: frozen.subvolumeID,
+        writer: try RepresentationWriter(image: image, volumes: [description], scratch: scratch),
+        salvage: salvage)
+    }
+    var walk = try begin(nil)
+    do {
+      try walk.run(progress)
+    } catch is TreeDamage {
+      scratch.restart()
+      walk = try begin(try Salvage(subvolume, id: frozen.subvolumeID))
+      try walk.run(progress)
+    }
     // A crash must not take back what the walk saw: leaves of a transaction that was
     // not committed, or that relocation swapped in without one.
     try subvolume.descriptor.commitTransaction()
     _ = try requireFrozen(subvolume, frozen)
     try walk.finish(rootName: FilePath(source).lastComponent?.string ?? source)
     return description.media
+  }
+
+  /// Looks at the media until their state rests for long enough to find its marks, or for
+  /// the last time.
+  private static func look(
+    _ subvolume: OpenSubvolume, id: UInt64
+  ) throws(BtrfsError) -> (view: VolumeView, marks: [StateMark]) {
+    let watch = VolumeWatch(subvolume)
+    let stateMarks = StateMarks(subvolume, id: id)
+    for _ in 0..<10 {
+      let view = try watch.look()
+      let marks = stateMarks.marks(of: view)
+      if !marks.isEmpty { return (view, marks) }
+    }
+    return (try watch.look(), [])
   }
 
   /// - Returns: when the snapshot was made.

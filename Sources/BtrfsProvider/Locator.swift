@@ -35,9 +35,15 @@ struct Locator {
     let start = try covering(portion, &search)
     let from = FileKey(inode: portion.inode, offset: portion.range.lowerBound)
     var walk = Walk(from: from, to: portion.keys.upperBound, locator: self)
-    try search.scan(subvolume, start...InodeNumbers.allKeys.upperBound) {
-      item throws(BtrfsError) in
-      try walk.take(item)
+    do throws(BtrfsError) {
+      try search.scan(subvolume, start...InodeNumbers.allKeys.upperBound) {
+        item throws(BtrfsError) in
+        try walk.take(item)
+      }
+    } catch {
+      // What lies before a leaf that cannot be read is told all the same.
+      guard error.isUnreadableBlock else { throw error }
+      walk.isAtEnd = false
     }
     return walk.finish()
   }
@@ -57,9 +63,14 @@ struct Locator {
       var start = exact
       start.offset = first > distance ? first - distance : 0
       var candidate: TreeKey?
-      try search.scan(subvolume, start...exact) { item throws(BtrfsError) in
-        candidate = item.key
-        return true
+      do throws(BtrfsError) {
+        try search.scan(subvolume, start...exact) { item throws(BtrfsError) in
+          candidate = item.key
+          return true
+        }
+      } catch {
+        // If it is in there, the walk from before it ends there as well.
+        guard error.isUnreadableBlock else { throw error }
       }
       if let candidate { return candidate }
       if start.offset == 0 { break }
@@ -75,7 +86,7 @@ extension Locator {
     let to: FileKey
     let locator: Locator
     private var seen: FileKey
-    private var isAtEnd = true
+    var isAtEnd = true
     private var extents: [MappingAnswer.Extent] = []
     private var items = 0
     private var newestLeaf: UInt64 = 0

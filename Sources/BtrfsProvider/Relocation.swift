@@ -36,32 +36,43 @@ struct MappingCursor: Hashable {
   let floor: UInt64
   /// The subvolume's `ctransid`.
   let changeTransaction: UInt64
+  /// The file system's stay in a kernel in which the state was noted; `nil` when it is not
+  /// known. Of a state of another one, nothing can be said but that everything may differ.
+  let incarnation: Incarnation?
 
-  private static let version: UInt8 = 1
+  /// The first had no incarnation.
+  private static let versions: [UInt8: Int] = [1: 25, 2: 25 + Incarnation.length]
 
-  init(generation: UInt64, floor: UInt64, changeTransaction: UInt64) {
+  init(
+    generation: UInt64, floor: UInt64, changeTransaction: UInt64, incarnation: Incarnation?
+  ) {
     self.generation = generation
     self.floor = floor
     self.changeTransaction = changeTransaction
+    self.incarnation = incarnation
   }
 
-  /// The serialised form: a version byte, three 64-bit little-endian numbers.
+  /// The serialised form: a version byte, three 64-bit little-endian numbers, the
+  /// incarnation.
   var bytes: [UInt8] {
-    [Self.version]
+    [incarnation == nil ? 1 : 2]
       + [generation, floor, changeTransaction].flatMap { number in
         (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) }
-      }
+      } + (incarnation?.bytes ?? [])
   }
 
-  /// Reads the serialised form; `nil` when it is not one of this version's.
+  /// Reads the serialised form; `nil` when it is of no known version.
   init?(bytes: [UInt8]) {
-    guard bytes.count == 25, bytes.first == Self.version else { return nil }
+    guard let version = bytes.first, bytes.count == Self.versions[version] else { return nil }
     let numbers: [UInt64]? = bytes.withUnsafeBytes { bytes in
       let numbers = [1, 9, 17].compactMap { bytes.number(at: $0, as: UInt64.self) }
       return numbers.count == 3 ? numbers : nil
     }
     guard let numbers else { return nil }
-    self.init(generation: numbers[0], floor: numbers[1], changeTransaction: numbers[2])
+    let rest = Array(bytes.dropFirst(25))
+    self.init(
+      generation: numbers[0], floor: numbers[1], changeTransaction: numbers[2],
+      incarnation: rest.isEmpty ? nil : Incarnation(bytes: rest))
   }
 }
 

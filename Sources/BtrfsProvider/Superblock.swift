@@ -20,6 +20,8 @@ struct Superblock: Hashable {
     static let generation = 0x48
     /// magic, generation, root, chunk_root: 8 bytes each.
     static let roots = (offset: 0x40, length: 32)
+    static let root = 0x50
+    static let chunkRoot = 0x58
     static let chunkRootGeneration = 0xA4
     /// dev_item.devid
     static let device = (offset: 0xC9, length: 8)
@@ -38,6 +40,10 @@ struct Superblock: Hashable {
   let witness: [UInt8]
   let identity: [UInt8]
   let generation: UInt64
+  /// Where the root of the root tree lies, which was written in `generation`.
+  let root: UInt64
+  /// Where the root of the chunk tree lies.
+  let chunkRoot: UInt64
   /// The transaction in which the chunk tree (chunks and devices) changed last.
   let chunkRootGeneration: UInt64
   /// Whether the device is a seed: another volume's, which may be mounted for reading
@@ -53,6 +59,8 @@ struct Superblock: Hashable {
       let witness = Self.witnessProbe?.windows.first?.extract(from: window),
       let identity = Self.identityProbe?.windows.first?.extract(from: window),
       let generation: UInt64 = window.number(at: Field.generation),
+      let root: UInt64 = window.number(at: Field.root),
+      let chunkRoot: UInt64 = window.number(at: Field.chunkRoot),
       let chunkRootGeneration: UInt64 = window.number(at: Field.chunkRootGeneration),
       let flags: UInt64 = window.number(at: Field.flags),
       let owner = window.run(at: Field.deviceOwner.offset, count: Field.deviceOwner.length)
@@ -60,6 +68,8 @@ struct Superblock: Hashable {
     self.witness = witness
     self.identity = identity
     self.generation = generation
+    self.root = root
+    self.chunkRoot = chunkRoot
     self.chunkRootGeneration = chunkRootGeneration
     isSeed = flags & Self.seeding != 0
     self.owner = Array(owner)

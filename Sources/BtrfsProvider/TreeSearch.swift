@@ -60,8 +60,26 @@ struct TreeSearch: ~Copyable {
 
   /// The first items with keys in the range that lie in leaves written in
   /// `since` or later, in key order, as many as fit. None: there is none.
+  ///
+  /// - Throws: `BtrfsError`, of which `isUnreadableBlock` says that the leaf with the first
+  ///   of them cannot be read.
   mutating func items(
     in tree: UInt64, _ keys: ClosedRange<TreeKey>, since: UInt64 = 0, limit: UInt32 = .max
+  ) throws(BtrfsError) -> [TreeItem] {
+    var limit = limit
+    while true {
+      do throws(BtrfsError) {
+        return try search(tree, keys, since: since, limit: limit)
+      } catch {
+        // The kernel forgets what it found before the leaf that it cannot read.
+        guard error.isUnreadableBlock, limit > 1 else { throw error }
+        limit = limit > 64 ? 64 : max(1, limit / 8)
+      }
+    }
+  }
+
+  private mutating func search(
+    _ tree: UInt64, _ keys: ClosedRange<TreeKey>, since: UInt64, limit: UInt32
   ) throws(BtrfsError) -> [TreeItem] {
     while true {
       buffer.setNative(tree, at: Int(CBTRFS_SEARCH_TREE))

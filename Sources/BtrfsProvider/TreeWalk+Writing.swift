@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import LogicalRepresentation
 import SystemPackage
 
@@ -9,9 +10,12 @@ extension TreeWalk {
   mutating func write(_ item: TreeItem, _ extent: Extent) throws {
     if item.key.object != open?.attributes.inode { try endNode() }
     if item.key.type == ItemType.inode {
-      let inode = try inodeItem(item)
-      guard inode.links > 0 else { return }
+      try writeLost(before: item.key.object)
+      guard let inode = try reachedInode(item), inode.links > 0 else { return }
+      links.note(inode: item.key.object, links: inode.links)
       if let problem = inode.attributes.problem {
+        // It may be a directory, and have children.
+        guard salvage != nil else { throw TreeDamage() }
         // Its other items belong to no node then.
         try writer.addUnreadableNode(
           inode: inode.attributes.inode, type: .regular, reason: problem)
@@ -69,9 +73,7 @@ extension TreeWalk {
       try writer.addEmptyDirectory(name: entry.name, attributes: attributes)
       return
     }
-    // What the inode says counts, as for the kernel; an entry may be of a type that is not
-    // known here.
-    try writer.addEntry(name: entry.name, inode: entry.target, type: entry.type ?? .regular)
+    try write(entry, to: directory)
   }
 
   /// What `stat` shows where another subvolume is nested: in a snapshot, an empty
@@ -97,7 +99,7 @@ extension TreeWalk {
   }
 
   /// - Parameter range: what is known of the place; its end may lie behind the file's.
-  private mutating func writeUnreadable(
+  mutating func writeUnreadable(
     _ range: Range<UInt64>, _ reason: String, of attributes: NodeAttributes
   ) throws {
     let range = range.clamped(to: unreadableEnd..<max(attributes.size, unreadableEnd))
@@ -115,6 +117,9 @@ extension TreeWalk {
       break
     case .unreadable(let range, let reason):
       try writeUnreadable(range, reason, of: attributes)
+    case .partlyUnreadable(let extent, let reason):
+      try writer.markUnreadable(.content, reason: reason)
+      try write(.pieces([(extent, nil)]), of: attributes)
     case .inline(let length, let bytes):
       guard length > 0 else { return }
       try bytes.withUnsafeBytes { bytes in

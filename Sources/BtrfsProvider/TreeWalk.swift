@@ -30,9 +30,18 @@ struct TreeWalk: ~Copyable {
   /// One past the last of its bytes that are known to be unreadable.
   var unreadableEnd: UInt64 = 0
   var progress = FreezeProgress()
+  /// What there is in a tree that is damaged; `nil` while it is taken for whole.
+  let salvage: Salvage?
+  /// How many of the lost inodes were written.
+  var lostWritten = 0
+  var links = LinkBalance()
 
-  init(volume: DescribedVolume, subvolumeID: UInt64, writer: consuming RepresentationWriter) {
+  init(
+    volume: DescribedVolume, subvolumeID: UInt64, writer: consuming RepresentationWriter,
+    salvage: Salvage? = nil
+  ) {
     self.volume = volume
+    self.salvage = salvage
     self.subvolumeID = subvolumeID
     self.writer = writer
     files = OpenFiles(of: volume.subvolume, id: subvolumeID)
@@ -40,6 +49,9 @@ struct TreeWalk: ~Copyable {
   }
 
   /// Writes all nodes.
+  ///
+  /// - Throws: `TreeDamage` when the tree is not whole, and it is not known what there is;
+  ///   then nothing is complete.
   mutating func run(_ report: (FreezeProgress) -> Void) throws {
     var search = TreeSearch(of: volume.subvolume.descriptor, capacity: 256 << 10)
     var start = InodeNumbers.allKeys.lowerBound
@@ -50,9 +62,17 @@ struct TreeWalk: ~Copyable {
       if generation != lastGeneration || attempt > 0 { checksums.forget() }
       lastGeneration = generation
       // A small group is more likely to be done before the next transaction begins.
-      let items = try search.items(
-        in: subvolumeID, start...InodeNumbers.allKeys.upperBound,
-        limit: attempt == 0 ? .max : 64)
+      let items: [TreeItem]
+      do throws(BtrfsError) {
+        items = try search.items(
+          in: subvolumeID, start...InodeNumbers.allKeys.upperBound,
+          limit: attempt == 0 ? .max : 64)
+      } catch {
+        guard error.isUnreadableBlock else { throw error }
+        guard let next = try passGap(at: start, error) else { break }
+        start = next
+        continue
+      }
       if items.isEmpty { break }
       var rest = items[...]
       while let first = rest.first {
@@ -74,6 +94,8 @@ struct TreeWalk: ~Copyable {
       }
     }
     try endNode()
+    try writeLost(before: .max)
+    guard salvage != nil || links.isEven else { throw TreeDamage() }
     report(progress)
   }
 
@@ -92,6 +114,8 @@ extension TreeWalk {
     case inline(length: UInt64, bytes: [UInt8])
     /// A part of the file, up to an end that may not be known, and why.
     case unreadable(Range<UInt64>, reason: String)
+    /// Of which the kernel cannot read a part, and why.
+    case partlyUnreadable(FileExtent, reason: String)
     /// One kind of bytes, cut where checksums begin and end.
     case pieces([(extent: FileExtent, checksums: [UInt8]?)])
   }
@@ -107,7 +131,7 @@ extension TreeWalk {
     var inode = open
     var bytes = 0
     for item in items {
-      if item.key.type == ItemType.inode { inode = try inodeItem(item) }
+      if item.key.type == ItemType.inode { inode = try reachedInode(item) }
       var extent = Extent.skipped
       if item.key.type == ItemType.fileExtent, let inode, inode.links > 0,
         inode.attributes.inode == item.key.object
@@ -126,12 +150,12 @@ extension TreeWalk {
     return group
   }
 
-  func inodeItem(_ item: TreeItem) throws(BtrfsError) -> InodeItem {
-    guard
-      let inode = InodeItem(
-        item.payload, inode: item.key.object,
-        sectorSize: volume.subvolume.fileSystem.sectorSize)
-    else { throw BtrfsError("inode \(item.key.object) of \(volume.subvolume.path) is torn") }
+  /// The inode of an item; `nil` when no path leads to it, so that it is not described.
+  func reachedInode(_ item: TreeItem) throws(TreeDamage) -> InodeItem? {
+    if let salvage, !salvage.reaches(item.key.object) { return nil }
+    let inode = InodeItem(
+      item.payload, inode: item.key.object, sectorSize: volume.subvolume.fileSystem.sectorSize)
+    if inode == nil, salvage == nil { throw TreeDamage() }
     return inode
   }
 
@@ -151,9 +175,7 @@ extension TreeWalk {
     // Space may be allocated past the end of the file; nobody can read it.
     if offset >= inode.attributes.size { return .skipped }
     if inode.attributes.type == .symbolicLink {
-      guard offset == 0 else { return .skipped }
-      let target = try linkTarget(extent, of: inode.attributes)
-      return .inline(length: UInt64(target.count), bytes: target)
+      return offset == 0 ? target(extent, of: inode.attributes) : .skipped
     }
     switch extent {
     case .hole:
@@ -171,18 +193,16 @@ extension TreeWalk {
     case .preallocated(let length):
       return single(offset, length, .unwritten)
     case .encoded(let length):
-      // What this floe does not know, the kernel may; if not, it is said now.
-      if let error = kernelRefusal(of: inode.attributes, at: offset) {
-        return .unreadable(offset..<offset + length, reason: "\(place): \(error)")
-      }
-      return single(offset, length, .encoded)
+      return leftToTheKernel(
+        offset, length, of: inode.attributes, place, looksAtAll: false)
     case .compressed(let length, let item):
       let sectorSize = volume.subvolume.fileSystem.sectorSize
       guard let run = item.run(holding: length, sectorSize: sectorSize) else {
         return single(offset, length, .encoded)
       }
-      let extent = FileExtent(offset: offset, length: length, source: .compressed(run))
-      return try compressed(extent, run, of: inode, acceptsMissing: acceptsMissing)
+      return try compressed(
+        FileExtent(offset: offset, length: length, source: .compressed(run)), run, of: inode, place,
+        acceptsMissing: acceptsMissing)
     case .regular(let address, let length):
       guard let chunk = try chunk(holding: address, length: length) else { return nil }
       guard chunk.parityProfile == nil else { return single(offset, length, .encoded) }
@@ -190,11 +210,37 @@ extension TreeWalk {
         let address = StoreAddress(store: ChunkTree.addressSpace, offset: address)
         return single(offset, length, .stored(address))
       }
-      return try pieces(offset, address, length, acceptsMissing: acceptsMissing)
+      do throws(BtrfsError) {
+        return try pieces(offset, address, length, acceptsMissing: acceptsMissing)
+      } catch {
+        guard error.isUnreadableBlock else { throw error }
+        return leftToTheKernel(offset, length, of: inode.attributes, place)
+      }
     }
   }
 
-  private func single(
+  /// The target of a symbolic link, which its only extent holds.
+  private func target(_ extent: FileExtentItem, of attributes: NodeAttributes) -> Extent {
+    do throws(BtrfsError) {
+      let target = try linkTarget(extent, of: attributes)
+      return .inline(length: UInt64(target.count), bytes: target)
+    } catch {
+      return .unreadable(0..<attributes.size, reason: error.description)
+    }
+  }
+
+  private mutating func compressed(
+    _ extent: FileExtent, _ run: CompressedRun, of inode: InodeItem, _ place: String,
+    acceptsMissing: Bool
+  ) throws -> Extent? {
+    do {
+      return try compressed(extent, run, of: inode, acceptsMissing: acceptsMissing)
+    } catch let error as BtrfsError where error.isUnreadableBlock {
+      return leftToTheKernel(extent.offset, extent.length, of: inode.attributes, place)
+    }
+  }
+
+  func single(
     _ offset: UInt64, _ length: UInt64, _ source: FileExtent.Source
   ) -> Extent {
     .pieces([(FileExtent(offset: offset, length: length, source: source), nil)])
@@ -240,38 +286,5 @@ extension TreeWalk {
     guard try volume.reload() else { return nil }
     try writer.replaceVolumes([try volume.description()])
     return volume.chunks.chunk(holding: address, length: length)
-  }
-
-  /// Why the kernel cannot read a byte of a file; `nil` when it can.
-  private func kernelRefusal(of attributes: NodeAttributes, at offset: UInt64) -> BtrfsError? {
-    guard attributes.type == .regular else { return nil }
-    var byte: UInt8 = 0
-    do throws(BtrfsError) {
-      _ = try withUnsafeMutableBytes(of: &byte) { buffer throws(BtrfsError) in
-        try files.read(inode: attributes.inode, offset: offset, into: buffer)
-      }
-      return nil
-    } catch {
-      return error
-    }
-  }
-
-  /// A compressed inline extent's bytes, through the mounted snapshot.
-  private func inlineBytes(
-    _ length: UInt64, of attributes: NodeAttributes
-  ) throws(BtrfsError) -> [UInt8] {
-    guard attributes.type == .regular, length <= 1 << 20 else {
-      throw BtrfsError(
-        "inode \(attributes.inode) of \(volume.subvolume.path) has a malformed inline extent")
-    }
-    let room = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: Int(min(length, attributes.size)), alignment: 1)
-    defer { room.deallocate() }
-    let (count, times) = try files.read(inode: attributes.inode, offset: 0, into: room)
-    guard times == FileTimes(attributes) else {
-      throw BtrfsError(
-        "inode \(attributes.inode) of \(volume.subvolume.path) was changed while it was described")
-    }
-    return Array(room.prefix(count))
   }
 }

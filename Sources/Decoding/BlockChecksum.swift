@@ -1,9 +1,9 @@
 import CHash
-import FrozenImage
+public import FrozenImage
 
 extension ChecksumAlgorithm {
-  /// Whether a block has the checksum that is stored at an index of `stored`.
-  func matches(
+  /// Whether a block has the checksum that is stored at an index of `stored`, in bytes.
+  public func matches(
     _ block: UnsafeRawBufferPointer, stored: UnsafeRawBufferPointer, at index: Int
   ) -> Bool {
     guard index >= 0, index <= stored.count - width else { return false }

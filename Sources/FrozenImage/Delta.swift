@@ -5,10 +5,14 @@ public struct MappingState: Hashable, Sendable {
   /// The provider's own note of what it needs to say later what changed since
   /// this state; only the provider reads it.
   public let cursor: [UInt8]
+  /// What the media show besides the configuration ID while this state holds, and do not
+  /// show when the ID comes back with another meaning; empty where nothing is known.
+  public let marks: [StateMark]
 
-  public init(configurationID: ConfigurationID, cursor: [UInt8]) {
+  public init(configurationID: ConfigurationID, cursor: [UInt8], marks: [StateMark] = []) {
     self.configurationID = configurationID
     self.cursor = cursor
+    self.marks = Array(marks.prefix(StateMark.maximumCount))
   }
 }
 

@@ -31,50 +31,39 @@ public enum Store: Hashable, Sendable {
 }
 
 /// A run of bytes in a logical store, and where it lies in the stores below.
-///
-/// One shape covers linear, striped and mirrored extents: the run is cut into
-/// stripe elements of `stripeLength` bytes that are dealt to `columns` in turn,
-/// and every column has `copies` equal copies. A linear extent has one column
-/// and one copy; RAID1 and DUP have one column; RAID0 has one copy; RAID10 has
-/// both.
 public struct StoreExtent: Hashable, Sendable {
   /// Bytes from the start of the store.
   public let offset: UInt64
   /// Bytes of the run, more than 0.
   public let length: UInt64
-  /// Number of columns, at least 1.
-  public let columns: Int
-  /// Number of copies of each column, at least 1.
-  public let copies: Int
-  /// Bytes of a stripe element, more than 0; without meaning for one column.
-  public let stripeLength: UInt64
-  /// Where the first byte of each column's copies lies: copy `k` of column `c`
-  /// is at index `c * copies + k`.
-  public let targets: [StoreAddress]
+  /// Where they lie.
+  public let placement: Placement<StoreAddress>
 
-  /// Most columns times copies that an extent may have.
-  public static let maximumTargets = 4096
+  /// - Throws: `ChainError.malformedExtent` when the length is 0, or an end exceeds 64
+  ///   bits.
+  public init(
+    offset: UInt64, length: UInt64, placement: Placement<StoreAddress>
+  ) throws(ChainError) {
+    guard length > 0, !offset.addingReportingOverflow(length).overflow,
+      placement.targets.allSatisfy({ !$0.offset.addingReportingOverflow(length).overflow })
+    else { throw .malformedExtent(offset: offset) }
+    self.offset = offset
+    self.length = length
+    self.placement = placement
+  }
 
-  /// Checks the invariants above.
+  /// An extent of numbers that somebody else wrote.
   ///
-  /// - Throws: `ChainError.malformedExtent` when the counts do not fit the
-  ///   targets, a length is 0, or an end exceeds 64 bits.
+  /// - Throws: `ChainError.malformedExtent` also when they do not make a `Placement`.
   public init(
     offset: UInt64, length: UInt64, columns: Int, copies: Int, stripeLength: UInt64,
     targets: [StoreAddress]
   ) throws(ChainError) {
-    let (count, overflow) = columns.multipliedReportingOverflow(by: copies)
-    guard columns >= 1, copies >= 1, !overflow, count == targets.count,
-      count <= Self.maximumTargets, length > 0, stripeLength > 0,
-      !offset.addingReportingOverflow(length).overflow,
-      targets.allSatisfy({ !$0.offset.addingReportingOverflow(length).overflow })
+    guard
+      let placement = Placement(
+        columns: columns, copies: copies, stripeLength: stripeLength, targets: targets)
     else { throw .malformedExtent(offset: offset) }
-    self.offset = offset
-    self.length = length
-    self.columns = columns
-    self.copies = copies
-    self.stripeLength = stripeLength
-    self.targets = targets
+    try self.init(offset: offset, length: length, placement: placement)
   }
 
   /// A run that lies in one piece below.

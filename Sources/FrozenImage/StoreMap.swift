@@ -24,7 +24,7 @@ public struct StoreMap: Sendable, Equatable {
       for (extent, next) in zip(run, run.dropFirst()) where extent.end > next.offset {
         throw .overlap(store: store, offset: next.offset)
       }
-      for target in run.lazy.flatMap(\.targets) where stores[target.store] == nil {
+      for target in run.lazy.flatMap(\.placement.targets) where stores[target.store] == nil {
         throw .unknownStore(target.store)
       }
     }
@@ -40,7 +40,7 @@ public struct StoreMap: Sendable, Equatable {
     if let height = known[store] { return height }
     guard depth <= Self.maximumDepth else { throw .tooDeep(store) }
     var height = 1
-    for next in Set((extents[store] ?? []).lazy.flatMap(\.targets).map(\.store)) {
+    for next in Set((extents[store] ?? []).lazy.flatMap(\.placement.targets).map(\.store)) {
       height = max(height, try self.height(of: next, depth: depth + 1, known: &known) + 1)
     }
     guard height <= Self.maximumDepth else { throw .tooDeep(store) }
@@ -76,22 +76,12 @@ public struct StoreMap: Sendable, Equatable {
   public func step(from address: StoreAddress, length: UInt64) throws(ChainError) -> Link {
     guard let extent = extent(at: address) else { throw .unmapped(address) }
     let position = address.offset - extent.offset
-    let rest = min(length, extent.length - position)
-    guard extent.columns > 1 else {
-      return Link(
-        length: rest,
-        copies: extent.targets.map { StoreAddress(store: $0.store, offset: $0.offset + position) })
-    }
-    let element = position / extent.stripeLength
-    let inElement = position % extent.stripeLength
-    let column = Int(element % UInt64(extent.columns))
-    let row = element / UInt64(extent.columns)
-    let below = row * extent.stripeLength + inElement
-    let first = column * extent.copies
+    let piece = extent.placement.piece(
+      at: position, limit: min(length, extent.length - position))
     return Link(
-      length: min(rest, extent.stripeLength - inElement),
-      copies: extent.targets[first..<first + extent.copies].map {
-        StoreAddress(store: $0.store, offset: $0.offset + below)
+      length: piece.length,
+      copies: piece.copies.map {
+        StoreAddress(store: $0.store, offset: $0.offset + piece.offset)
       })
   }
 

@@ -43,10 +43,11 @@ public enum ChildProcess {
   ///
   /// - Parameters:
   ///   - descriptor: one of ours that the child gets as number 3.
+  ///   - output: one of ours that the child gets as its standard output.
   ///   - isMute: whether the child has no standard input, output and error.
   public static func spawn(
     _ program: String, _ arguments: [String], flags: Int16 = 0, keeping descriptor: Int32? = nil,
-    isMute: Bool = false
+    isMute: Bool = false, output: Int32? = nil
   ) -> Int32? {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -59,6 +60,7 @@ public enum ChildProcess {
     for standard in 0..<3 as Range<Int32> where isMute {
       posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0)
     }
+    if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
     // A caller's open files, its locks with them, are not the child's.
     _ = withUnsafeMutablePointer(to: &actions) {
       floe_posix_spawn_close_from($0, descriptor == nil ? 3 : 4)

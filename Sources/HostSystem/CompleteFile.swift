@@ -1,7 +1,26 @@
 public import SystemPackage
 
-/// Small files that are written as a whole.
+/// Small files that are read and written as a whole.
 public enum CompleteFile {
+  /// All bytes of a file, also of one of /proc, whose length nobody knows beforehand.
+  ///
+  /// - Throws: the error of open(2) or read(2).
+  public static func read(_ path: String) throws(Errno) -> [UInt8] {
+    do {
+      let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+      defer { try? file.close() }
+      var all: [UInt8] = []
+      var piece = [UInt8](repeating: 0, count: 65536)
+      while true {
+        let count = try piece.withUnsafeMutableBytes { try file.read(into: $0) }
+        guard count > 0 else { return all }
+        all += piece[..<count]
+      }
+    } catch {
+      throw error as? Errno ?? .ioError
+    }
+  }
+
   /// Makes a file that appears under its name complete and durable, or not at all.
   ///
   /// - Parameters:

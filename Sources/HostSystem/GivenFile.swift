@@ -80,7 +80,10 @@ public final class GivenFile: Sendable {
     var type: Int64 = 0
     guard floe_file_system_type(descriptor, &type) == 0 else { return .anybody }
     if floe_is_fuse(type) != 0 {
-      guard let user = FuseMounts.user(ofDevice: UInt64(status.st_dev)) else { return .anybody }
+      let device = Sysfs.text(ofNumber: UInt64(status.st_dev))
+      guard let mounts = try? MountEntry.all(),
+        let user = mounts.first(where: { $0.device == device && $0.isFUSE })?.fuseUser
+      else { return .anybody }
       if user != 0 { return FileOwner(user: user) }
     }
     let owner = FileOwner(user: status.st_uid)
@@ -90,25 +93,5 @@ public final class GivenFile: Sendable {
     let isGroups = status.st_mode & S_IWGRP != 0
     if isGroups, hasList || status.st_gid != owner.groups.first { return .anybody }
     return owner
-  }
-}
-
-/// The FUSE mounts of this process's namespace (/proc/self/mountinfo, proc(5)).
-enum FuseMounts {
-  /// The user who mounted a file system; `nil` when nothing tells.
-  static func user(ofDevice device: UInt64) -> uid_t? {
-    guard let stream = fopen("/proc/self/mountinfo", "re") else { return nil }
-    defer { fclose(stream) }
-    let number = Sysfs.text(ofNumber: device)
-    var line: UnsafeMutablePointer<CChar>?
-    var capacity = 0
-    defer { free(line) }
-    while getline(&line, &capacity, stream) > 0, let line {
-      let fields = String(cString: line).split(whereSeparator: \.isWhitespace)
-      guard fields.count > 6, fields[2] == number, let options = fields.last else { continue }
-      let word = options.split(separator: ",").first { $0.hasPrefix("user_id=") }
-      return word.flatMap { uid_t($0.dropFirst("user_id=".count)) }
-    }
-    return nil
   }
 }

@@ -10,6 +10,8 @@ public enum LocalPeer {
   /// same program file as this one: a socket that `ssh -L` forwards from another host is
   /// listened on by ssh. What a service says of itself (this host's boot identifier, say)
   /// would prove less: it stands in every line of a journal that is collected elsewhere.
+  /// Nor is a container this host, whose paths lead elsewhere: it has a namespace of process
+  /// numbers of its own (pid_namespaces(7)), and the listening process must be in ours.
   /// And the socket must lie where no other user can put another in its place afterwards.
   public static func isThisProgram(listeningOn socket: String) -> Bool {
     guard isOutOfOthersReach(socket) else { return false }
@@ -22,10 +24,17 @@ public enum LocalPeer {
     guard floe_peer(descriptor, &process, &user) == 0, process > 0, isTrusted(user) else {
       return false
     }
-    var own = stat()
-    var peer = stat()
-    return stat("/proc/self/exe", &own) == 0 && stat("/proc/\(process)/exe", &peer) == 0
-      && own.st_dev == peer.st_dev && own.st_ino == peer.st_ino
+    // Of another namespace's /proc, the numbers mean other processes.
+    var number = [CChar](repeating: 0, count: 32)
+    guard readlink("/proc/self", &number, 31) > 0, atoi(number) == getpid() else { return false }
+    return ["exe", "ns/pid"].allSatisfy { isSame("/proc/self/\($0)", "/proc/\(process)/\($0)") }
+  }
+
+  /// Whether two links of /proc lead to the same thing.
+  private static func isSame(_ one: String, _ other: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev
+      && first.st_ino == second.st_ino
   }
 
   private static func isTrusted(_ user: uid_t) -> Bool { user == 0 || user == geteuid() }

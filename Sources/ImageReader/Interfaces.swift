@@ -35,9 +35,10 @@ public struct MediumError: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(path): cannot read at byte \(offset): \(reason)" }
 }
 
-/// The production host, as the backup host's reader sees it: the provider itself
-/// or the wire to it. Calls block and may be made from any thread.
-public protocol MappingSource: Sendable {
+/// The production host, as whoever reads a frozen image sees it: the image's provider, the
+/// wire to it, or whatever else can tell where the image's bytes lie now. Calls block and may
+/// be made from any thread, several at once.
+public protocol ProductionHost: Sendable {
   /// Asks what may have changed and where portions lie (see `MappingQuestion`).
   func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer
 
@@ -48,6 +49,11 @@ public protocol MappingSource: Sendable {
   func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(SourceError) -> Int
+
+  /// Asks whether the image is still what was frozen.
+  ///
+  /// - Throws: `SourceError.thawed` when it is not.
+  func liveCheck() throws(SourceError)
 }
 
 /// Why the production host gave no answer.

@@ -4,48 +4,84 @@ public import FrozenImage
 public struct PortionRead: Sendable {
   public let portion: Portion
   let content: PortionContent
-  var phase = Phase.planning
-  var id: UInt64 = 0
-  var plan: ReadPlan? {
-    didSet { lastPlace = plan?.firstPlace ?? lastPlace }
-  }
+  var phase = Phase.planning(Planning())
+  var patience = ReadPatience()
   /// Where its first bytes on a medium were last thought to be, for messages.
-  public private(set) var lastPlace: MediumAddress?
-  var outcome = FetchOutcome.complete
-  /// What was wrong with the bytes of the last fetch although their mapping held.
-  public internal(set) var damage: FetchOutcome.Damage?
-  /// Times that bytes were thrown away, or that the place stayed unknown.
-  var vainAttempts = 0
-  /// Whether the place was asked for since the last plan.
-  var hasAsked = false
-  /// Whether lost media were looked at since the last plan.
-  var hasLooked = false
-  /// When to give up, in nanoseconds of the driver's clock; set when the production host
-  /// is needed, and forgotten when it answered at once.
-  var deadline: UInt64?
-  /// When its last call to the production host began.
-  var callBegan: UInt64 = 0
-  /// When to stop waiting for the round that it waits for now.
-  var waitDeadline: UInt64?
-  /// Whether some medium was lost when the plan was made.
-  var lacksMedia = false
-  /// Not to be tried again before.
-  var resumeTime: UInt64 = 0
-  var lastFailure: String?
+  public internal(set) var lastPlace: MediumAddress?
 
   init(portion: Portion, content: PortionContent) {
     self.portion = portion
     self.content = content
   }
 
+  /// What is wrong with bytes whose mapping held, for which the portion is being read through
+  /// the production host.
+  public var damage: FetchOutcome.Damage? {
+    guard case .readingThrough(let call) = phase else { return nil }
+    return call.damage
+  }
+
+  /// Where a read is on its way, and what it holds there.
   enum Phase: Sendable {
-    case planning
-    case fetching
-    case checking(ticket: UInt64)
-    case asking(ticket: UInt64)
-    case readingThrough(reason: String)
+    /// It has no bytes, and needs a plan.
+    case planning(Planning)
+    /// It has no plan, and waits for a question that began after the ticket was taken.
+    case locating(Planning, ticket: UInt64)
+    /// The driver fetches its bytes.
+    case fetching(Fetch)
+    /// It waits for a check that began after the ticket was taken.
+    case checking(Bytes, ticket: UInt64)
+    /// It waits for a question that began after the ticket was taken.
+    case validating(Bytes, ticket: UInt64)
+    /// The driver reads it through the production host.
+    case readingThrough(Call)
     case finished
     case failed(ReadError)
+  }
+
+  /// What was tried to make a plan.
+  struct Planning: Sendable {
+    /// Whether the place was asked for.
+    var hasAsked = false
+    /// Whether lost media were looked at: once for each plan, as a check that takes long must
+    /// not lead to the next one.
+    var hasLooked = false
+  }
+
+  /// A plan whose bytes are being fetched.
+  struct Fetch: Sendable {
+    /// What it is registered as.
+    let id: UInt64
+    let plan: ReadPlan
+    /// Whether some medium was lost when the plan was made.
+    let lacksMedia: Bool
+    /// When its calls to the production host begin, if it makes any.
+    let callBegan: UInt64
+  }
+
+  /// Bytes that were fetched, and are to be accepted or thrown away.
+  struct Bytes: Sendable {
+    /// What they are registered as.
+    let id: UInt64
+    let plan: ReadPlan
+    let outcome: FetchOutcome
+    /// The incarnation of each medium that they came from.
+    let incarnations: [MediumID: Incarnation]
+  }
+
+  /// A call that reads the whole portion through the production host.
+  struct Call: Sendable {
+    let began: UInt64
+    let damage: FetchOutcome.Damage?
+  }
+
+  /// What its plan is registered as; `nil` while it has none.
+  var registration: UInt64? {
+    switch phase {
+    case .fetching(let fetch): fetch.id
+    case .checking(let bytes, _), .validating(let bytes, _): bytes.id
+    case .planning, .locating, .readingThrough, .finished, .failed: nil
+    }
   }
 }
 

@@ -51,6 +51,10 @@ public struct ReadPlan: Sendable, Equatable {
   public let media: Set<MediumID>
   /// The runs of the top store that the plan resolved, for comparing with what changed.
   public let stored: [StoreRun]
+  /// Where all copies of those runs lay on the media when the plan was made.
+  let places: [StoreMap.PhysicalRun]
+  /// Whether it may differ from what the representation alone would tell.
+  public let mayHaveMoved: Bool
 
   /// A run of bytes in a store.
   public struct StoreRun: Sendable, Hashable {
@@ -126,12 +130,18 @@ struct Planner {
   let map: StoreMap
   let lost: Set<MediumID>
 
+  private var mayHaveMoved: Bool
   private var pieces: [ReadPlan.Piece] = []
   private var media: Set<MediumID> = []
   private var stored: [ReadPlan.StoreRun] = []
+  private var places: [StoreMap.PhysicalRun] = []
   private var position: UInt64
 
-  init(portion: Portion, content: PortionContent, map: StoreMap, lost: Set<MediumID>) {
+  /// - Parameter mapIsNew: whether the map is another one than the representation's.
+  init(
+    portion: Portion, content: PortionContent, map: StoreMap, lost: Set<MediumID>, mapIsNew: Bool
+  ) {
+    mayHaveMoved = mapIsNew
     self.portion = portion
     self.content = content
     self.map = map
@@ -155,6 +165,7 @@ struct Planner {
         case .base:
           guard let extent = extent.clipped(to: range), add(extent) else { return nil }
         case .located(let extents):
+          mayHaveMoved = true
           for extent in extents {
             guard add(extent) else { return nil }
           }
@@ -163,7 +174,8 @@ struct Planner {
       }
     }
     fill(.zeros, upTo: portion.range.upperBound)
-    return ReadPlan(pieces: pieces, media: media, stored: stored)
+    return ReadPlan(
+      pieces: pieces, media: media, stored: stored, places: places, mayHaveMoved: mayHaveMoved)
   }
 
   private mutating func fill(_ source: ReadPlan.Source, upTo end: UInt64) {
@@ -209,6 +221,7 @@ struct Planner {
     stored.append(
       ReadPlan.StoreRun(
         store: address.store, range: address.offset..<address.offset + part.length))
+    if places.isEmpty { places = runs } else { places += runs }
     for run in runs {
       let usable = usable(run.copies, checksummed: checksummed)
       media.formUnion(usable.map(\.medium))
@@ -228,6 +241,7 @@ struct Planner {
     stored.append(
       ReadPlan.StoreRun(
         store: run.address.store, range: run.address.offset..<run.address.offset + length))
+    self.places += found
     // The run has at most 1 MiB.
     let places = found.map { place in
       ReadPlan.Place(

@@ -7,7 +7,9 @@ public import FrozenImage
 //       read's mapping is known to be valid, or
 //   (b) the production host was asked and did not name the portion among what may
 //       have changed since a state in which the mapping was known to be valid, and
-//       none of the media read from is behind the volume.
+//       none of the media read from is behind the volume,
+// and every medium that it read from is still the incarnation that the check, or the check
+// that the question told of, looked at (Incarnation.swift).
 // Otherwise the bytes are thrown away, the place of the portion is asked for, and
 // it is read again.
 //
@@ -22,6 +24,9 @@ public import FrozenImage
 // Applying an answer marks those that it touches as overtaken, in the same critical
 // section in which the known state moves on. A read that is not overtaken when a
 // check matches the known state therefore has a mapping that is valid under it.
+//
+// A call that a driver never makes (an outcome of what was not to be done) traps. Whatever
+// comes from a medium or from the production host is an outcome, and never traps.
 
 /// The state of a volume's mapping as its readers share it, and the read rule.
 public struct ReadRule: Sendable {
@@ -75,56 +80,22 @@ public struct ReadRule: Sendable {
   public internal(set) var media: [MediumDescription]
   /// Why the image is gone for good; `nil` while it is not.
   public internal(set) var thawed: String?
-  /// Why the last question had no answer; `nil` when it had one.
-  public internal(set) var unanswered: String?
-  /// What the last check found on the media.
-  public internal(set) var found: ConfigurationID
   /// What was done so far.
   public var statistics = ReaderStatistics()
 
-  /// Media that showed no witness at the last check.
-  var unreadable: Set<MediumID> = []
-  /// Media that the last answer called behind; empty again once a check matched.
-  var behind: Set<MediumID> = []
+  /// What is known of the witness on the media, and which media are installed.
+  var witness: WitnessKnowledge
+  var lookout = MediumLookout.resting(until: 0)
+  var questions = QuestionRounds()
+  /// How the production host answered lately.
+  var contact = HostContact()
+  /// Which file bytes may lie elsewhere than the representation says.
   var overlay = Overlay()
-  var checks = Rounds()
-  var questions = Rounds()
-  /// The media whose witness the last check matched with the known state; empty
-  /// when a witness differed.
-  var matched: Set<MediumID> = []
-  /// The media that were in step at the last question; `nil` when it had no answer.
-  var inStep: Set<MediumID>?
-  /// The check that has to be finished before the next question: one that began
-  /// after the last answer came, or `found` would tell the provider of witnesses
-  /// older than the state that it is asked about, and every medium would seem behind.
-  var foundTicket: UInt64 = 0
-  /// No question before this time.
-  var retryTime: UInt64 = 0
-  /// No look at lost media before this time.
-  var lookTime: UInt64 = 0
-  /// Whether the look found the media at another state, so that only a question can
-  /// tell which are in step.
-  var lookNeedsAnswer = false
-  /// Since when the production host gives no answer; `nil` when it gave one last.
-  var outage: Outage?
-  /// When a call to the production host was answered last.
-  var lastAnswered: UInt64 = 0
-  /// What the production host refuses while media are lost; `nil` while it does not.
-  var refusal: Refusal?
-  /// Whether the driver asks in the background.
-  var isProbing = false
-  /// When the question that is under way began.
-  var questionBegan: UInt64 = 0
-  /// Portions whose place the next question asks for.
-  var wanted: [Portion] = []
-  /// Portions whose bytes wait for the next question.
-  var validating: [Portion] = []
-  /// Whether the check that is under way looks where the witness was before the last
-  /// answer: what it finds says nothing of the state that is known now.
-  var checkIsVoid = false
+  /// Whether an answer brought another map than the representation's.
+  var mapIsNew = false
+  /// The reads that have a plan, by a number of their own.
   var underWay: [UInt64: Registration] = [:]
   var lastReadID: UInt64 = 0
-  var remapMemory: RemapMemory
 
   struct Registration {
     var keys: Range<FileKey>
@@ -141,14 +112,12 @@ public struct ReadRule: Sendable {
     self.map = map
     self.media = media
     known = state
-    found = state.configurationID
-    remapMemory = RemapMemory(map: map)
+    witness = WitnessKnowledge(found: state.configurationID)
   }
 
+  /// Why the last question had no answer; `nil` when it had one.
+  public var unanswered: String? { questions.unanswered }
+
   /// Media from which nothing may be read at present.
-  public var lost: Set<MediumID> {
-    var lost = unreadable.union(behind)
-    for medium in media where known.configurationID[medium.id] == nil { lost.insert(medium.id) }
-    return lost
-  }
+  public var lost: Set<MediumID> { witness.lost(of: media, known: known.configurationID) }
 }

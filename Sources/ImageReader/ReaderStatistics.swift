@@ -5,9 +5,9 @@ public struct ReaderStatistics: Sendable, Equatable {
   /// Reads that failed.
   public var errors: UInt64 = 0
   /// Data that was read from a medium and thrown away, because its mapping might
-  /// have changed meanwhile.
+  /// have changed meanwhile, or the medium was lost or replaced.
   public var discardedReads: UInt64 = 0
-  /// Reads whose bytes turned out to lie elsewhere than last known.
+  /// Reads whose bytes turned out to lie elsewhere than last known. The driver counts them.
   public var remaps: UInt64 = 0
   /// Rounds of witness checks.
   public var witnessChecks: UInt64 = 0

@@ -25,6 +25,7 @@ struct Rounds: Equatable {
   }
 
   mutating func finish() {
+    precondition(isUnderWay, "what did not begin cannot finish")
     finished = begun
   }
 }

@@ -53,6 +53,12 @@ public final class OpenMedium: Medium {
           path: path, offset: 0, reason: "whether \(owner) may read it cannot be asked: \(error)")
       }
       opened = try result.get()
+      do throws(MediumError) {
+        try Self.checkWay(to: opened.descriptor, path: path, for: owner)
+      } catch {
+        close(opened.descriptor)
+        throw error
+      }
     } else {
       opened = try Self.opened(path, isShared: isShared)
     }
@@ -62,6 +68,23 @@ public final class OpenMedium: Medium {
     alignment = opened.alignment
     deviceNumber = opened.deviceNumber
     sectorSize = opened.sectorSize
+  }
+
+  private static func checkWay(
+    to descriptor: Int32, path: String, for owner: FileOwner
+  ) throws(MediumError) {
+    guard !owner.isTrusted else { return }
+    let barrier: MountEntry?
+    do throws(Errno) {
+      barrier = try FuseBarrier.onTheWay(to: descriptor, for: owner)
+    } catch {
+      throw MediumError(path: path, offset: 0, reason: "nothing tells its mounts: \(error)")
+    }
+    if let barrier {
+      throw MediumError(
+        path: path, offset: 0,
+        reason: "\(Errno.permissionDenied): only who mounted \(barrier.mountpoint) enters it")
+    }
   }
 
   private static func opened(_ path: String, isShared: Bool) throws(MediumError) -> Opened {

@@ -1,6 +1,6 @@
 import CFileMap
 public import DataSets
-public import FrozenImage
+import FrozenImage
 import Glibc
 public import LogicalRepresentation
 import Media

@@ -1,6 +1,6 @@
 public import DataSets
 public import FrozenImage
-import LogicalRepresentation
+public import LogicalRepresentation
 public import VolumeLayers
 
 extension MountedTree {

@@ -13,7 +13,7 @@ public import VolumeLayers
 /// while all others stay readable.
 ///
 /// It holds the directory open, so the file system stays mounted while it lives.
-public final class MountedTreeSource: MappingSource, Sendable {
+public final class MountedTreeSource: ProductionHost, Sendable {
   private let tree: MountedTree
   private let files: FrozenFiles
   private let watch: StackWatch

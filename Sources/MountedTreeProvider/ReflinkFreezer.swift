@@ -1,6 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
 import SystemPackage
 

@@ -112,7 +112,7 @@ struct KernelDevice {
 
   /// The first line of an attribute; `nil` when it is not there, or empty.
   private static func text(_ path: String) -> String? {
-    guard let bytes = try? MountEntry.contents(of: path) else { return nil }
+    guard let bytes = try? CompleteFile.read(path) else { return nil }
     let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
     return line.isEmpty ? nil : String(decoding: line, as: UTF8.self)
   }

@@ -22,33 +22,27 @@ struct MountedDevice: Hashable {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
       guard seen.insert(namespace).inserted,
-        let text = try? MountEntry.contents(of: "/proc/\(process)/mountinfo")
+        let mounts = try? MountEntry.all(seenBy: process)
       else { continue }
-      found.formUnion(text.split(separator: UInt8(ascii: "\n")).compactMap { MountedDevice($0) })
+      found.formUnion(mounts.compactMap { MountedDevice($0) })
     }
     return found
   }
 
-  /// - Parameter line: of mountinfo (proc_pid_mountinfo(5)).
-  private init?(_ line: ArraySlice<UInt8>) {
-    let fields = line.split(separator: UInt8(ascii: " ")).map {
-      String(decoding: $0, as: UTF8.self)
-    }
-    guard fields.count > 6, let dash = fields[6...].firstIndex(of: "-"), fields.count > dash + 3
-    else { return nil }
-    let parts = fields[2].split(separator: ":").compactMap { UInt64($0) }
+  private init?(_ mount: MountEntry) {
+    let parts = mount.device.split(separator: ":").compactMap { UInt64($0) }
     guard parts.count == 2 else { return nil }
     if parts[0] > 0 {
       device = KernelDevice.pack(major: parts[0], minor: parts[1])
-    } else if fields[dash + 2].hasPrefix("/"),
-      case .device(let number) = KernelDevice.Node(at: fields[dash + 2])
+    } else if mount.source.hasPrefix("/"),
+      case .device(let number) = KernelDevice.Node(at: mount.source)
     {
       // A file system of several devices has a number of its own.
       device = number
     } else {
       return nil
     }
-    path = fields[4]
-    isWritable = fields[dash + 3].split(separator: ",").first == "rw"
+    path = mount.mountpoint
+    isWritable = mount.superOptions.first == "rw"
   }
 }

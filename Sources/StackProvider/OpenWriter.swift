@@ -21,7 +21,7 @@ struct OpenWriter {
       guard let node = opened(in: directory, of: nodes) ?? mapped(in: directory, of: nodes) else {
         continue
       }
-      let command = (try? MountEntry.contents(of: "\(directory)/comm")) ?? []
+      let command = (try? CompleteFile.read("\(directory)/comm")) ?? []
       return OpenWriter(
         process: process,
         command: String(decoding: command.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self),
@@ -35,7 +35,7 @@ struct OpenWriter {
   ) -> KernelDevice.Node? {
     for number in DirectoryListing.names(in: "\(directory)/fd") {
       guard let node = KernelDevice.Node(at: "\(directory)/fd/\(number)"), nodes.contains(node),
-        let info = try? MountEntry.contents(of: "\(directory)/fdinfo/\(number)"),
+        let info = try? CompleteFile.read("\(directory)/fdinfo/\(number)"),
         let flags = flags(in: info)
       else { continue }
       // O_PATH (octal 10000000) opens nothing.
@@ -58,7 +58,7 @@ struct OpenWriter {
   private static func mapped(
     in directory: String, of nodes: Set<KernelDevice.Node>
   ) -> KernelDevice.Node? {
-    guard let maps = try? MountEntry.contents(of: "\(directory)/maps") else { return nil }
+    guard let maps = try? CompleteFile.read("\(directory)/maps") else { return nil }
     for line in maps.split(separator: UInt8(ascii: "\n")) {
       let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
       guard fields.count == 3, fields[1].count == 4, fields[1].dropFirst().first == 0x77,

@@ -30,7 +30,7 @@ extension StackFinder {
       if let device = try StackDevice.find(path) {
         try layer(of: device, depth: 0)
       } else {
-        try place.disk(on: Self.medium(path), at: path)
+        try place.disk(on: Self.file(path), at: path)
       }
     disks[key] = found
     return found
@@ -42,6 +42,11 @@ extension StackFinder {
       defer { free(name) }
       return PathText.text(cString: name)
     } ?? path
+  }
+
+  private static func file(_ path: String) throws(StackError) -> Layer {
+    if let refusal = try ForeignFileSystem.refusal(ofFile: path) { throw refusal }
+    return try medium(path)
   }
 
   static func medium(_ path: String) throws(StackError) -> Layer {

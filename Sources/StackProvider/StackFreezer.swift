@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
-import LogicalRepresentation
+public import LogicalRepresentation
 import VolumeLayers
 
 /// Describes what lies at rest in a volume stack: a file system that is not mounted, or
@@ -31,6 +31,7 @@ public struct StackFreezer: Sendable {
   /// - Throws: `StackError`.
   public init(_ place: StackPlace) throws {
     self.place = place
+    if let refusal = try ForeignFileSystem.refusal(ofFile: place.path) { throw refusal }
     // What is looked for may be in a cache alone.
     try StackViews(of: place.path).flush()
     unflushed = try StackViews(of: StackFinder(place).find()).flush().map(\.path)

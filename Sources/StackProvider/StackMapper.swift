@@ -6,7 +6,7 @@ import VolumeLayers
 ///
 /// A new kind is a folder of `BlockMappers`, which knows its format, a type like those below,
 /// which says where it may be met, and a line in `StackFinder.mappers`.
-protocol StackMapper {
+protocol StackMapper: SendableMetatype {
   /// The layer that a block device is which the kernel made in this way, over what it is made
   /// of: a backup host may see only that.
   ///

@@ -13,7 +13,7 @@ import VolumeLayers
 ///
 /// Places in the top layer never change: only the layers below may move. So nothing of
 /// a file ever changes, and an answer is the stack's present map.
-public final class StackSource: MappingSource, Sendable {
+public final class StackSource: ProductionHost, Sendable {
   private let image: StackFreezer.Image
   private let watch: StackWatch
   private let representation: @Sendable () throws -> Representation

@@ -72,7 +72,7 @@ extension StackViews {
   }
 
   private func requireNoSwap(_ nodes: Set<KernelDevice.Node>) throws(StackError) {
-    guard let text = try? MountEntry.contents(of: "/proc/swaps") else { return }
+    guard let text = try? CompleteFile.read("/proc/swaps") else { return }
     for line in text.split(separator: UInt8(ascii: "\n")).dropFirst() {
       guard let name = line.split(separator: UInt8(ascii: " ")).first,
         let node = KernelDevice.Node(at: String(decoding: name, as: UTF8.self)),

@@ -1,4 +1,5 @@
 import BlockMappers
+import FrozenImage
 import ImageReader
 import VolumeLayers
 
@@ -180,13 +181,14 @@ extension Layer {
         return
       }
       for run in map.runs(in: range) {
-        guard case .below(let stripes) = run.content else { continue }
-        let isWhole = stripes.columns.count > 1
+        guard case .below(let placement) = run.content else { continue }
+        let isWhole = placement.columns > 1
         let part = isWhole ? run.range : run.range.clamped(to: range)
-        for (index, column) in stripes.columns.enumerated() {
-          let start = column.offset + (part.lowerBound - run.range.lowerBound)
-          let length = stripes.length(of: index, ofRun: part.upperBound - part.lowerBound)
-          map.lower[column.layer].collect(start..<start + length, limit: limit, into: &found)
+        for (index, target) in placement.targets.enumerated() {
+          let start = target.offset + (part.lowerBound - run.range.lowerBound)
+          let length = placement.length(
+            ofColumn: index / placement.copies, of: part.upperBound - part.lowerBound)
+          map.lower[target.layer].collect(start..<start + length, limit: limit, into: &found)
         }
       }
     }

@@ -4,6 +4,7 @@ import HostSystem
 public import ImageReader
 public import Logging
 public import LogicalRepresentation
+import Synchronization
 import SystemPackage
 
 /// The blocking driver of the read rule: does what `ReadRule` says on the thread
@@ -27,17 +28,19 @@ public final class BlockingReader: FileReading {
   private let volume: VolumeDescription
   /// What it reads from.
   public let media: MediaTable
-  let source: any MappingSource
+  let source: any ProductionHost
   let options: Options
   let rule: Monitor<ReadRule>
+  private let remaps: Mutex<RemapMemory>
   private let complaints: Complaints
+  private let trace: ReadTrace
   let failures = ReadFailures()
 
   /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
   ///   that nothing is read before every identity was verified.
   public init(
     representation: Representation, volume: VolumeDescription, media: MediaTable,
-    source: any MappingSource, options: Options, logger: Logger
+    source: any ProductionHost, options: Options, logger: Logger
   ) throws {
     self.representation = representation
     self.volume = volume
@@ -45,11 +48,15 @@ public final class BlockingReader: FileReading {
     self.source = source
     self.options = options
     complaints = Complaints(logger: logger)
-    try media.open(volume.media, of: volume.state.configurationID)
+    trace = ReadTrace(logger: logger)
     rule = Monitor(
       ReadRule(
         state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
         limits: options.limits))
+    remaps = Mutex(RemapMemory(map: volume.map))
+    try media.open(volume.media, of: volume.state.configurationID) { [rule] medium in
+      rule.withLock { $0.beginIncarnation(of: medium) }
+    }
   }
 
   /// Bytes to which reads of a file are widened, so that whole blocks can be
@@ -134,10 +141,16 @@ public final class BlockingReader: FileReading {
       }
     }
     while true {
-      switch step(&read) {
+      let step = step(&read)
+      trace.note(step, of: read)
+      switch step {
       case .fetch(let plan):
+        let isRemap = plan.mayHaveMoved && remaps.withLock { $0.isRemap(plan, of: read) }
         let outcome = fetch.run(plan)
-        rule.withLock { $0.fetched(&read, outcome, now: MonotonicClock.now()) }
+        rule.withLock { rule in
+          if isRemap { rule.statistics.remaps += 1 }
+          rule.fetched(&read, outcome, from: fetch.readFrom, now: MonotonicClock.now())
+        }
         probeInOutage()
       case .readThrough(let reason):
         if read.damage != nil { reportBadCopies() }
@@ -148,13 +161,8 @@ public final class BlockingReader: FileReading {
       case .check: check()
       case .ask(let question): ask(question)
       case .finished:
-        if media.areInstalled(fetch.readFrom) {
-          reportBadCopies { complaints.note("another copy was read: \($0.reason)") }
-          return
-        }
-        // The witness that was checked may be that of a medium which took the place
-        // of the one that the bytes came from.
-        read = rule.withLock { $0.begin(portion, content: fetch.content) }
+        reportBadCopies { complaints.note("another copy was read: \($0.reason)") }
+        return
       case .failed(let error):
         complaints.note("\(error)", at: read, media)
         throw error
@@ -175,8 +183,11 @@ public final class BlockingReader: FileReading {
 
   /// Runs a round of witness checks for everybody who waits for it.
   func check() {
-    let findings = media.check(rule.withLock { $0.media })
-    rule.withLock { $0.checked(found: findings.found, unreadable: findings.unreadable) }
+    let (known, descriptions) = rule.withLock { ($0.known, $0.media) }
+    let findings = media.judge(media.check(descriptions), of: known, descriptions) {
+      complaints.note($0)
+    }
+    rule.withLock { $0.checked(findings) }
     rule.notifyAll()
     searchForLostMedia()
   }

@@ -12,43 +12,65 @@ public final class MediaTable: Sendable {
   public typealias Opener =
     @Sendable (MediumDescription, _ witness: [UInt8]?) throws -> any Medium
 
-  /// An open medium, with a number of its own: one that takes its place has another.
+  /// An open medium, and the incarnation that it is.
   struct Installed {
     let medium: any Medium
-    let serial: UInt64
+    let incarnation: Incarnation
+    /// Whether its loss is known: its witness could not be read last.
+    var isLost = false
   }
 
   private struct State {
     var media: [MediumID: Installed] = [:]
-    private var lastSerial: UInt64 = 0
+    /// Tells the read rule of a new incarnation; called with the table's lock held, so that
+    /// rule and table change in one step for everybody who fetches or checks.
+    var begin: @Sendable (MediumID) -> Incarnation
     /// Why a medium is not there, for messages.
     var failures: [MediumID: String] = [:]
     var isSearching = false
     var nextSearch: UInt64 = 0
 
     mutating func install(_ medium: any Medium, as id: MediumID) {
-      lastSerial += 1
-      media[id] = Installed(medium: medium, serial: lastSerial)
+      media[id] = Installed(medium: medium, incarnation: begin(id))
+    }
+
+    /// What was read from the medium before proves nothing any more; once for each loss.
+    mutating func lose(_ id: MediumID, _ incarnation: Incarnation) {
+      guard let lost = media[id], lost.incarnation == incarnation, !lost.isLost else { return }
+      media[id] = Installed(medium: lost.medium, incarnation: begin(id), isLost: true)
+    }
+
+    mutating func keep(_ id: MediumID, _ incarnation: Incarnation) {
+      if media[id]?.incarnation == incarnation { media[id]?.isLost = false }
     }
   }
 
   private let opener: Opener
-  private let state = Mutex(State())
+  private let state: Mutex<State>
+  let marks = MarkWatch()
   /// Nanoseconds between two searches for media that are missing.
   private let searchInterval: UInt64 = 5_000_000_000
 
   public init(opener: @escaping Opener) {
     self.opener = opener
+    state = Mutex(
+      State(begin: { _ in preconditionFailure("a table opens media for a reader") }))
   }
 
   /// Opens media that are not open yet. Two that match are refused here: a clone
   /// made at the freeze would show the witness of the freeze.
   ///
-  /// - Parameter known: the state that the media are described under. One that it has no
-  ///   witness of was missing, or had fallen behind, on the production host as well:
-  ///   nothing is read from it before an answer says otherwise, so it need not be there.
+  /// - Parameters:
+  ///   - known: the state that the media are described under. One that it has no
+  ///     witness of was missing, or had fallen behind, on the production host as well:
+  ///     nothing is read from it before an answer says otherwise, so it need not be there.
+  ///   - begin: tells the read rule of each new incarnation, from now on.
   /// - Throws: what the opener threw for the first medium that cannot be had.
-  public func open(_ media: [MediumDescription], of known: ConfigurationID) throws {
+  func open(
+    _ media: [MediumDescription], of known: ConfigurationID,
+    beginning begin: @escaping @Sendable (MediumID) -> Incarnation
+  ) throws {
+    state.withLock { $0.begin = begin }
     for description in media where self[description.id] == nil {
       do {
         let medium = try opener(description, nil)
@@ -68,44 +90,36 @@ public final class MediaTable: Sendable {
     state.withLock { $0.media[id] }
   }
 
-  /// Whether the media that were read from are all still in their places. Only then
-  /// did a check that was made meanwhile look at those very media.
-  func areInstalled(_ serials: [MediumID: UInt64]) -> Bool {
-    state.withLock { state in
-      serials.allSatisfy { state.media[$0]?.serial == $1 }
-    }
-  }
-
   /// Why a medium is missing.
   func failure(of id: MediumID) -> String {
     state.withLock { $0.failures[id] } ?? "it is not open"
   }
 
-  /// What a check found.
-  struct Findings {
-    var found: ConfigurationID
-    var unreadable: Set<MediumID>
-  }
-
   /// Reads the witness of every medium.
-  func check(_ media: [MediumDescription]) -> Findings {
-    var entries: [ConfigurationID.Entry] = []
-    var unreadable: Set<MediumID> = []
+  func check(_ media: [MediumDescription]) -> WitnessFindings {
+    var findings = WitnessFindings()
     for description in media {
+      let id = description.id
       guard let probe = description.witness else { continue }
-      guard let medium = self[description.id] else {
-        unreadable.insert(description.id)
+      guard let installed = installed(id) else {
+        findings.unreadable.insert(id)
         continue
       }
       do throws(MediumError) {
-        let bytes = try medium.extract(probe)
-        entries.append(ConfigurationID.Entry(medium: description.id, bytes: bytes))
+        findings.witnesses.append(
+          WitnessFindings.Witness(
+            medium: id, bytes: try installed.medium.extract(probe),
+            incarnation: installed.incarnation))
+        if installed.isLost { state.withLock { $0.keep(id, installed.incarnation) } }
       } catch {
-        unreadable.insert(description.id)
-        state.withLock { $0.failures[description.id] = error.description }
+        findings.unreadable.insert(id)
+        state.withLock { state in
+          state.failures[id] = error.description
+          state.lose(id, installed.incarnation)
+        }
       }
     }
-    return Findings(found: ConfigurationID(entries: entries), unreadable: unreadable)
+    return findings
   }
 
   /// Looks again for media that are missing, behind or replaced, on a thread of

@@ -19,7 +19,7 @@ extension Layer {
       let end = window.offset + UInt64(window.length)
       for run in map.runs(in: window.offset..<end) {
         let range = run.range.clamped(to: window.offset..<end)
-        guard case .below(let stripes) = run.content else {
+        guard case .below(let placement) = run.content else {
           isComplete = false
           // Encoded bytes that are written anew may come to lie elsewhere, so they show
           // what a medium is, but not that it changed.
@@ -32,14 +32,15 @@ extension Layer {
         }
         var position = range.lowerBound
         while position < range.upperBound {
-          let (address, length) = stripes.place(
-            of: position - run.range.lowerBound, limit: range.upperBound - position)
-          let part = Int(position - window.offset)..<Int(position + length - window.offset)
-          if let piece = window.piece(part, at: address) {
+          let piece = placement.piece(
+            at: position - run.range.lowerBound, limit: range.upperBound - position)
+          let part = Int(position - window.offset)..<Int(position + piece.length - window.offset)
+          for address in piece.addresses {
+            guard let below = window.piece(part, at: address) else { continue }
             found += try map.lower[address.layer].mediumWindows(
-              of: piece, stay: stay, isComplete: &isComplete)
+              of: below, stay: stay, isComplete: &isComplete)
           }
-          position += length
+          position += piece.length
         }
       }
       return found

@@ -107,18 +107,34 @@ extension LayerMap {
     case .encoded:
       guard let decoder else { throw StackError("\(title) cannot be decoded") }
       try decoder.read(into: buffer, at: range.lowerBound)
-    case .below(let stripes):
+    case .below(let placement):
       var position = range.lowerBound
       while position < range.upperBound {
-        let (address, length) = stripes.place(
-          of: position - run.range.lowerBound, limit: range.upperBound - position)
+        let piece = placement.piece(
+          at: position - run.range.lowerBound, limit: range.upperBound - position)
         let start = Int(position - range.lowerBound)
-        try lower[address.layer].read(
-          into: UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + Int(length)]),
-          at: address.offset)
-        position += length
+        try read(
+          piece,
+          into: UnsafeMutableRawBufferPointer(
+            rebasing: buffer[start..<start + Int(piece.length)]))
+        position += piece.length
       }
     }
+  }
+
+  /// Reads from the first copy that can be read.
+  private func read(
+    _ piece: Placement<LayerAddress>.Piece, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(StackError) {
+    var failure: StackError?
+    for address in piece.addresses {
+      do throws(StackError) {
+        return try lower[address.layer].read(into: buffer, at: address.offset)
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
   }
 
   fileprivate func kind(
@@ -127,35 +143,25 @@ extension LayerMap {
     switch run.content {
     case .zeros: return (.zeros, limit)
     case .encoded: return (.encoded, limit)
-    case .below(let stripes):
+    case .below(let placement):
       // Striped over plain media, as it mostly is: the whole run is stored.
-      let isPlain = stripes.columns.allSatisfy {
+      let isPlain = placement.targets.allSatisfy {
         if case .medium = lower[$0.layer].substance { true } else { false }
       }
       if isPlain { return (.stored, limit) }
-      let (address, length) = stripes.place(
-        of: position - run.range.lowerBound, limit: limit - position)
+      let piece = placement.piece(at: position - run.range.lowerBound, limit: limit - position)
+      // Copies are equal, so the first one speaks for all.
+      let address = piece.addresses[0]
       let (kind, end) = lower[address.layer].kind(
-        at: address.offset, limit: address.offset + length)
+        at: address.offset, limit: address.offset + piece.length)
       return (kind, position + (end - address.offset))
     }
   }
 }
 
-extension LayerRun.Stripes {
-  /// Where a byte of a run lies, and how many bytes from there on lie in one piece.
-  func place(of position: UInt64, limit: UInt64) -> (LayerAddress, length: UInt64) {
-    guard columns.count > 1 else {
-      let first = columns[0]
-      return (LayerAddress(layer: first.layer, offset: first.offset + position), limit)
-    }
-    let element = position / stripeLength
-    let inElement = position % stripeLength
-    let column = columns[Int(element % UInt64(columns.count))]
-    let below = element / UInt64(columns.count) * stripeLength + inElement
-    return (
-      LayerAddress(layer: column.layer, offset: column.offset + below),
-      min(limit, stripeLength - inElement)
-    )
+extension Placement<LayerAddress>.Piece {
+  /// Where the equal copies of the piece lie.
+  var addresses: [LayerAddress] {
+    copies.map { LayerAddress(layer: $0.layer, offset: $0.offset + offset) }
   }
 }

@@ -59,11 +59,11 @@ public final class Layer: Sendable {
     switch substance {
     case .medium(let medium): return Base(medium: medium, offset: 0)
     case .mapped(let map):
-      guard map.runs.count == 1, case .below(let stripes) = map.runs[0].content,
-        stripes.columns.count == 1, map.lower.indices.contains(stripes.columns[0].layer),
-        let below = map.lower[stripes.columns[0].layer].base
+      guard map.runs.count == 1, case .below(let placement) = map.runs[0].content,
+        placement.targets.count == 1, let target = placement.targets.first,
+        map.lower.indices.contains(target.layer), let below = map.lower[target.layer].base
       else { return nil }
-      return Base(medium: below.medium, offset: below.offset + stripes.columns[0].offset)
+      return Base(medium: below.medium, offset: below.offset + target.offset)
     }
   }
 }
@@ -156,25 +156,11 @@ public struct LayerMap: Sendable {
 /// A run of a layer's bytes and what it consists of.
 public struct LayerRun: Hashable, Sendable {
   public enum Content: Hashable, Sendable {
-    case below(Stripes)
+    case below(Placement<LayerAddress>)
     /// Reads as zeros; nothing below holds it.
     case zeros
     /// Kept below in an encoding that only the layer's decoder reads.
     case encoded
-  }
-
-  /// A run that is cut into stripe elements, dealt to columns in turn. One column is
-  /// a run in one piece.
-  public struct Stripes: Hashable, Sendable {
-    /// Where each column's first byte lies.
-    public let columns: [LayerAddress]
-    /// Bytes of a stripe element, more than 0; without meaning for one column.
-    public let stripeLength: UInt64
-
-    public init(columns: [LayerAddress], stripeLength: UInt64) {
-      self.columns = columns
-      self.stripeLength = stripeLength
-    }
   }
 
   /// Bytes from the start of the layer.
@@ -188,33 +174,18 @@ public struct LayerRun: Hashable, Sendable {
 
   /// A run in one piece of a layer below.
   public static func linear(_ range: Range<UInt64>, at address: LayerAddress) -> LayerRun {
-    LayerRun(range, .below(Stripes(columns: [address], stripeLength: .max)))
+    LayerRun(range, .below(.linear(at: address)))
   }
 
   fileprivate func fits(_ lower: [Layer]) -> Bool {
-    guard case .below(let stripes) = content else { return true }
-    guard !stripes.columns.isEmpty, stripes.stripeLength > 0 else { return false }
+    guard case .below(let placement) = content else { return true }
     let length = range.upperBound - range.lowerBound
-    return stripes.columns.indices.allSatisfy { column in
-      let address = stripes.columns[column]
+    return placement.targets.enumerated().allSatisfy { index, address in
       guard lower.indices.contains(address.layer) else { return false }
       let (end, overflow) = address.offset.addingReportingOverflow(
-        stripes.length(of: column, ofRun: length))
+        placement.length(ofColumn: index / placement.copies, of: length))
       return !overflow && end <= lower[address.layer].size
     }
-  }
-}
-
-extension LayerRun.Stripes {
-  /// Bytes that a column holds of a run.
-  package func length(of column: Int, ofRun length: UInt64) -> UInt64 {
-    let count = UInt64(columns.count)
-    guard count > 1 else { return length }
-    let elements = length / stripeLength
-    let whole = elements / count * stripeLength
-    let rest = elements % count
-    if UInt64(column) < rest { return whole + stripeLength }
-    return UInt64(column) == rest ? whole + length % stripeLength : whole
   }
 }
 

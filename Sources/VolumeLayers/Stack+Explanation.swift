@@ -1,3 +1,5 @@
+import FrozenImage
+
 extension FoundStack {
   /// What is on top, then the chain from there down.
   package var explanation: [String] {
@@ -41,11 +43,13 @@ extension Stack {
     switch run.content {
     case .zeros: return "\(range)  zeros"
     case .encoded: return "\(range)  encoded"
-    case .below(let stripes):
-      let places = stripes.columns.map { "\(map.lower[$0.layer].title) at \($0.offset)" }
+    case .below(let placement):
+      let places = placement.targets.map { "\(map.lower[$0.layer].title) at \($0.offset)" }
+      let mirrored = placement.copies == 1 ? "" : "\(placement.copies) copies: "
       let striped =
-        places.count == 1 ? "" : "\(places.count) stripes of \(stripes.stripeLength) bytes: "
-      return "\(range)  \(striped)\(places.joined(separator: ", "))"
+        placement.columns == 1
+        ? "" : "\(placement.columns) stripes of \(placement.stripeLength) bytes: "
+      return "\(range)  \(striped)\(mirrored)\(places.joined(separator: ", "))"
     }
   }
 }

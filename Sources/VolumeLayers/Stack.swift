@@ -103,7 +103,7 @@ public struct Stack: Sendable {
     var stores: [StoreID: Store] = [:]
     var extents: [StoreID: [StoreExtent]] = [:]
     for layer in layers {
-      let id = store(of: layer)
+      let id = try store(of: layer)
       switch layer.substance {
       case .medium:
         stores[id] = .physical(try medium(of: layer))
@@ -115,8 +115,12 @@ public struct Stack: Sendable {
     return try StoreMap(stores: stores, extents: extents)
   }
 
-  private func store(of layer: Layer) -> StoreID {
-    StoreID(rawValue: UInt32(layers.firstIndex { $0 === layer } ?? 0))
+  /// - Throws: `StackError` for a layer that is none of this stack's.
+  private func store(of layer: Layer) throws(StackError) -> StoreID {
+    guard let index = layers.firstIndex(where: { $0 === layer }) else {
+      throw StackError("\(layer.title) is no layer of the volume stack of \(top.title)")
+    }
+    return StoreID(rawValue: UInt32(index))
   }
 
   /// The media at the bottom, with their identities and witnesses.
@@ -160,30 +164,33 @@ public struct Stack: Sendable {
   private func storeExtents(
     of run: LayerRun, in map: LayerMap, _ layer: Layer
   ) throws -> [StoreExtent] {
-    guard case .below(let stripes) = run.content else { return [] }
-    func target(_ address: LayerAddress) -> StoreAddress {
-      StoreAddress(store: store(of: map.lower[address.layer]), offset: address.offset)
+    guard case .below(let placement) = run.content else { return [] }
+    let targets = try placement.map { address in
+      StoreAddress(store: try store(of: map.lower[address.layer]), offset: address.offset)
     }
-    if stripes.columns.allSatisfy({ map.lower[$0.layer].isSolid }) {
-      let length = run.range.upperBound - run.range.lowerBound
+    if placement.targets.allSatisfy({ map.lower[$0.layer].isSolid }) {
       return [
         try StoreExtent(
-          offset: run.range.lowerBound, length: length, columns: stripes.columns.count,
-          copies: 1, stripeLength: stripes.columns.count == 1 ? length : stripes.stripeLength,
-          targets: stripes.columns.map(target))
+          offset: run.range.lowerBound, length: run.range.upperBound - run.range.lowerBound,
+          placement: targets)
       ]
     }
     // A layer below has parts of its own that nothing holds: they are left out here too.
     var extents: [StoreExtent] = []
-    for part in layer.fileExtents(at: 0, of: run.range, store: store(of: layer)) {
+    for part in layer.fileExtents(at: 0, of: run.range, store: try store(of: layer)) {
       guard case .stored(let address) = part.source else { continue }
       var position = address.offset
       while position < address.offset + part.length {
-        let (below, length) = stripes.place(
-          of: position - run.range.lowerBound, limit: address.offset + part.length - position)
+        let piece = targets.piece(
+          at: position - run.range.lowerBound, limit: address.offset + part.length - position)
+        let copies = piece.copies.map {
+          StoreAddress(store: $0.store, offset: $0.offset + piece.offset)
+        }
         extents.append(
-          try StoreExtent.linear(offset: position, length: length, target: target(below)))
-        position += length
+          try StoreExtent(
+            offset: position, length: piece.length, columns: 1, copies: copies.count,
+            stripeLength: .max, targets: copies))
+        position += piece.length
       }
     }
     return extents

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import HostSystem
+import ImageAccess
 
 /// The program.
 @main

@@ -19,16 +19,16 @@ private struct FlatOracle {
       var position = offset - extent.offset
       var column = 0
       var below: UInt64 = 0
-      while extent.columns > 1, position >= extent.stripeLength {
-        position -= extent.stripeLength
+      while extent.placement.columns > 1, position >= extent.placement.stripeLength {
+        position -= extent.placement.stripeLength
         column += 1
-        if column == extent.columns {
+        if column == extent.placement.columns {
           column = 0
-          below += extent.stripeLength
+          below += extent.placement.stripeLength
         }
       }
-      return (0..<extent.copies).flatMap { copy in
-        let target = extent.targets[column * extent.copies + copy]
+      return (0..<extent.placement.copies).flatMap { copy in
+        let target = extent.placement.targets[column * extent.placement.copies + copy]
         return places(target.store, target.offset + below + position)
       }
     }

@@ -51,7 +51,8 @@ let package = Package(
     .target(
       name: "VerifiedReading",
       dependencies: [
-        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -70,15 +71,16 @@ let package = Package(
     .target(
       name: "VolumeLayers",
       dependencies: [
-        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
-        "Media", "VolumeLayers",
+        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
+        "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -91,23 +93,24 @@ let package = Package(
     .target(
       name: "StackProvider",
       dependencies: [
-        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
-        "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage",
+        "HostSystem", "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
-        "Media", "VolumeLayers",
+        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BtrfsProvider",
       dependencies: [
-        "CBtrfs", "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "CBtrfs", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

@@ -14,7 +14,8 @@ import VolumeSimulation
     limits.remapTimeout = 30 * limits.retryInterval
     return ReadRule(
       state: volume.state(of: 10), map: try volume.map, media: try volume.descriptions,
-      validation: validation, limits: limits)
+      validation: validation, limits: limits
+    ).withEveryMediumOpen()
   }
 
   /// Reads a block of a file to its end, while the media show another state and a call to

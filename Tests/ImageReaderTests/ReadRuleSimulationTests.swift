@@ -47,6 +47,7 @@ import VolumeSimulation
   /// can see a stale read.
   @Test(arguments: [
     Simulation.Mutation.checksAlwaysMatch, .checksBeginTooEarly, .checksReadOneMedium,
+    .mediaKeepTheirIncarnation,
   ])
   func aRuleWithoutOneOfItsPartsIsSeen(_ mutation: Simulation.Mutation) throws {
     #expect(try isSeen { $0.mutation = mutation })

@@ -5,9 +5,9 @@ import VolumeSimulation
 
 /// One read at a time, step by step: what a read does when something is missing.
 @Suite struct ReadRuleTests {
-  private let volume = SimulatedVolume(blockCount: 4, placeCount: 4)
+  let volume = SimulatedVolume(blockCount: 4, placeCount: 4)
 
-  private func rule(
+  func rule(
     validation: Validation = .witness, _ change: (inout ReadRule.Limits) -> Void = { _ in }
   ) throws -> ReadRule {
     var limits = ReadRule.Limits()
@@ -16,10 +16,11 @@ import VolumeSimulation
       state: MappingState(
         configurationID: volume.configurationID(of: 10), cursor: SimulatedVolume.bytes(of: 10)),
       map: try volume.map, media: try volume.descriptions, validation: validation,
-      limits: limits)
+      limits: limits
+    ).withEveryMediumOpen()
   }
 
-  private func begin(_ rule: ReadRule, _ extents: [FileExtent]? = nil) -> PortionRead {
+  func begin(_ rule: ReadRule, _ extents: [FileExtent]? = nil) -> PortionRead {
     rule.begin(
       Portion(inode: 1, range: 0..<4096),
       content: PortionContent(extents: extents ?? [volume.extent(of: 0)], checksummed: []))
@@ -33,9 +34,9 @@ import VolumeSimulation
     rule.checked(found: volume.configurationID(of: 11), unreadable: [])
   }
 
-  private struct Unexpected: Error {}
+  struct Unexpected: Error {}
 
-  private func answer(
+  func answer(
     generation: UInt64 = 11, changes: MappingAnswer.Changes = .ranges([]),
     behind: Set<MediumID> = []
   ) -> MappingAnswer {
@@ -76,53 +77,6 @@ import VolumeSimulation
     rule.answered(.success(answer()), to: question, now: 0)
     guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
     #expect(rule.statistics.discardedReads == 0)
-  }
-
-  /// Where no witness is ordered with what changes, a witness that stayed the same
-  /// proves nothing: the question names the portion, and its answer decides.
-  @Test func withoutAWitnessEveryReadIsValidatedByAQuestionThatNamesIt() throws {
-    for isChanged in [false, true] {
-      var rule = try rule(validation: .question)
-      var read = begin(rule)
-      guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
-      rule.fetched(&read, .complete, now: 0)
-      guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
-      rule.checked(found: volume.configurationID(of: 10), unreadable: [])
-      guard case .ask(let question) = rule.next(&read, now: 0) else { throw Unexpected() }
-      #expect(question.validating == [read.portion])
-      #expect(question.portions.isEmpty)
-      let changes = MappingAnswer.Changes.ranges(isChanged ? [read.portion.keys] : [])
-      rule.answered(.success(answer(generation: 10, changes: changes)), to: question, now: 0)
-      let step = rule.next(&read, now: 0)
-      if case .finished = step { #expect(!isChanged) } else { #expect(isChanged) }
-      #expect(rule.statistics.discardedReads == (isChanged ? 1 : 0))
-    }
-  }
-
-  /// A question that was under way when a read's data came does not serve it.
-  @Test func aQuestionThatBeganBeforeTheDataWasReadDoesNotValidateIt() throws {
-    var rule = try rule(validation: .question)
-    var early = begin(rule)
-    var late = begin(rule)
-    guard case .fetch = rule.next(&early, now: 0), case .fetch = rule.next(&late, now: 0) else {
-      throw Unexpected()
-    }
-    rule.fetched(&early, .complete, now: 0)
-    guard case .check = rule.next(&early, now: 0) else { throw Unexpected() }
-    rule.checked(found: volume.configurationID(of: 10), unreadable: [])
-    guard case .ask(let first) = rule.next(&early, now: 0) else { throw Unexpected() }
-    rule.fetched(&late, .complete, now: 0)
-    guard case .check = rule.next(&late, now: 0) else { throw Unexpected() }
-    rule.checked(found: volume.configurationID(of: 10), unreadable: [])
-    guard case .pause = rule.next(&late, now: 0) else { throw Unexpected() }
-    rule.answered(.success(answer(generation: 10)), to: first, now: 0)
-    guard case .finished = rule.next(&early, now: 0) else { throw Unexpected() }
-    // It looks at the media after the last answer, and asks for itself.
-    if case .check = rule.next(&late, now: 0) {
-      rule.checked(found: volume.configurationID(of: 10), unreadable: [])
-    }
-    guard case .ask(let second) = rule.next(&late, now: 0) else { throw Unexpected() }
-    #expect(second.validating == [late.portion])
   }
 
   /// A volume that moved away and back between two questions: the places are equal, and
@@ -304,7 +258,8 @@ import VolumeSimulation
       stores: try volume.map.stores, extents: [StoreID(rawValue: 0): [mirror]])
     var rule = ReadRule(
       state: MappingState(configurationID: volume.configurationID(of: 10), cursor: []), map: map,
-      media: try volume.descriptions)
+      media: try volume.descriptions
+    ).withEveryMediumOpen()
     let extent = FileExtent(
       offset: 0, length: 4096,
       source: .stored(StoreAddress(store: StoreID(rawValue: 0), offset: 0)))

@@ -93,24 +93,9 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
     #expect(throws: WireError.self) { try UniqueIdentifier(wire: Data(count: 15), "an image") }
   }
 
-  @Test func answersOfWrongPagesAreRefused() async throws {
-    let good = try await pages(of: .sample(ranges: 3, extents: 5))
-    #expect(throws: Never.self) { try assemble(good) }
-    #expect(throws: WireError.self) { try assemble([]) }
-    #expect(throws: WireError.self) { try assemble(Array(good.dropFirst())) }
-    #expect(throws: WireError.self) { try assemble(Array(good.dropLast())) }
-    #expect(throws: WireError.self) { try assemble(good + [good[0]]) }
-    #expect(throws: WireError.self) { try assemble(good + [Floe_V1_AnswerPage()]) }
-    for index in good.indices {
-      #expect(throws: WireError.self, "page \(index) twice") {
-        try assemble(Array(good[...index] + good[index...]))
-      }
-    }
-  }
-
-  @Test func hostileAnswersAreRefused() async throws {
-    let good = try await pages(of: .sample(ranges: 3, extents: 5))
-    let bad: [(page: Int, change: (inout Floe_V1_AnswerPage) -> Void)] = [
+  /// Changes of one page of a good answer that no service makes.
+  private static let badPages: [(page: Int, change: @Sendable (inout Floe_V1_AnswerPage) -> Void)] =
+    [
       (0, { $0.head.everythingChanged = true }),
       (0, { $0.head.hasVolume_p = false }),
       (0, { $0.head.behind[0] = Data(count: 3) }),
@@ -159,7 +144,21 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
       (5, { $0.located.extents[4].length += 1 }),
       (5, { $0.located.extents[4].sourceOffset = .max - 5000 }),
     ]
-    for (number, (page, change)) in bad.enumerated() {
+
+  @Test func hostileAnswersAreRefused() async throws {
+    let good = try await pages(of: .sample(ranges: 3, extents: 5))
+    #expect(throws: Never.self) { try assemble(good) }
+    #expect(throws: WireError.self) { try assemble([]) }
+    #expect(throws: WireError.self) { try assemble(Array(good.dropFirst())) }
+    #expect(throws: WireError.self) { try assemble(Array(good.dropLast())) }
+    #expect(throws: WireError.self) { try assemble(good + [good[0]]) }
+    #expect(throws: WireError.self) { try assemble(good + [Floe_V1_AnswerPage()]) }
+    for index in good.indices {
+      #expect(throws: WireError.self, "page \(index) twice") {
+        try assemble(Array(good[...index] + good[index...]))
+      }
+    }
+    for (number, (page, change)) in Self.badPages.enumerated() {
       var altered = good
       change(&altered[page])
       #expect(altered != good)

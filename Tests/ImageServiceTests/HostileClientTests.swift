@@ -1,9 +1,12 @@
+import Catalogue
 import FloeWire
 import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Glibc
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import Logging
 import SwiftProtobuf
@@ -18,7 +21,7 @@ import Testing
   private let directory: TemporaryDirectory
   private let record: ImageRecord
   private let server: ServerProcess
-  private let endpoint: ImageService.Endpoint
+  private let endpoint: ServiceEndpoint
   private let remote: RemoteImage
 
   /// Bytes that the service may take beyond what it has at rest.

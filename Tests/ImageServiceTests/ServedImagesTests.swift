@@ -1,6 +1,9 @@
+import Catalogue
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageFixtures
+import ImageReader
 import Synchronization
 import SystemPackage
 import Testing

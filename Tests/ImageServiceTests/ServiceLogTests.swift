@@ -1,4 +1,6 @@
+import Catalogue
 import FrozenImage
+import ImageFixtures
 import Logging
 import Synchronization
 import SystemPackage

@@ -1,5 +1,8 @@
+import Catalogue
 import Glibc
 import HostSystem
+import ImageAccess
+import ImageFixtures
 import Logging
 import SystemPackage
 import Testing

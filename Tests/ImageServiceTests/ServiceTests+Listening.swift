@@ -1,5 +1,8 @@
+import Catalogue
 import Glibc
 import HostSystem
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import Logging
 import Synchronization
@@ -35,7 +38,7 @@ extension ServiceTests {
   func aLoopbackPort(listen: String) async throws {
     try catalogue.freeze("nightly")
     let service = try await TestService(
-      catalogue, listen: try Endpoint(listening: listen), image: MemoryImage())
+      catalogue, listen: try ServiceEndpoint(listening: listen), image: MemoryImage())
     let remote = try await service.connect(to: "nightly")
     try await blocking { try remote.liveCheck() }
     await #expect(throws: ListenError.self) {

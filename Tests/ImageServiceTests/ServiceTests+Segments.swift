@@ -1,4 +1,7 @@
+import Catalogue
 import FrozenImage
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import Logging
 import Synchronization

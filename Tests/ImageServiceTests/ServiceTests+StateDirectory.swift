@@ -1,5 +1,9 @@
+import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import SystemPackage
 import Testing
@@ -11,7 +15,7 @@ import Testing
 extension ServiceTests {
   @Test func anotherStateDirectoryIsNotAThaw() async throws {
     let record = try catalogue.freeze("nightly")
-    let place = try Endpoint(socketPath: directory.path.appending("s").string)
+    let place = try ServiceEndpoint(socketPath: directory.path.appending("s").string)
     let first = try await TestService(catalogue, listen: place, image: MemoryImage())
     let remote = try await first.connect(to: "nightly")
     try await blocking { _ = try remote.answer(.sample) }
@@ -52,7 +56,7 @@ extension ServiceTests {
 
   @Test func aStateDirectoryThatIsAwayIsNotAThaw() async throws {
     try catalogue.freeze("nightly")
-    let place = try Endpoint(socketPath: directory.path.appending("s").string)
+    let place = try ServiceEndpoint(socketPath: directory.path.appending("s").string)
     let service = try await TestService(catalogue, listen: place, image: MemoryImage())
     let remote = try await service.connect(to: "nightly")
     let state = catalogue.directory.string

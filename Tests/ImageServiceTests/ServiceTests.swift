@@ -1,5 +1,9 @@
+import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
+import ImageAccess
+import ImageFixtures
 import ImageReader
 import Logging
 import SeededNumbers

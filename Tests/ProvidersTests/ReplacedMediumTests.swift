@@ -1,5 +1,6 @@
 import Dispatch
 import FrozenImage
+import HostSystem
 import ImageReader
 import Logging
 import Synchronization
@@ -63,9 +64,13 @@ struct ReplacedMediumTests {
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     #expect(try reader.bytes(of: try described.node("file"), at: 0, count: 400_000) == expected)
     #expect(opened.load(ordering: .relaxed) == 2)
+    // The read began anew, and is one read.
+    let statistics = reader.status.statistics
+    #expect(statistics.reads == 1 && statistics.discardedReads == 1)
+    #expect(statistics.storageBytes <= 400_384)
   }
 
-  private struct NobodyAnswers: MappingSource {
+  private struct NobodyAnswers: ProductionHost {
     func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
       throw .failed("nobody answers")
     }
@@ -73,6 +78,10 @@ struct ReplacedMediumTests {
     func read(
       inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(SourceError) -> Int {
+      throw .failed("nobody answers")
+    }
+
+    func liveCheck() throws(SourceError) {
       throw .failed("nobody answers")
     }
   }

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What another module's protocol asks for, and no line here names.
 CALLED_BY_OTHERS = {
     "OutboundIn", "OutboundOut", "handlerRemoved", "createBuildCommands", "configuration",
+    "provideScope",
 }
 USED_BY_FRAMEWORKS = {"@Test", "@Suite", "@main", "@_cdecl"}
 DECLARATION = re.compile(

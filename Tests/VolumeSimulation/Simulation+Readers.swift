@@ -9,7 +9,7 @@ extension Simulation {
     case idle
     case ready
     case fetching(ReadPlan, next: Int, FetchOutcome)
-    case checking(found: [ConfigurationID.Entry], unreadable: Set<MediumID>, next: Int)
+    case checking(WitnessFindings, next: Int)
     case asking(MappingQuestion)
     /// The provider looked at the witness.
     case looked(MappingQuestion, at: UInt64)
@@ -24,8 +24,11 @@ extension Simulation {
     var read: PortionRead?
     var activity = Activity.idle
     var bytes: [UInt8] = []
+    /// The incarnation of each medium that they came from.
+    var incarnations: [MediumID: Incarnation] = [:]
     var range: Range<Int> = 0..<0
-    var early: ConfigurationID?
+    /// What was on the media before its data was read.
+    var early: [MediumID: [UInt8]] = [:]
     /// Reads that came to an end, one way or another.
     var reads = 0
     /// Of them, those whose bytes were accepted.
@@ -37,7 +40,7 @@ extension Simulation {
     case .idle: begin(index)
     case .ready: proceed(index)
     case .fetching(let plan, let next, let outcome): fetch(index, plan, next, outcome)
-    case .checking(let found, let unreadable, let next): check(index, found, unreadable, next)
+    case .checking(let findings, let next): check(index, findings, next)
     case .asking(let question): look(index, question)
     case .looked(let question, let seen): try answer(index, question, seen)
     case .replied(let result, let question, let time):
@@ -65,7 +68,7 @@ extension Simulation {
 
   private mutating func probe(_ index: Int) {
     switch rule.nextProbe(now: now) {
-    case .check: readers[index].activity = .checking(found: [], unreadable: [], next: 0)
+    case .check: readers[index].activity = .checking(WitnessFindings(), next: 0)
     case .ask(let question):
       report.probes += 1
       readers[index].activity = .asking(question)
@@ -81,10 +84,12 @@ extension Simulation {
     readers[index].read = read
     switch step {
     case .fetch(let plan):
+      if remaps.isRemap(plan, of: read) { rule.statistics.remaps += 1 }
       readers[index].bytes = []
+      readers[index].incarnations = [:]
       readers[index].early = found
       readers[index].activity = .fetching(plan, next: 0, .complete)
-    case .check: readers[index].activity = .checking(found: [], unreadable: [], next: 0)
+    case .check: readers[index].activity = .checking(WitnessFindings(), next: 0)
     case .ask(let question): readers[index].activity = .asking(question)
     case .readThrough: readers[index].activity = .readingThrough
     case .finished: accept(index)
@@ -124,7 +129,7 @@ extension Simulation {
     let places = plan.pieces.flatMap(places(of:))
     guard next < places.count else {
       guard var read = readers[index].read else { return }
-      rule.fetched(&read, outcome, now: now)
+      rule.fetched(&read, outcome, from: readers[index].incarnations, now: now)
       readers[index].read = read
       readers[index].activity = .ready
       return
@@ -138,16 +143,29 @@ extension Simulation {
       case .failure(let error): outcome = .sourceFailed(error)
       }
     case let place?:
-      if failing.contains(place.medium) || happens(.shortRead, percent: 2) {
-        if case .complete = outcome {
-          outcome = .damaged(FetchOutcome.Damage(reason: "a read failed"))
-        }
-      } else {
-        byte = volume.contents[place.medium][place.block]
+      if let found = read(place, index) {
+        byte = found
+      } else if case .complete = outcome {
+        outcome = .damaged(FetchOutcome.Damage(reason: "a read failed"))
       }
     }
     readers[index].bytes.append(byte)
     readers[index].activity = .fetching(plan, next: next + 1, outcome)
+  }
+
+  /// What a reader reads at a place right now; `nil` when that fails.
+  private mutating func read(_ place: SimulatedVolume.Place, _ index: Int) -> UInt8? {
+    let installed = media.installed[place.medium]
+    let medium = SimulatedVolume.media[place.medium]
+    if readers[index].incarnations[medium] == nil {
+      readers[index].incarnations[medium] = installed.incarnation
+    }
+    if failing.contains(place.medium) || happens(.shortRead, percent: 2) { return nil }
+    switch installed.device {
+    case .medium: return volume.contents[place.medium][place.block]
+    case .stranger: return 0xDD
+    case .nothing: return nil
+    }
   }
 
   /// Where the blocks of a piece lie; `nil` for those that the production host gives.
@@ -188,44 +206,53 @@ extension Simulation {
   // MARK: Checks
 
   /// What is on the media right now.
-  private var found: ConfigurationID {
-    ConfigurationID(entries: SimulatedVolume.media.indices.map(witness(of:)))
+  private var found: [MediumID: [UInt8]] {
+    var found: [MediumID: [UInt8]] = [:]
+    for medium in SimulatedVolume.media.indices {
+      found[SimulatedVolume.media[medium]] = witness(of: medium)
+    }
+    return found
   }
 
-  private func witness(of medium: Int) -> ConfigurationID.Entry {
-    ConfigurationID.Entry(
-      medium: SimulatedVolume.media[medium],
-      bytes: SimulatedVolume.bytes(of: volume.witness[medium]))
+  private func witness(of medium: Int) -> [UInt8]? {
+    switch media.installed[medium].device {
+    case .medium: SimulatedVolume.bytes(of: volume.witness[medium])
+    case .stranger: SimulatedVolume.bytes(of: SimulatedMedia.strangersGeneration)
+    case .nothing: nil
+    }
   }
 
   /// Reads one medium's witness; two of them make a check.
-  private mutating func check(
-    _ index: Int, _ found: [ConfigurationID.Entry], _ unreadable: Set<MediumID>, _ next: Int
-  ) {
+  private mutating func check(_ index: Int, _ findings: WitnessFindings, _ next: Int) {
     guard next < SimulatedVolume.media.count else {
-      rule.checked(found: ConfigurationID(entries: found), unreadable: unreadable)
+      rule.checked(findings)
       readers[index].activity = .ready
       return
     }
+    var findings = findings
     let medium = SimulatedVolume.media[next]
-    if failing.contains(next) {
-      readers[index].activity = .checking(
-        found: found, unreadable: unreadable.union([medium]), next: next + 1)
-      return
+    if !failing.contains(next), let witness = witness(of: next) {
+      media.noteUse(of: next)
+      findings.witnesses.append(
+        WitnessFindings.Witness(
+          medium: medium, bytes: pretended(index, next) ?? witness,
+          incarnation: media.installed[next].incarnation))
+    } else {
+      media.noteLoss(of: next, in: &rule)
+      findings.unreadable.insert(medium)
     }
-    var entry = witness(of: next)
-    let pretended: ConfigurationID? =
-      switch mutation {
-      case .checksAlwaysMatch: rule.known.configurationID
-      case .checksBeginTooEarly: readers[index].early
-      case .checksReadOneMedium: next == 0 ? rule.known.configurationID : nil
-      case nil: nil
-      }
-    if let bytes = pretended?[medium] {
-      entry = ConfigurationID.Entry(medium: medium, bytes: bytes)
+    readers[index].activity = .checking(findings, next: next + 1)
+  }
+
+  /// What a check that is broken finds on a medium; `nil` when it finds what is there.
+  private func pretended(_ index: Int, _ next: Int) -> [UInt8]? {
+    let medium = SimulatedVolume.media[next]
+    return switch mutation {
+    case .checksAlwaysMatch: rule.known.configurationID[medium]
+    case .checksBeginTooEarly: readers[index].early[medium]
+    case .checksReadOneMedium: next == 0 ? rule.known.configurationID[medium] : nil
+    case .mediaKeepTheirIncarnation, nil: nil
     }
-    readers[index].activity = .checking(
-      found: found + [entry], unreadable: unreadable, next: next + 1)
   }
 
   // MARK: Questions

@@ -17,9 +17,13 @@ package struct Simulation {
     case checksBeginTooEarly
     /// Checks read the second medium, and take the first to be as known.
     case checksReadOneMedium
+    /// Incarnations of media are not compared: whatever becomes of a medium, it keeps its own.
+    case mediaKeepTheirIncarnation
   }
 
-  package var mutation: Mutation?
+  package var mutation: Mutation? {
+    didSet { media.keepsIncarnations = mutation == .mediaKeepTheirIncarnation }
+  }
   package var volume: SimulatedVolume
   package internal(set) var report = SimulationReport()
 
@@ -27,6 +31,9 @@ package struct Simulation {
   static let blockCount = 12
 
   var rule: ReadRule
+  var remaps: RemapMemory
+  /// The media as the backup host has them open.
+  var media: SimulatedMedia
   var random: SeededGenerator
   /// Four that read, and the last one, which asks in the background during an outage.
   var readers = Self.newReaders
@@ -55,6 +62,8 @@ package struct Simulation {
     for fault in Fault.allCases where random.chance(fault.share) { faults.append(fault) }
     patience = random.chance(50) ? 1500 : 40
     rule = try Self.rule(of: volume, patience: patience)
+    remaps = RemapMemory(map: rule.map)
+    media = SimulatedMedia(for: &rule)
     report.seeds = 1
   }
 
@@ -112,6 +121,7 @@ package struct Simulation {
   private mutating func rest() throws {
     isUp = true
     failing = []
+    media.find(in: &rule)
     faults = []
     for index in readers.indices {
       readers[index].reads = 0
@@ -157,14 +167,28 @@ package struct Simulation {
     } else if happens(.mediumLost, percent: 2) {
       volume.loseSecondMedium()
     } else if happens(.readerRestart, percent: 5) {
-      keepStatistics()
-      rule = try Self.rule(of: frozen, patience: patience)
-      readers = Self.newReaders
+      try restartReader()
     }
     if !failing.isEmpty {
       if random.chance(50) { failing = [] }
     } else if happens(.inputOutputError, percent: 20) {
       failing = [Int.random(in: 0..<2, using: &random)]
     }
+    if !media.areWhole {
+      if random.chance(30) { media.find(in: &rule) }
+    } else if happens(.mediumVanished, percent: 10) {
+      media.put(.nothing, at: Int.random(in: 0..<2, using: &random))
+    } else if happens(.mediumReplaced, percent: 10) {
+      media.put(.stranger, at: Int.random(in: 0..<2, using: &random))
+    }
+  }
+
+  private mutating func restartReader() throws {
+    keepStatistics()
+    rule = try Self.rule(of: frozen, patience: patience)
+    remaps = RemapMemory(map: rule.map)
+    media = SimulatedMedia(for: &rule)
+    media.keepsIncarnations = mutation == .mediaKeepTheirIncarnation
+    readers = Self.newReaders
   }
 }

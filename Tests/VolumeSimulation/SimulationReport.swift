@@ -16,12 +16,17 @@ package enum Fault: Int, CaseIterable, Sendable {
   case mediumLost
   /// The image is given up, and its blocks are overwritten.
   case thaw
+  /// The backup host loses a medium's device, and finds the medium again.
+  case mediumVanished
+  /// The device that the backup host has open turns out to be another one: reads bring a
+  /// stranger's bytes until the medium is found again.
+  case mediumReplaced
 
   /// How many runs in a hundred have it.
   var share: Int {
     switch self {
     case .crash, .lostReply, .slowReply: 60
-    case .inputOutputError, .shortRead, .readerRestart: 40
+    case .inputOutputError, .shortRead, .readerRestart, .mediumVanished, .mediumReplaced: 40
     case .mediumLost: 20
     case .thaw: 10
     }

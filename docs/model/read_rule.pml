@@ -4,7 +4,8 @@
  * One portion of the frozen image lies in one of three places: 0 and 2 on medium 0,
  * 1 on medium 1. Each medium carries a witness, the number of the transaction that
  * was committed last. The storage moves the portion, commits, and overwrites what it
- * freed. Readers of one backup host share what is known of the mapping, as the reads
+ * freed. What the backup host has open as medium 0 may turn out to be another device, until
+ * it finds the medium again. Readers of one backup host share what is known of the mapping, as the reads
  * of a mount share a `ReadRule`, and obey the rule for every read.
  *
  * An `atomic` or `d_step` of a reader is what the driver does under the rule's lock;
@@ -30,6 +31,9 @@
 #endif
 #ifndef FALLS       /* whether medium 1 may fall out of the volume */
 #define FALLS 1
+#endif
+#ifndef SWAPS       /* how often another device turns out to be in medium 0's place */
+#define SWAPS 0
 #endif
 
 #define MEDIUM(p) ((p) & 1)
@@ -90,10 +94,20 @@ byte foundNeed = 0;             /* the check that the next question has to wait 
 bool isThrough = false;         /* reader 0 finished a read this moment */
 #endif
 
+/* ---- what this host has open as medium 0 ---- */
+bool isStranger = false;        /* it is another device: no bytes of the image, no witness */
+byte incarnation = 0;           /* counts how often it was opened again */
+byte foundOn = 0;               /* the incarnation that `found` is of */
+byte askedOn = 0;               /* the one that the question tells of */
+byte inStepOn = 0;              /* the one that was in step */
+byte swaps = SWAPS;
+
 bool isUnderWay[READERS];
 bool isOvertaken[READERS];
 
 #define IS_LOST(p) (MEDIUM(p) == 1 && (medium1IsBehind || known[1] == 0))
+#define IS_INSTALLED(p, i) (MEDIUM(p) == 1 || (i) == incarnation)
+#define BYTES(p) (good[p] && !(MEDIUM(p) == 0 && isStranger))
 #define IS_FREE(p) ((p) != place && (p) != target && !((pinned | pinnedByCommit) & BIT(p)))
 
 /* A round begins: it serves who waits for one. And it ends. */
@@ -180,6 +194,19 @@ active proctype Volume() {
   od
 }
 
+/* The device behind medium 0 on this host is another one, and nobody is told; a search
+ * finds the right one, and the medium begins a new incarnation: ReadRule.beginIncarnation. */
+active proctype Devices() {
+  do
+  :: atomic { swaps > 0 && !isStranger -> swaps--; isStranger = true }
+  :: atomic { isStranger -> isStranger = false;
+#ifndef NO_INCARNATIONS
+       incarnation++; matched = false
+#endif
+     }
+  od
+}
+
 /* The provider on the production host: answers of one durable state. */
 active proctype Provider() {
   do
@@ -214,12 +241,13 @@ active proctype Provider() {
 
 /* A reader, reading for ever: one round of the loop is one read. */
 proctype Reader(byte me) {
-  byte r, at, seen0, seen1;
+  byte r, at, used, seen0, seen1, seenOn;
   bool isGood;
 
   /* ReadRule.plan */
 plan:
   atomic {
+    used = 0;
     if
     :: placeIsUnknown -> wanted = true; isUnderWay[me] = false; answerNeed[me] = 2; goto ask
     :: !placeIsUnknown && IS_LOST(knownPlace) -> goto through
@@ -230,12 +258,13 @@ plan:
   checkNeed[me] = 2;
   goto check;
 fetch:
-  isGood = good[at];
+  isGood = BYTES(at);
   goto take;
 #else
   /* The fetch: the bytes of this moment. ReadRule.fetched takes the ticket. */
   atomic {
-    isGood = good[at];
+    isGood = BYTES(at);
+    used = (MEDIUM(at) == 0 -> incarnation : 0);
 #ifdef EARLY_CHECK
     checkNeed[me] = (checkIsUnderWay -> 1 : 2)
 #else
@@ -250,11 +279,12 @@ check:
     if
     :: checkNeed[me] == 0 ->
        if
-       :: isOvertaken[me] -> isUnderWay[me] = false; goto plan
+       :: isOvertaken[me] || !IS_INSTALLED(at, used) -> isUnderWay[me] = false; goto plan
 #ifdef CHECK_BEFORE
        :: !isOvertaken[me] && matched && known[MEDIUM(at)] != 0 -> goto fetch
 #else
-       :: !isOvertaken[me] && matched && known[MEDIUM(at)] != 0 -> goto take
+       :: !isOvertaken[me] && IS_INSTALLED(at, used) && matched && known[MEDIUM(at)] != 0 ->
+          goto take
 #endif
        :: else -> answerNeed[me] = 2; goto ask
        fi
@@ -276,14 +306,15 @@ ask:
 #ifdef BEHIND_ACCEPTED
        :: hasAnswer && isUnderWay[me] && !isOvertaken[me] -> goto take
 #else
-       :: hasAnswer && isUnderWay[me] && !isOvertaken[me] && (inStep & BIT(MEDIUM(at))) ->
+       :: hasAnswer && isUnderWay[me] && !isOvertaken[me] && (inStep & BIT(MEDIUM(at))) &&
+          IS_INSTALLED(at, used) && IS_INSTALLED(at, inStepOn) ->
           goto take
 #endif
        :: else -> isUnderWay[me] = false; goto plan
        fi
     :: answerNeed[me] != 0 && question == NOBODY_ASKS && foundNeed == 0 ->
        question = ASKED; BEGIN(answerNeed);
-       asFound[0] = found[0]; asFound[1] = found[1];
+       asFound[0] = found[0]; asFound[1] = found[1]; askedOn = foundOn;
        asksForPlace = wanted; wanted = false
     :: answerNeed[me] != 0 && question == NOBODY_ASKS && foundNeed != 0 && !checkIsUnderWay ->
        checkIsUnderWay = true; BEGIN(checkNeed); foundNeed = 1;
@@ -317,7 +348,7 @@ ask:
        :: else
        fi;
        known[0] = answerID; known[1] = (hasMedium1 -> answerID : 0);
-       foundNeed = 2; inStep = answerInStep; medium1IsBehind = !(answerInStep & 2);
+       foundNeed = 2; inStep = answerInStep; inStepOn = askedOn; medium1IsBehind = !(answerInStep & 2);
        matched = false
     fi;
 #ifdef UNCONFIRMED
@@ -331,31 +362,32 @@ ask:
     /* Forgotten, so that states that do not differ are one. */
     changed = false; failed = false; hasMedium1 = false; asksForPlace = false;
     answerPlace = 0; answerID = 0; answerInStep = 0; lookedAt = 0;
-    asFound[0] = 0; asFound[1] = 0;
+    asFound[0] = 0; asFound[1] = 0; askedOn = 0;
     goto ask
   }
 #ifdef UNCONFIRMED
 unchecked:
-  isGood = good[at];
+  isGood = BYTES(at);
   goto take;
 #endif
 
   /* A round of checks: every medium's witness, one after the other. */
 look:
-  seen0 = witness[0];
+  atomic { seen0 = (isStranger -> 0 : witness[0]); seenOn = incarnation }
   seen1 = witness[1];
   atomic {
     checkIsUnderWay = false;
     FINISH(checkNeed);
     if :: foundNeed == 1 -> foundNeed = 0 :: else fi;
-    found[0] = seen0; found[1] = seen1;
+    found[0] = seen0; found[1] = seen1; foundOn = seenOn;
 #ifdef ONE_MEDIUM
     matched = (known[1] != 0 -> seen1 == known[1] : seen0 == known[0]);
 #else
-    matched = (seen0 == known[0] && (known[1] == 0 || seen1 == known[1]));
+    matched = (seen0 == known[0] && (known[1] == 0 || seen1 == known[1]) &&
+               seenOn == incarnation);
 #endif
     if :: matched -> medium1IsBehind = false :: else fi;
-    seen0 = 0; seen1 = 0;
+    seen0 = 0; seen1 = 0; seenOn = 0;
     if
     :: answerNeed[me] != 0 -> goto ask
     :: else -> goto check
@@ -365,7 +397,7 @@ look:
 take:
   atomic {
     assert(isGood);         /* no accepted stale read */
-    isUnderWay[me] = false; isOvertaken[me] = false; isGood = false; at = 0
+    isUnderWay[me] = false; isOvertaken[me] = false; isGood = false; at = 0; used = 0
   }
   /* Or through the production host, or with an error: it is not stuck. */
 through:

@@ -14,10 +14,10 @@ struct ClusterSamples {
   /// Windows spread evenly over what the runs of a layer below hold.
   func plain(of runs: [LayerRun], on layer: Int) -> [ProbeWindow] {
     let own = runs.compactMap { run -> (start: UInt64, length: UInt64)? in
-      guard case .below(let stripes) = run.content, let column = stripes.columns.first,
-        column.layer == layer
+      guard case .below(let placement) = run.content, let target = placement.targets.first,
+        target.layer == layer
       else { return nil }
-      return (column.offset, run.range.upperBound - run.range.lowerBound)
+      return (target.offset, run.range.upperBound - run.range.lowerBound)
     }
     let total = own.reduce(0) { $0 + $1.length }
     guard total > 0 else { return [] }

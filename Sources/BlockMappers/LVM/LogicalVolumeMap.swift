@@ -1,4 +1,5 @@
 package import DataSets
+import FrozenImage
 package import VolumeLayers
 
 extension FoundVolumeGroup {
@@ -145,8 +146,13 @@ private struct LogicalVolumeMapping {
       let range =
         segment.extents.lowerBound * group.extentSize..<segment.extents.upperBound
         * group.extentSize
-      runs.append(
-        LayerRun(range, .below(LayerRun.Stripes(columns: places, stripeLength: elementSize))))
+      guard
+        let placement = Placement(
+          columns: places.count, copies: 1, stripeLength: elementSize, targets: places)
+      else {
+        throw StackError("the \(title(of: volume)) has a \(segment.key) that has no stripes")
+      }
+      runs.append(LayerRun(range, .below(placement)))
     }
     return (lower, runs)
   }

@@ -3,16 +3,28 @@ import Glibc
 import HostSystem
 
 /// The copies of metadata texts that lvm2 keeps on a host: before each command that
-/// changes a group it writes the text as it was then (vgcfgbackup(8), lvm.conf(5),
-/// backup/archive).
+/// changes a group it writes the text as it was then to its archive, and after it the new one
+/// to its backup (vgcfgbackup(8), lvm.conf(5), backup/archive and backup/backup).
 struct MetadataArchive {
   /// Bytes of a file that is looked at.
   private static let maximumLength = MetadataParser.maximumLength
+  /// Nanoseconds that lvm2 may take to tell its configuration, which is in files only.
+  private static let patience: UInt64 = 10_000_000_000
 
-  /// Where lvm2 has them without other configuration.
-  private var directory: String {
-    let system = getenv("LVM_SYSTEM_DIR").map { String(cString: $0) }
-    return "\(system ?? "/etc/lvm")/archive"
+  /// Where lvm2 has them. Only lvm2 knows what its configuration says: lvm.conf, lvmlocal.conf,
+  /// those of the host's tags and profiles, and its defaults, one after the other. Where it
+  /// tells nothing, as it does without any lvm.conf, they are where they are by default.
+  static func directories() -> [String] {
+    let keys = ["archive_dir", "backup_dir"]
+    let words = ["lvmconfig", "--typeconfig", "full"] + keys.map { "backup/\($0)" }
+    if let output = ChildProcess.output(of: words[0], words, within: patience),
+      let settings = try? MetadataParser.parse(output)
+    {
+      let named = keys.compactMap { try? settings.string($0) }
+      if named.count == keys.count { return named }
+    }
+    let system = getenv("LVM_SYSTEM_DIR").map { String(cString: $0) } ?? "/etc/lvm"
+    return ["\(system)/archive", "\(system)/backup"]
   }
 
   /// The texts of a group by their numbers.
@@ -27,8 +39,11 @@ struct MetadataArchive {
   ) -> [UInt64: Set<VolumeGroup>] {
     var found: [UInt64: Set<VolumeGroup>] = [:]
     let mark = Array(id.description.utf8)
-    for name in DirectoryListing.names(in: directory) where name.hasSuffix(".vg") {
-      guard let bytes = try? MountEntry.contents(of: "\(directory)/\(name)"),
+    let files = Self.directories().flatMap { directory in
+      DirectoryListing.names(in: directory).map { "\(directory)/\($0)" }
+    }
+    for file in files {
+      guard let bytes = try? CompleteFile.read(file),
         bytes.count <= Self.maximumLength, bytes.contains(mark),
         let section = try? MetadataParser.parse(bytes),
         let time = try? section.integer("creation_time", in: 0...UInt64(Int64.max)),

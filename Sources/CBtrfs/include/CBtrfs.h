@@ -97,6 +97,8 @@ enum {
 
 // Items of the trees, as they lie on disk (little-endian).
 enum {
+  CBTRFS_ROOT_GENERATION = offsetof(struct btrfs_root_item, generation),
+  CBTRFS_ROOT_ADDRESS = offsetof(struct btrfs_root_item, bytenr),
   CBTRFS_ROOT_LAST_SNAPSHOT = offsetof(struct btrfs_root_item, last_snapshot),
 
   CBTRFS_INODE_GENERATION = offsetof(struct btrfs_inode_item, generation),

@@ -200,6 +200,30 @@ public nonisolated struct Floe_V1_MappingState: Sendable {
   /// The provider's own note; opaque to the client, at most 64 KiB.
   public var cursor: Data = Data()
 
+  /// In an answer: what the media show besides the configuration ID while the state holds; at
+  /// most 64. A client that does not know them relies on the configuration ID alone.
+  public var marks: [Floe_V1_StateMark] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Bytes of a medium that are so while a state holds, and are other bytes when the storage
+/// goes back in time and its configuration ID comes back with another meaning.
+public nonisolated struct Floe_V1_StateMark: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var medium: Data = Data()
+
+  /// Bytes from the start of the medium.
+  public var offset: UInt64 = 0
+
+  /// 1 through 512 bytes.
+  public var data: Data = Data()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1228,7 +1252,7 @@ nonisolated extension Floe_V1_RepresentationHeader: SwiftProtobuf.Message, Swift
 
 nonisolated extension Floe_V1_MappingState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".MappingState"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}configuration_id\0\u{1}cursor\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}configuration_id\0\u{1}cursor\0\u{1}marks\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1238,6 +1262,7 @@ nonisolated extension Floe_V1_MappingState: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.configurationID) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.cursor) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.marks) }()
       default: break
       }
     }
@@ -1250,12 +1275,56 @@ nonisolated extension Floe_V1_MappingState: SwiftProtobuf.Message, SwiftProtobuf
     if !self.cursor.isEmpty {
       try visitor.visitSingularBytesField(value: self.cursor, fieldNumber: 2)
     }
+    if !self.marks.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.marks, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Floe_V1_MappingState, rhs: Floe_V1_MappingState) -> Bool {
     if lhs.configurationID != rhs.configurationID {return false}
     if lhs.cursor != rhs.cursor {return false}
+    if lhs.marks != rhs.marks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Floe_V1_StateMark: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".StateMark"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}medium\0\u{1}offset\0\u{1}data\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.medium) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.data) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.medium.isEmpty {
+      try visitor.visitSingularBytesField(value: self.medium, fieldNumber: 1)
+    }
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 2)
+    }
+    if !self.data.isEmpty {
+      try visitor.visitSingularBytesField(value: self.data, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_StateMark, rhs: Floe_V1_StateMark) -> Bool {
+    if lhs.medium != rhs.medium {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.data != rhs.data {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

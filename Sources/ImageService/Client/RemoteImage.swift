@@ -3,6 +3,7 @@ import FoundationEssentials
 public import FrozenImage
 import GRPCCore
 public import HostSystem
+public import ImageAccess
 public import ImageReader
 public import Logging
 import SwiftProtobuf
@@ -13,7 +14,7 @@ public import SystemPackage
 ///
 /// Every call blocks the thread that makes it, which must not be one of Swift's
 /// cooperative pool.
-public final class RemoteImage: MappingSource {
+public final class RemoteImage: ServiceImage {
   /// How long calls may take.
   public struct Timeouts: Sendable {
     /// For a question, a live check, a portion, a word about the session. A question may
@@ -30,6 +31,9 @@ public final class RemoteImage: MappingSource {
   }
 
   public let summary: ImageSummary
+
+  public var id: UniqueIdentifier { summary.id }
+
   /// How the image was asked for.
   public let address: ServiceAddress
   /// The production host's name.
@@ -90,7 +94,7 @@ public final class RemoteImage: MappingSource {
     try RepresentationFetch(of: self, into: directory, limit: limit).run()
   }
 
-  // MARK: - MappingSource
+  // MARK: - ProductionHost
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     let request = question.wire(image: summary.id)

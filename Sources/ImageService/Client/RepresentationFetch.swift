@@ -5,6 +5,7 @@ import FrozenImage
 import GRPCCore
 import Glibc
 import HostSystem
+import ImageAccess
 import SwiftProtobuf
 import SystemPackage
 

@@ -4,6 +4,7 @@ import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import HostSystem
+public import ImageAccess
 import SwiftProtobuf
 import Synchronization
 
@@ -19,7 +20,7 @@ public final class ServiceConnection: Sendable {
   /// Nanoseconds that a call may take over its deadline, before the waiting thread gives up.
   private static let slack: UInt64 = 5_000_000_000
 
-  public let endpoint: Endpoint
+  public let endpoint: ServiceEndpoint
   private let client: GRPCClient<Transport>
   private let running: Task<Void, any Error>
   /// Keeps the way to a socket open whose path the transport cannot name.
@@ -27,7 +28,7 @@ public final class ServiceConnection: Sendable {
   /// The state directory that the service served when it was greeted.
   private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
-  private init(to endpoint: Endpoint) throws(ServiceError) {
+  private init(to endpoint: ServiceEndpoint) throws(ServiceError) {
     self.endpoint = endpoint
     way = try SocketDirectory(for: endpoint)
     let target: any ResolvableTarget =
@@ -57,13 +58,13 @@ public final class ServiceConnection: Sendable {
   ///
   /// - Throws: `ServiceError.unreachable` when no service answers, `.incompatible`.
   public static func connect(
-    to endpoint: Endpoint, timeout: Duration = .seconds(10)
+    to endpoint: ServiceEndpoint, timeout: Duration = .seconds(10)
   ) throws(ServiceError) -> (connection: ServiceConnection, host: String) {
     try connect(to: endpoint, timeout: timeout, versions: WireProtocol.versions)
   }
 
   static func connect(
-    to endpoint: Endpoint, timeout: Duration, versions: ClosedRange<UInt32>
+    to endpoint: ServiceEndpoint, timeout: Duration, versions: ClosedRange<UInt32>
   ) throws(ServiceError) -> (connection: ServiceConnection, host: String) {
     let connection = try ServiceConnection(to: endpoint)
     let greeting = Floe_V1_HelloRequest.with {

@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import SystemPackage
 
 /// A way to a Unix socket whose directory is not UTF-8, which the transport cannot name: the
@@ -12,7 +13,7 @@ final class SocketDirectory: Sendable {
 
   /// - Returns: `nil` where none is needed.
   /// - Throws: `ServiceError.unreachable`.
-  init?(for endpoint: Endpoint) throws(ServiceError) {
+  init?(for endpoint: ServiceEndpoint) throws(ServiceError) {
     guard case .unix(let socket) = endpoint, Self.hidesBytes(socket) else { return nil }
     let place = FilePath(socket)
     guard let name = place.lastComponent?.string, !Self.hidesBytes(name) else {

@@ -34,7 +34,7 @@ struct AnswerPaging {
       }
       guard volume.map.stores.count <= WireLimit.stores, volume.media.count <= WireLimit.media,
         storeExtents.count <= WireLimit.storeExtents,
-        storeExtents.reduce(0, { $0 + $1.1.targets.count }) <= WireLimit.targets
+        storeExtents.reduce(0, { $0 + $1.1.placement.targets.count }) <= WireLimit.targets
       else {
         throw WireError(
           "the volume has \(volume.map.stores.count) stores, \(storeExtents.count) store extents "
@@ -60,7 +60,8 @@ struct AnswerPaging {
       try await forEachRun(of: stores, cost: { $0.value.cost }) { run in
         try await write(.with { $0.stores.stores = run.map { Floe_V1_Store($0.key, $0.value) } })
       }
-      try await forEachRun(of: storeExtents, cost: { 60 + 20 * $0.1.targets.count }) { run in
+      try await forEachRun(of: storeExtents, cost: { 60 + 20 * $0.1.placement.targets.count }) {
+        run in
         try await write(
           .with { $0.storeExtents.extents = run.map { Floe_V1_StoreExtent($0.0, $0.1) } })
       }

@@ -31,6 +31,13 @@ extension MappingState {
     var wire = Floe_V1_MappingState()
     wire.configurationID = Data(configurationID.bytes)
     wire.cursor = Data(cursor)
+    wire.marks = marks.map { mark in
+      var wire = Floe_V1_StateMark()
+      wire.medium = mark.medium.rawValue.wire
+      wire.offset = mark.offset
+      wire.data = Data(mark.bytes)
+      return wire
+    }
     return wire
   }
 
@@ -38,9 +45,22 @@ extension MappingState {
     guard wire.cursor.count <= WireLimit.cursorLength else {
       throw WireError("the provider's note has \(wire.cursor.count) bytes")
     }
+    guard wire.marks.count <= StateMark.maximumCount else {
+      throw WireError("the state has \(wire.marks.count) marks")
+    }
     self.init(
-      configurationID: try ConfigurationID(wire: wire.configurationID), cursor: [UInt8](wire.cursor)
-    )
+      configurationID: try ConfigurationID(wire: wire.configurationID),
+      cursor: [UInt8](wire.cursor), marks: try wire.marks.map(StateMark.init(wire:)))
+  }
+}
+
+extension StateMark {
+  fileprivate init(wire: Floe_V1_StateMark) throws(WireError) {
+    let medium = MediumID(rawValue: try UniqueIdentifier(wire: wire.medium, "a mark's medium"))
+    guard
+      let mark = StateMark(medium: medium, offset: wire.offset, bytes: [UInt8](wire.data))
+    else { throw WireError("a mark of the state is out of range") }
+    self = mark
   }
 }
 
@@ -50,7 +70,9 @@ extension MappingQuestion {
   func wire(image: UniqueIdentifier) -> Floe_V1_AnswerRequest {
     var wire = Floe_V1_AnswerRequest()
     wire.image = image.wire
-    wire.known = known.wire
+    // Marks tell the client of a state, and the service nothing.
+    wire.known =
+      MappingState(configurationID: known.configurationID, cursor: known.cursor).wire
     wire.found = Data(found.bytes)
     wire.portions = portions.prefix(WireLimit.portions).map(\.wire)
     // All of them: who is left out would be taken for validated.

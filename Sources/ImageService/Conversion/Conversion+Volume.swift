@@ -30,10 +30,10 @@ extension Floe_V1_StoreExtent {
     store = id.rawValue
     offset = extent.offset
     length = extent.length
-    columns = UInt32(clamping: extent.columns)
-    copies = UInt32(clamping: extent.copies)
-    stripeLength = extent.stripeLength
-    targets = extent.targets.map { target in
+    columns = UInt32(clamping: extent.placement.columns)
+    copies = UInt32(clamping: extent.placement.copies)
+    stripeLength = extent.placement.stripeLength
+    targets = extent.placement.targets.map { target in
       var wire = Floe_V1_StoreAddress()
       wire.store = target.store.rawValue
       wire.offset = target.offset

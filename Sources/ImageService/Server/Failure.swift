@@ -1,3 +1,4 @@
+import Catalogue
 import GRPCCore
 import ImageReader
 

@@ -1,7 +1,10 @@
+public import Catalogue
 import Dispatch
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Glibc
+public import ImageAccess
+public import ImageReader
 public import Logging
 import NIOCore
 import NIOPosix
@@ -28,7 +31,7 @@ public final class ImageServer: Sendable {
 
   private let catalogue: Catalogue
   private let host: String
-  private let open: @Sendable (ImageRecord) throws -> any ServedImage
+  private let open: @Sendable (ImageRecord) throws -> any ProductionHost
   private let logger: Logger
   private let state = Mutex(State())
 
@@ -45,7 +48,7 @@ public final class ImageServer: Sendable {
   ///   - open: makes the provider of an image; called on a thread that may block.
   public init(
     catalogue: Catalogue, host: String, logger: Logger,
-    open: @escaping @Sendable (ImageRecord) throws -> any ServedImage
+    open: @escaping @Sendable (ImageRecord) throws -> any ProductionHost
   ) {
     self.catalogue = catalogue
     self.host = host
@@ -56,15 +59,17 @@ public final class ImageServer: Sendable {
   /// Where a service listens unless said otherwise: `floe.sock` in the state directory.
   ///
   /// - Throws: `AddressError` when the state directory's path is too long for a socket.
-  public static func defaultEndpoint(of catalogue: Catalogue) throws(AddressError) -> Endpoint {
-    try Endpoint(socketPath: catalogue.directory.appending("floe.sock").string)
+  public static func defaultEndpoint(of catalogue: Catalogue) throws(AddressError)
+    -> ServiceEndpoint
+  {
+    try ServiceEndpoint(socketPath: catalogue.directory.appending("floe.sock").string)
   }
 
   /// Serves until `shutDown`; removes a Unix socket's file at the end.
   ///
   /// - Parameter ready: called once the service answers, with where it listens.
   /// - Throws: `ListenError`, `CatalogueError`, `Errno` when the system has no threads.
-  public func run(listen endpoint: Endpoint, ready: (Endpoint) -> Void) async throws {
+  public func run(listen endpoint: ServiceEndpoint, ready: (ServiceEndpoint) -> Void) async throws {
     try catalogue.create()
     let socket = try ListeningSocket(endpoint)
     let pool = try BlockingPool(threads: Self.threads, maximumWaiting: Self.maximumWaiting)

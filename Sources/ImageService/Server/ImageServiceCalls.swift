@@ -1,3 +1,4 @@
+import Catalogue
 import FloeWire
 import FoundationEssentials
 import FrozenImage
@@ -28,7 +29,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
 
   /// Calls an image's provider on one of the image's threads, and words errors for the wire.
   private func asking<Result: Sendable>(
-    _ image: UniqueIdentifier, _ body: @escaping @Sendable (any ServedImage) throws -> Result
+    _ image: UniqueIdentifier, _ body: @escaping @Sendable (any ProductionHost) throws -> Result
   ) async throws -> Result {
     try await wording(about: image) { try await images.call(image, body) }
   }
@@ -183,7 +184,7 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   }
 
   private static func read(
-    _ portion: PortionRequest, from image: any ServedImage
+    _ portion: PortionRequest, from image: any ProductionHost
   ) throws -> [UInt8] {
     try [UInt8](unsafeUninitializedCapacity: portion.count) { buffer, count in
       let space = UnsafeMutableRawBufferPointer(

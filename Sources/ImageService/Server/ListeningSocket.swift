@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import SystemPackage
 
 /// The socket that a service listens on.
@@ -10,12 +11,12 @@ import SystemPackage
 struct ListeningSocket: ~Copyable {
   let descriptor: Int32
   /// Where it listens, with the port that the system chose for port 0.
-  let endpoint: Endpoint
+  let endpoint: ServiceEndpoint
   /// The file of a Unix socket (device and inode number).
   private let file: (UInt64, UInt64)?
 
   /// - Throws: `ListenError` when another service listens there, or the system refuses.
-  init(_ endpoint: Endpoint) throws(ListenError) {
+  init(_ endpoint: ServiceEndpoint) throws(ListenError) {
     switch endpoint {
     case .unix(let path):
       descriptor = try Self.makeUnix(path)
@@ -110,13 +111,13 @@ struct ListeningSocket: ~Copyable {
 
   private static func makeTCP(
     _ address: Loopback, _ port: UInt16
-  ) throws(ListenError) -> (Int32, Endpoint) {
+  ) throws(ListenError) -> (Int32, ServiceEndpoint) {
     let family =
       switch address {
       case .v4: AF_INET
       case .v6: AF_INET6
       }
-    let name = "\(Endpoint.loopback(address, port: port))"
+    let name = "\(ServiceEndpoint.loopback(address, port: port))"
     let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw .system("make a socket for", name) }
     var yes: Int32 = 1

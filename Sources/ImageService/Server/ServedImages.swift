@@ -1,3 +1,4 @@
+import Catalogue
 import FrozenImage
 import Glibc
 import HostSystem
@@ -21,7 +22,7 @@ final class ServedImages: Sendable {
 
   private let catalogue: Catalogue
   private let pool: BlockingPool
-  private let open: @Sendable (ImageRecord) throws -> any ServedImage
+  private let open: @Sendable (ImageRecord) throws -> any ProductionHost
   private let clock: @Sendable () -> UInt64
   private let images = Mutex<[UniqueIdentifier: Open]>([:])
   /// Lanes that are there, those of dropped images included whose storage never answered.
@@ -33,7 +34,7 @@ final class ServedImages: Sendable {
   init(
     catalogue: Catalogue, pool: BlockingPool,
     clock: @escaping @Sendable () -> UInt64 = { MonotonicClock.now() },
-    open: @escaping @Sendable (ImageRecord) throws -> any ServedImage
+    open: @escaping @Sendable (ImageRecord) throws -> any ProductionHost
   ) {
     self.catalogue = catalogue
     self.pool = pool
@@ -46,7 +47,7 @@ final class ServedImages: Sendable {
   /// - Throws: `SourceError.thawed` when the image was there and is no more, what the
   ///   catalogue, the provider and the body throw otherwise.
   func call<Result: Sendable>(
-    _ id: UniqueIdentifier, _ body: @escaping @Sendable (any ServedImage) throws -> Result
+    _ id: UniqueIdentifier, _ body: @escaping @Sendable (any ProductionHost) throws -> Result
   ) async throws -> Result {
     while true {
       let lane: ImageLane
@@ -70,7 +71,7 @@ final class ServedImages: Sendable {
     let now = clock()
     for (id, open) in images.withLock({ $0 }) {
       let isIdle = now >= open.lastAsked && now - open.lastAsked >= Self.idleTime
-      if isGone(id) || isIdle && !isMounted(id) { drop(id) }
+      if catalogue.isGone(id) || isIdle && !isMounted(id) { drop(id) }
     }
   }
 
@@ -98,8 +99,8 @@ final class ServedImages: Sendable {
     }
   }
 
-  private func provider(in lane: ImageLane) throws -> any ServedImage {
-    guard !isGone(lane.record.id) else {
+  private func provider(in lane: ImageLane) throws -> any ProductionHost {
+    guard !catalogue.isGone(lane.record.id) else {
       drop(lane.record.id)
       throw SourceError.thawed("“\(lane.record.name)” was thawed")
     }
@@ -111,10 +112,6 @@ final class ServedImages: Sendable {
     // The provider itself ends outside the lock: closing its files may take a while.
     let dropped = images.withLock { $0.removeValue(forKey: id) }
     withExtendedLifetime(dropped) {}
-  }
-
-  private func isGone(_ id: UniqueIdentifier) -> Bool {
-    access(catalogue.recordPath(of: id).string, F_OK) != 0 && errno == ENOENT
   }
 
   /// Sessions that cannot be read count.
@@ -135,7 +132,7 @@ private final class ImageLane: Sendable {
 
   let record: ImageRecord
   let pool: BlockingPool
-  private let opened = Mutex<(any ServedImage)?>(nil)
+  private let opened = Mutex<(any ProductionHost)?>(nil)
   private let count: Count
 
   /// - Throws: `BlockingPool.Overloaded` when there are too many lanes already, `EAGAIN`
@@ -152,8 +149,8 @@ private final class ImageLane: Sendable {
 
   /// The provider, opened by the first call. Blocks.
   func provider(
-    _ open: (ImageRecord) throws -> any ServedImage
-  ) throws -> any ServedImage {
+    _ open: (ImageRecord) throws -> any ProductionHost
+  ) throws -> any ProductionHost {
     if let opened = opened.withLock({ $0 }) { return opened }
     let provider = try open(record)
     // Of two calls that opened it at once, the first one's is kept.

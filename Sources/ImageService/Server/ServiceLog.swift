@@ -1,3 +1,4 @@
+import Catalogue
 import FrozenImage
 import Glibc
 import HostSystem
@@ -156,19 +157,5 @@ final class ServiceLog: Sendable {
 
   private static func metadata(_ session: SessionRecord) -> Logger.Metadata {
     ["backup_host": "\(session.backupHost)", "mountpoint": "\(session.mountpoint)"]
-  }
-}
-
-extension Catalogue {
-  /// The names of the images that are frozen completely.
-  fileprivate func frozenNames() throws(CatalogueError) -> [UniqueIdentifier: String] {
-    var names: [UniqueIdentifier: String] = [:]
-    for name in try files.names(in: images) {
-      guard let id = UniqueIdentifier(name), let record = try? frozenRecord(of: id) else {
-        continue
-      }
-      names[id] = record.name
-    }
-    return names
   }
 }

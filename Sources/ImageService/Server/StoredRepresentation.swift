@@ -1,3 +1,4 @@
+import Catalogue
 import FloeWire
 import FoundationEssentials
 import FrozenImage

@@ -77,26 +77,16 @@ extension VolumeDescription {
     }
     for (id, extents) in map.extents {
       for extent in extents {
-        for (index, target) in extent.targets.enumerated()
-        where !coverage.covers(target, length: extent.length(ofColumn: index / extent.copies)) {
+        let placement = extent.placement
+        for (index, target) in placement.targets.enumerated()
+        where !coverage.covers(
+          target, length: placement.length(ofColumn: index / placement.copies, of: extent.length))
+        {
           return "the extent of store \(id.rawValue) at \(extent.offset) points outside store "
             + "\(target.store.rawValue), at \(target.offset)"
         }
       }
     }
     return nil
-  }
-}
-
-extension StoreExtent {
-  /// Bytes of the run that lie in a column.
-  func length(ofColumn column: Int) -> UInt64 {
-    guard columns > 1 else { return length }
-    let columns = UInt64(columns)
-    let column = UInt64(column)
-    let elements = length / stripeLength
-    let rest = length % stripeLength
-    return (elements / columns + (column < elements % columns ? 1 : 0)) * stripeLength
-      + (column == elements % columns ? rest : 0)
   }
 }

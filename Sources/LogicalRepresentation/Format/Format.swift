@@ -43,9 +43,11 @@ enum Section: UInt32, CaseIterable, Sendable {
   case heap = 16
   /// Only where something is unreadable.
   case unreadable = 17
+  /// Only where a state has some; whoever does not know them reads as before.
+  case marks = 18
 
   /// Whether a representation may be without it.
-  var isOptional: Bool { self == .unreadable }
+  var isOptional: Bool { self == .unreadable || self == .marks }
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -66,6 +68,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .compressedRuns: CompressedRunRecord.size
     case .checksums, .heap: 1
     case .unreadable: UnreadableRecord.size
+    case .marks: MarkRecord.size
     }
   }
 }

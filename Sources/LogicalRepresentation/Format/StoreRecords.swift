@@ -59,10 +59,10 @@ struct StoreExtentRecord: Record {
   init(_ extent: StoreExtent) {
     offset = extent.offset
     length = extent.length
-    stripeLength = extent.stripeLength
-    // At most `StoreExtent.maximumTargets`.
-    columns = UInt32(extent.columns)
-    copies = UInt32(extent.copies)
+    stripeLength = extent.placement.stripeLength
+    // At most `Placement.maximumTargets`.
+    columns = UInt32(extent.placement.columns)
+    copies = UInt32(extent.placement.copies)
   }
 
   init(_ fields: inout FieldReader) {

@@ -15,6 +15,7 @@ struct DescriptionDecoder {
   private let mediumTable: RecordTable<MediumRecord>
   private let windows: RecordTable<WindowRecord>
   private let fragments: RecordTable<FragmentRecord>
+  private let markTable: RecordTable<MarkRecord>
   private let heap: UnsafeRawBufferPointer
 
   private var nextStore: UInt64 = 0
@@ -23,6 +24,7 @@ struct DescriptionDecoder {
   private var nextMedium: UInt64 = 0
   private var nextWindow: UInt64 = 0
   private var nextFragment: UInt64 = 0
+  private var nextMark: UInt64 = 0
   private var textBudget: Int
 
   init(sections: SectionTable, bytes: UnsafeRawBufferPointer) throws(RepresentationError) {
@@ -35,6 +37,7 @@ struct DescriptionDecoder {
     mediumTable = try Representation.table(.media, sections, bytes)
     windows = try Representation.table(.windows, sections, bytes)
     fragments = try Representation.table(.fragments, sections, bytes)
+    markTable = try Representation.table(.marks, sections, bytes)
     heap = sections.bytes(of: .heap, in: bytes)
     textBudget = heap.count
   }
@@ -68,6 +71,9 @@ struct DescriptionDecoder {
       throw .damaged(
         place: "section volumes", problem: "there are stores or media that no volume has")
     }
+    guard nextMark == markTable.count else {
+      throw .damaged(place: "section marks", problem: "there are marks that no volume has")
+    }
     return volumes
   }
 
@@ -91,8 +97,10 @@ struct DescriptionDecoder {
     }
     return VolumeDescription(
       id: record.id, label: try text(record.label, of: place),
-      state: MappingState(configurationID: id, cursor: try bytes(record.cursor, of: place)),
-      map: map, media: media, validation: validation, checksum: algorithm,
+      state: MappingState(
+        configurationID: id, cursor: try bytes(record.cursor, of: place),
+        marks: try marks(ofVolume: index)), map: map, media: media, validation: validation,
+      checksum: algorithm,
       checksumBlockSize: record.checksumBlockSize)
   }
 
@@ -136,7 +144,7 @@ struct DescriptionDecoder {
       let record = try storeExtents.record(at: index)
       nextStoreExtent += 1
       let (targetCount, overflow) = record.columns.multipliedReportingOverflow(by: record.copies)
-      guard !overflow, Int(targetCount) <= StoreExtent.maximumTargets else {
+      guard !overflow, Int(targetCount) <= Placement<StoreAddress>.maximumTargets else {
         throw .damaged(place: "store extent \(index)", problem: "it has too many targets")
       }
       var addresses: [StoreAddress] = []
@@ -156,6 +164,23 @@ struct DescriptionDecoder {
       }
     }
     return result
+  }
+
+  private mutating func marks(ofVolume volume: UInt64) throws(RepresentationError) -> [StateMark] {
+    var marks: [StateMark] = []
+    while nextMark < markTable.count {
+      let record = try markTable.record(at: nextMark)
+      guard record.volume == volume else { break }
+      let place = "mark \(nextMark)"
+      nextMark += 1
+      guard record.bytes.length <= StateMark.maximumLength,
+        let mark = StateMark(
+          medium: MediumID(rawValue: record.medium), offset: record.offset,
+          bytes: try bytes(record.bytes, of: place)), marks.count < StateMark.maximumCount
+      else { throw .damaged(place: place, problem: "it is out of range, or one too many") }
+      marks.append(mark)
+    }
+    return marks
   }
 
   private mutating func medium() throws(RepresentationError) -> MediumDescription {

@@ -8,6 +8,7 @@ struct DescriptionEncoder {
   /// What is to follow the heap as it is.
   private(set) var texts: [UInt8] = []
   private let heapLength: UInt64
+  private var volumeCount: UInt64 = 0
 
   /// - Parameter heapLength: bytes that the heap has already.
   init(heapLength: UInt64) {
@@ -33,6 +34,13 @@ struct DescriptionEncoder {
       add(id, store, extents: volume.map.extents[id] ?? [])
     }
     for medium in volume.media { add(medium) }
+    for mark in volume.state.marks {
+      add(
+        MarkRecord(
+          medium: mark.medium.rawValue, offset: mark.offset, bytes: reference(mark.bytes),
+          volume: volumeCount), to: .marks)
+    }
+    volumeCount += 1
   }
 
   /// - Parameter node: the top directory's record.
@@ -64,7 +72,7 @@ struct DescriptionEncoder {
     }
     for extent in extents {
       add(StoreExtentRecord(extent), to: .storeExtents)
-      for target in extent.targets { add(StripeTargetRecord(target), to: .stripeTargets) }
+      for target in extent.placement.targets { add(StripeTargetRecord(target), to: .stripeTargets) }
     }
   }
 

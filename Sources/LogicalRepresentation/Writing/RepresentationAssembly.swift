@@ -87,7 +87,7 @@ struct RepresentationAssembly {
       case .heap: counts.heap + UInt64(descriptions.texts.count)
       case .unreadable: unreadable.count
       case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
-        .fragments:
+        .fragments, .marks:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
       }
     }
@@ -222,14 +222,16 @@ struct SectionLayout {
 
   /// The record of a section.
   subscript(section: Section) -> SectionRecord {
-    get { records[section.position] }
-    set { records[section.position] = newValue }
+    get { records[position(of: section)] }
+    set { records[position(of: section)] = newValue }
+  }
+
+  /// Where the section stands among those that there are.
+  private func position(of section: Section) -> Int {
+    sections.count { $0.rawValue < section.rawValue }
   }
 }
 
 extension Section {
-  /// Where the section stands in the writer's order: their values count from 1, and the
-  /// optional one is the last.
-  fileprivate var position: Int { Int(rawValue) - 1 }
   fileprivate var recordSize32: UInt32 { UInt32(recordSize) }
 }

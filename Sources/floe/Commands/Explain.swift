@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostSystem
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(

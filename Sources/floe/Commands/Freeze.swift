@@ -1,8 +1,9 @@
 import ArgumentParser
+import Freezing
 import FrozenImage
 import HostSystem
-import ImageService
-import StackProvider
+import ImageAccess
+import LogicalRepresentation
 import SystemPackage
 
 struct Freeze: ParsableCommand {
@@ -66,7 +67,7 @@ struct Freeze: ParsableCommand {
         + "not agree; and which file system is on top (ext2, ext3, ext4), where signatures of "
         + "several are. May be given once for each.",
       valueName: "raw|qcow2|ext4"))
-  var formats: [FormatName] = []
+  var formats: [DataSetFinder.Format] = []
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
@@ -85,19 +86,6 @@ struct Freeze: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
-  enum FormatName: String, ExpressibleByArgument, CaseIterable {
-    case raw, qcow2, ext2, ext3, ext4
-
-    /// What the disk at the start is; `nil` for a file system.
-    var disk: StackPlace.ImageFormat? {
-      switch self {
-      case .raw: .raw
-      case .qcow2: .qcow2
-      case .ext2, .ext3, .ext4: nil
-      }
-    }
-  }
-
   func validate() throws {
     if !explain, name == nil, output == nil {
       throw ValidationError("say where the image goes: --name NAME, -o FILE, or both")
@@ -105,21 +93,17 @@ struct Freeze: ParsableCommand {
     if service != nil, output == nil || name == nil {
       throw ValidationError("--service is for the file of -o, of an image that has a --name")
     }
-    guard formats.count(where: { $0.disk != nil }) < 2, formats.count(where: { $0.disk == nil }) < 2
+    guard formats.count(where: \.isDisk) < 2, formats.count(where: { !$0.isDisk }) < 2
     else { throw ValidationError("--format names one format of the disk, and one file system") }
     if force, output == nil { throw ValidationError("--force is for the file of -o") }
     if explain, json { throw ValidationError("--explain has no JSON form") }
   }
 
   func run() throws {
-    let source = MountTable.resolved(path) ?? path
+    let source = HostPath.resolved(path) ?? path
     let dataSet: any DataSet
     do {
-      dataSet = try DataSetFinder(
-        physicalVolumes: physicalVolumes, format: formats.compactMap(\.disk).first,
-        content: formats.contains { $0.disk == nil } ? .ext : nil, backing: backing,
-        assumesFrozen: assumeFrozen
-      ).find(path)
+      dataSet = try finder.find(path)
       if explain {
         for line in try dataSet.explanation { printLine(line) }
         return
@@ -127,19 +111,41 @@ struct Freeze: ParsableCommand {
     } catch {
       throw Failure.about(path, alias: [source, String(path.prefix { $0 != ":" })], error)
     }
-    for note in dataSet.notes { printError("floe: note: \(note)") }
-    guard name != nil || !dataSet.leavesSomething else {
-      throw Failure(
-        "freezing \(path) makes a snapshot, which has to be found again to be removed: give the "
-          + "image a --name")
+    for remark in dataSet.remarks { printError("floe: note: \(remark)") }
+    if let service {
+      do throws(AddressError) {
+        _ = try ServiceAddress(service)
+      } catch {
+        throw Failure("--service: \(error)")
+      }
     }
-    if let service { _ = try ServiceAddress(service) }
-    var freezing = Freezing(
-      dataSet: dataSet, name: name, output: output.map { FilePath(MountTable.absolute($0)) },
-      replacesOutput: force, service: service, source: source,
-      catalogue: state.catalogue, isStrict: strict)
-    let frozen = try freezing.run()
-    for warning in freezing.warnings { printError(warning) }
-    print(json ? JSON.text(of: frozen) : frozen.text)
+    var request = FreezeRequest(source: source, name: name, catalogue: state.catalogue)
+    request.output = output.map { FilePath(HostPath.absolute($0)) }
+    request.replacesOutput = force
+    request.service = service
+    request.isStrict = strict
+    let frozen: FreezeResult
+    do {
+      var watcher = FreezeWatcher()
+      frozen = try Freezing(dataSet, request) { watcher.take($0) }.run()
+    } catch let refused as UnreadableImage {
+      throw Failure(
+        "not everything can be read, and --strict refuses that: "
+          + refused.parts.lines.joined(separator: "; "))
+    }
+    for line in frozen.unreadable.lines { printError("floe: unreadable: \(line)") }
+    let report = FreezeReport(frozen)
+    print(json ? JSON.text(of: report) : report.text)
+  }
+
+  private var finder: DataSetFinder {
+    var finder = DataSetFinder()
+    finder.physicalVolumes = physicalVolumes
+    finder.formats = formats
+    finder.backing = backing
+    finder.assumesFrozen = assumeFrozen
+    return finder
   }
 }
+
+extension DataSetFinder.Format: ExpressibleByArgument {}

@@ -1,8 +1,8 @@
 import ArgumentParser
+import Catalogue
 import FrozenImage
 import Glibc
 import HostSystem
-import ImageService
 import SystemPackage
 
 struct Images: ParsableCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FrozenImage
+import ImageAccess
 import ImageService
 import LogicalRepresentation
 
@@ -19,11 +20,14 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var log: LogOptions
+
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     let image = try OpenedImage(
-      ImageSource(source), cache: cache, mountpoint: nil, timeouts: RemoteImage.Timeouts())
-    defer { image.questions.close() }
+      ImageSource(source), cache: cache, mountpoint: nil,
+      connect: RemoteImage.connector(timeouts: RemoteImage.Timeouts()))
+    defer { image.close() }
     let representation = image.representation
     let root = try image.root(nil)
     let volume = try image.volume(of: root)
@@ -32,23 +36,8 @@ struct Inspect: ParsableCommand {
       print(json ? JSON.text(of: report) : report.text)
       return
     }
-    let node = try Self.node(at: path, below: root.node, in: representation)
+    let node = try representation.node(at: path, below: root.node)
     let report = try ChainReport(path: path, node: node, representation, volume)
     print(json ? JSON.text(of: report) : report.text)
-  }
-
-  /// Follows a path from the root; symbolic links are not followed.
-  private static func node(
-    at path: String, below root: NodeIndex, in representation: Representation
-  ) throws -> NodeIndex {
-    var node = root
-    for name in PathText.bytes(of: path).split(separator: UInt8(ascii: "/"))
-    where !name.elementsEqual(".".utf8) {
-      guard try representation.attributes(of: node).type == .directory,
-        let next = try Array(name).withUnsafeBytes({ try representation.lookup($0, in: node) })
-      else { throw Failure("the image has no \(path)") }
-      node = next
-    }
-    return node
   }
 }

@@ -3,6 +3,7 @@ import FrozenFS
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import Logging
 
 struct Mount: ParsableCommand {
@@ -46,6 +47,8 @@ struct Mount: ParsableCommand {
 
   @OptionGroup var trust: TrustOptions
 
+  @OptionGroup var log: LogOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -82,7 +85,7 @@ struct Mount: ParsableCommand {
       return try Daemon.start(
         adding: ["--ready-descriptor", "\(Daemon.readyDescriptor)"])
     }
-    LogDestination.use(background: readyDescriptor != nil)
+    LogDestination.use(background: readyDescriptor != nil, log)
     guard readyDescriptor != nil else { return try request.serve(ready: {}) }
     var isReady = false
     do {

@@ -1,6 +1,9 @@
 import ArgumentParser
+import Catalogue
+import Freezing
 import Glibc
 import HostSystem
+import ImageAccess
 import ImageService
 import Logging
 
@@ -18,15 +21,16 @@ struct Serve: ParsableCommand {
 
   @OptionGroup var state: StateOptions
 
+  @OptionGroup var log: LogOptions
+
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     Self.raiseDescriptorLimit()
     let catalogue = state.catalogue
-    let endpoint =
-      try listen.map { try Endpoint(listening: $0) } ?? ImageServer.defaultEndpoint(of: catalogue)
+    let endpoint = try endpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
-      open: { record in try Provider.source(of: record, in: catalogue) })
+      open: { record in try Provider.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
@@ -47,6 +51,15 @@ struct Serve: ParsableCommand {
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw Failure(failure) }
+  }
+
+  private func endpoint(of catalogue: Catalogue) throws -> ServiceEndpoint {
+    guard let listen else { return try ImageServer.defaultEndpoint(of: catalogue) }
+    do {
+      return try ServiceEndpoint(listening: listen)
+    } catch {
+      throw Failure("--listen: \(error)")
+    }
   }
 
   /// Each image keeps files open, and each connection one; the limit that most shells give

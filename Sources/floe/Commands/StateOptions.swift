@@ -1,5 +1,5 @@
 import ArgumentParser
-import ImageService
+import Catalogue
 import SystemPackage
 
 /// Where the production host keeps its images.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostSystem
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
-import ImageService
+import Catalogue
+import Freezing
 
 struct Thaw: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -31,9 +32,7 @@ struct Thaw: ParsableCommand {
   }
 
   func run() throws {
-    let thawed = try state.catalogue.thaw(image, force: force) { record in
-      try Provider.note(of: record).release()
-    }
+    let thawed = try state.catalogue.thaw(image, force: force, release: Provider.release)
     let entry = thawed.entry
     if let reason = thawed.leftOver {
       printError(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HostSystem
 
 struct Unmount: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ import ArgumentParser
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import Logging
 import SystemPackage
 import VerifiedReading
@@ -51,6 +52,8 @@ struct Verify: ParsableCommand {
 
   @OptionGroup var trust: TrustOptions
 
+  @OptionGroup var log: LogOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -68,7 +71,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    LogDestination.use(background: false)
+    LogDestination.use(background: false, log)
     let key = try signWith.map { try SigningKey(path: $0) }
     if let output {
       // Before all of the image is read for it.
@@ -82,8 +85,8 @@ struct Verify: ParsableCommand {
     request.limits = try trust.limits()
     let image = try OpenedImage(
       ImageSource(source), cache: cache, limit: CacheLimit(bytes: trust.cacheLimit),
-      mountpoint: "(floe verify)", service: trust.address(), timeouts: request.timeouts)
-    defer { image.questions.close() }
+      mountpoint: "(floe verify)", service: trust.address(), connect: request.connector)
+    defer { image.close() }
     let root = try image.root(nil)
     let volume = try image.volume(of: root)
     let reader = try request.makeReader(of: image, volume: volume)

@@ -43,9 +43,7 @@ struct ControlAttributes: MountControl {
     StatusReport(
       image: reader.representation.image.name, imageID: "\(reader.representation.image.id)",
       address: address, live: liveCheck(), status: reader.status,
-      // An extended attribute has 64 KiB at the most.
-      unreadable: UnreadableList(
-        of: reader.representation, limit: UnreadableList.shownLines, room: 16 << 10),
+      unreadable: UnreadableList(of: reader.representation, limit: UnreadableList.shownLines),
       paths: { status in status.media.map { reader.media[$0.id]?.path } })
   }
 }

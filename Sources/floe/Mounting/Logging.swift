@@ -13,9 +13,10 @@ enum LogDestination {
   static var isElsewhere: Bool { background.withLock { $0 } }
   private static let background = Mutex(false)
 
-  static func use(background: Bool) {
+  /// - Parameter options: what the command line says of the level.
+  static func use(background: Bool, _ options: LogOptions) {
     let sink = sink(background: background)
-    let level = level
+    let level = options.logLevel?.value ?? level
     self.background.withLock { $0 = background }
     LoggingSystem.bootstrap { _ in
       LogLines(sink: sink, logLevel: level)

@@ -1,8 +1,9 @@
 import ArgumentParser
-import Glibc
+import FrozenImage
 import HostSystem
-import ImageService
+import ImageAccess
 import Media
+import SystemPackage
 
 /// What an image, whoever described it, may make this host do: the options of every
 /// command that reads one.
@@ -29,14 +30,20 @@ struct TrustOptions: ParsableArguments {
   /// - Throws: `Failure` when that is no address.
   func address() throws -> ServiceAddress? {
     guard let service else { return nil }
-    guard case .service(let address) = try ImageSource(service) else {
-      throw Failure("--service: “\(service)” is not the address of a service")
+    guard ImageSource.isAddress(service), case .service(let address) = try ImageSource(service)
+    else {
+      throw Failure(
+        "--service: “\(service)” is not the address of a service: write floe+unix:SOCKET/IMAGE or "
+          + "floe://HOST[:PORT]/IMAGE")
     }
     return address
   }
 
   /// The patterns of the command line, and those of the configuration file.
   func limits() throws -> [MediaPatterns] {
+    for pattern in media where !pattern.hasPrefix("/") {
+      throw Failure("--media: “\(pattern)” is not a pattern of absolute paths")
+    }
     let configured = try MountConfiguration(path: config)
     return [MediaPatterns(media), MediaPatterns(configured.media)].compactMap { $0 }
   }
@@ -53,23 +60,21 @@ struct MountConfiguration {
   /// - Throws: `Failure` when the file is there and cannot be read, or says what is not
   ///   understood: it holds limits, which nothing but its absence takes away.
   init(path: String) throws {
-    guard let stream = fopen(path, "re") else {
-      guard errno == ENOENT, path == Self.standardPath else {
-        throw Failure("\(path): \(String(cString: strerror(errno)))")
+    let bytes: [UInt8]
+    do throws(Errno) {
+      bytes = try CompleteFile.read(path)
+    } catch {
+      guard error == .noSuchFileOrDirectory, path == Self.standardPath else {
+        throw Failure("\(path): \(error)")
       }
       return
     }
-    defer { fclose(stream) }
-    var line: UnsafeMutablePointer<CChar>?
-    var capacity = 0
-    defer { free(line) }
-    var number = 0
-    while getline(&line, &capacity, stream) > 0, let line {
-      number += 1
+    let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    for (index, line) in lines.enumerated() {
       do {
-        try take(String(cString: line))
+        try take(PathText.text(of: line))
       } catch {
-        throw Failure("\(path), line \(number): \(error)")
+        throw Failure("\(path), line \(index + 1): \(error)")
       }
     }
   }

@@ -2,8 +2,8 @@ import FrozenFS
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import ImageReader
-import ImageService
 import Logging
 import LogicalRepresentation
 import SystemPackage
@@ -53,20 +53,23 @@ struct MountRequest {
     try FrozenMount.checkMountpoint(mountpoint)
     let image = try OpenedImage(
       source, cache: cache, limit: cacheLimit, mountpoint: mountpoint, service: service,
-      timeouts: reading.timeouts)
-    let questions = image.questions
-    defer { questions.close() }
+      connect: reading.connector)
+    defer { image.close() }
     let root = try image.root(view)
     let taken = TakenMedia()
     let reader = try reading.makeReader(of: image, volume: image.volume(of: root), taken: taken)
-    try FirstLook(at: reader, image: image).report()
+    if let warning = try FirstLook(at: reader, image: image).warning() {
+      Logger(label: "floe.mount").warning("\(warning)")
+      // From the background the log goes elsewhere, and who mounts still listens here.
+      if LogDestination.isElsewhere { printError("floe: warning: \(warning)") }
+    }
     let mount = try FrozenMount(
       tree: image.representation, root: root.node, contents: reader,
       control: ControlAttributes(
-        reader: reader, root: root.node, address: questions.serviceName,
+        reader: reader, root: root.node, address: image.serviceName,
         liveCheck: {
           do throws(SourceError) {
-            try questions.liveCheck()
+            try image.productionHost.liveCheck()
             return nil
           } catch {
             return error
@@ -80,8 +83,8 @@ struct MountRequest {
     logger[metadataKey: "mountpoint"] = "\(mountpoint)"
     try mount.serve {
       let report = MountReport(
-        image.representation.image, at: MountTable.absolute(mountpoint),
-        service: questions.serviceName, media: taken)
+        image.representation.image, at: HostPath.absolute(mountpoint),
+        service: image.serviceName, media: taken)
       print(json ? JSON.text(of: report) : report.text)
       // Standard output leads nowhere in the background.
       fflush(nil)

@@ -16,14 +16,7 @@ enum MountTable {
   /// The mount point that a path means: where symbolic links lead, as far as they
   /// can be followed. A dead mount cannot be looked at.
   static func place(of path: String) -> String {
-    resolved(path) ?? absolute(path)
-  }
-
-  /// The path without symbolic links (realpath(3)).
-  static func resolved(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return PathText.text(cString: resolved)
+    HostPath.resolved(path) ?? HostPath.absolute(path)
   }
 
   /// Whether the process that served a mount is gone. Only what the kernel does not
@@ -34,58 +27,7 @@ enum MountTable {
   }
 
   private static var mountpoints: [String] {
-    guard let descriptor = try? FileDescriptor.open("/proc/self/mountinfo", .readOnly) else {
-      return []
-    }
-    defer { try? descriptor.close() }
-    var bytes: [UInt8] = []
-    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 16)
-    defer { chunk.deallocate() }
-    while let count = try? descriptor.read(into: chunk), count > 0 {
-      bytes += chunk[..<count]
-    }
-    return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
-      let fields = line.split(separator: UInt8(ascii: " "))
-      // … mountpoint options - type source options
-      guard let dash = fields.firstIndex(where: { $0.elementsEqual("-".utf8) }), fields.count > 5,
-        dash + 1 < fields.count, fields[dash + 1].elementsEqual("fuse.floe".utf8)
-      else { return nil }
-      return unescaped(fields[4])
-    }
-  }
-
-  /// Undoes the octal escapes of blanks, tabs, line ends and backslashes.
-  private static func unescaped(_ field: some Sequence<UInt8>) -> String {
-    var bytes: [UInt8] = []
-    var rest = Array(field)[...]
-    while let byte = rest.popFirst() {
-      let digits = rest.prefix(3)
-      if byte == UInt8(ascii: "\\"), digits.count == 3,
-        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
-      {
-        bytes.append(value)
-        rest = rest.dropFirst(3)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return PathText.text(of: bytes)
-  }
-
-  /// The path from the root on. The parent is resolved, the last name is not: a
-  /// dead mount cannot be looked at.
-  static func absolute(_ path: String) -> String {
-    let asked = FilePath(path)
-    var path = asked
-    let last = path.lastComponent
-    if path.components.count > 0, last != ".", last != ".." { path.removeLastComponent() }
-    // Where the parent is missing, the path is as it was given, from here on.
-    guard let parent = resolved(path.isEmpty ? "." : path.string) else {
-      return asked.isAbsolute ? asked.string : FilePath(resolved(".") ?? "/").pushing(asked).string
-    }
-    var result = FilePath(parent)
-    if let last, last != ".", last != ".." { result.append(last) }
-    return result.string
+    ((try? MountEntry.all()) ?? []).filter { $0.type == "fuse.floe" }.map(\.mountpoint)
   }
 
   /// The mount point of floe that a path lies on; the path itself where none is found.

@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import ImageReader
 import VerifiedReading
 

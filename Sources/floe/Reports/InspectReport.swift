@@ -1,5 +1,6 @@
 import FrozenImage
 import HostSystem
+import ImageAccess
 import LogicalRepresentation
 
 /// What `floe inspect` tells of an image.
@@ -52,9 +53,9 @@ struct InspectReport: Encodable {
     source = description.source
     created_seconds = description.created.seconds
     nodes = representation.nodeCount
-    let list = UnreadableList(of: representation, limit: UnreadableList.listLimit)
+    let list = UnreadableList(of: representation)
     unreadable_count = list.count
-    unreadable = list.parts
+    unreadable = list.reports()
     self.volume = volume.label.isEmpty ? "\(volume.id)" : "\(volume.label) \(volume.id)"
     configuration_id = volume.state.configurationID.reportText
     validation =

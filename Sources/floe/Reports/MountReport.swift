@@ -1,5 +1,6 @@
 import FrozenImage
 import HostSystem
+import ImageAccess
 import Media
 
 /// What `floe mount` tells; the JSON form's keys are part of floe's interface.
@@ -36,7 +37,7 @@ struct MountReport: Encodable {
         id: $0.medium.id.description, label: $0.medium.label, path: $0.path,
         recorded_path: $0.medium.path, found: $0.origin.description)
     }
-    lines = taken.map(Self.line)
+    lines = taken.map(\.description)
   }
 
   private var lines: [String]
@@ -47,15 +48,5 @@ struct MountReport: Encodable {
 
   var text: String {
     VisibleText.page(["\(mountpoint): the image \(image) (\(id))"] + lines)
-  }
-
-  /// “medium devid 1: /dev/sdc, found by …”.
-  static func line(_ entry: TakenMedia.Entry) -> String {
-    let medium = entry.medium
-    let elsewhere =
-      medium.path == entry.path
-      ? "" : ", taken at another path than recorded (\(medium.path))"
-    let label = medium.label == medium.path ? medium.id.description : medium.label
-    return "medium \(label): \(entry.path), \(entry.origin)\(elsewhere)"
   }
 }

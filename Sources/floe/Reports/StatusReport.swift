@@ -1,7 +1,9 @@
 import FrozenImage
 import Glibc
 import HostSystem
+import ImageAccess
 import ImageReader
+import LogicalRepresentation
 import VerifiedReading
 
 /// What `floe status` tells; the JSON form's keys are part of floe's interface.
@@ -119,7 +121,8 @@ struct StatusReport: Codable {
         usable: path != nil && !status.lost.contains(medium.id))
     }
     unreadable_count = unreadable.count
-    self.unreadable = unreadable.parts
+    // An extended attribute has 64 KiB at the most.
+    self.unreadable = unreadable.reports(room: 16 << 10)
     thawed = status.thawed
     if case .thawed(let reason)? = live { thawed = thawed ?? reason }
     failures = status.failures.map { failure in

@@ -13,6 +13,18 @@ struct UnreadableReport: Codable {
   var part: String
   var reason: String
 
+  init(_ entry: UnreadableList.Entry) {
+    path = entry.path.map { VisibleText.line(PathText.text(of: $0)) }
+    inode = entry.inode
+    part =
+      switch entry.part {
+      case .node: "node"
+      case .content: "content"
+      case .extendedAttributes: "extended_attributes"
+      }
+    reason = VisibleText.line(entry.reason)
+  }
+
   /// A line for people.
   var text: String {
     let what =
@@ -25,54 +37,29 @@ struct UnreadableReport: Codable {
   }
 }
 
-/// What of an image could not be read when it was frozen.
-struct UnreadableList {
-  /// All of them.
-  var count: UInt64
-  /// The first of them, in the order of their inode numbers.
-  var parts: [UnreadableReport] = []
-
+extension UnreadableList {
   /// Lines that people are shown.
   static let shownLines = 20
-  /// Most parts that a report lists one by one.
-  static let listLimit = 1000
 
-  /// - Parameters:
-  ///   - limit: parts that are looked up.
-  ///   - room: bytes that their texts may have together.
-  init(of representation: Representation, limit: Int, room: Int = .max) {
-    count = representation.unreadableCount
-    var paths = UnreadablePaths(of: representation)
+  /// The first parts, as they are reported.
+  ///
+  /// - Parameter room: bytes that their texts may have together.
+  func reports(room: Int = .max) -> [UnreadableReport] {
     var rest = room
-    for index in 0..<min(count, UInt64(limit)) {
-      guard let part = try? representation.unreadablePart(at: index) else { continue }
-      let report = UnreadableReport(
-        path: (try? paths.path(of: part)).flatMap { $0 }.map {
-          VisibleText.line(PathText.text(of: $0))
-        },
-        inode: (try? representation.inode(of: part.node)) ?? 0, part: part.part.reportName,
-        reason: VisibleText.line(part.reason))
+    var reports: [UnreadableReport] = []
+    for report in entries.lazy.map(UnreadableReport.init) {
       rest -= (report.path?.utf8.count ?? 0) + report.reason.utf8.count
-      guard rest >= 0 else { return }
-      parts.append(report)
+      guard rest >= 0 else { break }
+      reports.append(report)
     }
+    return reports
   }
 
   /// A line for each of the first parts, and one that counts the others.
   var lines: [String] {
-    let shown = parts.prefix(Self.shownLines)
+    let shown = entries.prefix(Self.shownLines)
     let others = count - UInt64(shown.count)
-    return shown.map(\.text)
+    return shown.map { UnreadableReport($0).text }
       + (others > 0 ? ["\(others) more, which floe inspect --json lists"] : [])
-  }
-}
-
-extension UnreadablePart {
-  fileprivate var reportName: String {
-    switch self {
-    case .node: "node"
-    case .content: "content"
-    case .extendedAttributes: "extended_attributes"
-    }
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 extension EndToEnd {
@@ -33,6 +34,25 @@ extension EndToEnd {
       let mount = backup.process.errors
       #expect(mount.contains("notice: mounted from"), "\(mount)")
       #expect(mount.contains("notice: unmounted"), "\(mount)")
+    }
+
+    @Test("At the level debug a mount tells each step of a read, and at no other")
+    func steps() throws {
+      let site = try Site(small: .single, megabytes: 512)
+      let read = "cat \"$0\"/files/0/* >/dev/null"
+      let quiet = try site.mount()
+      try run("sh", ["-c", read, quiet.mountpoint])
+      try quiet.unmount()
+      #expect(!quiet.process.errors.contains("debug:"), "\(quiet.process.errors)")
+      let backup = try site.mount(options: ["--log-level", "debug"], name: "debug")
+      try run("sh", ["-c", read, backup.mountpoint])
+      try backup.unmount()
+      let log = backup.process.errors
+      for step in [
+        "fetch 1 pieces", "check the witness of every medium", "the bytes are the image's",
+      ] {
+        #expect(log.contains(step), "\(log.prefix(4000))")
+      }
     }
 
     /// A journal of its own, in a mount namespace of its own.

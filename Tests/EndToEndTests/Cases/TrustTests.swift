@@ -1,12 +1,13 @@
 import FoundationEssentials
 import Glibc
+import HostSystem
 import Testing
 
 extension EndToEnd {
   /// What whoever writes a representation may make the backup host open, show and ask.
   @Suite("Trust")
   struct Trust {
-    private static let nobody: UInt32 = 65534
+    static let nobody: UInt32 = 65534
 
     /// What `floe mount --json` tells, as far as the tests look at it.
     private struct Mounted: Decodable {
@@ -23,7 +24,7 @@ extension EndToEnd {
       let media: [Medium]
     }
 
-    private func mount(
+    func mount(
       _ file: String, in scratch: Scratch, _ options: String...
     ) throws -> (outcome: Outcome, mountpoint: String) {
       let mountpoint = try scratch.directory("backup")
@@ -32,7 +33,7 @@ extension EndToEnd {
       return (outcome, mountpoint)
     }
 
-    private func expectRefusal(
+    func expectRefusal(
       _ file: String, in scratch: Scratch, _ options: String..., says words: [String],
       sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
@@ -218,7 +219,7 @@ extension EndToEnd {
     }
 
     /// Carries connections to a socket (1) from another (2).
-    private static let relay = """
+    static let relay = """
       import socket, sys, threading
       def carry(a, b):
         try:

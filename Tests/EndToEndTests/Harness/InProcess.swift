@@ -92,7 +92,7 @@ struct InProcessImage {
   }
 
   private static func reader(
-    of representation: Representation, source: any MappingSource, checksWitness: Bool,
+    of representation: Representation, source: any ImageReader.ProductionHost, checksWitness: Bool,
     path: @escaping @Sendable (MediumDescription) -> String
   ) throws -> BlockingReader {
     var options = BlockingReader.Options()

@@ -94,7 +94,8 @@ private struct TreeWalk {
         return (run.offset..<run.offset + UInt64(blocks * run.blockSize)).clamped(to: range)
       }, checksummedRuns: compressed.map(\.extent))
     // As the read rule checks the places of a volume whose stores overlap nothing.
-    var planner = Planner(portion: portion, content: content, map: volume.map, lost: [])
+    var planner = Planner(
+      portion: portion, content: content, map: volume.map, lost: [], mapIsNew: false)
     let plan = planner.plan(with: Overlay())
     require(plan != nil, "what a checked representation maps can be planned")
     for piece in plan?.pieces ?? [] {

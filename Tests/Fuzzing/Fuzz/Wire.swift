@@ -48,7 +48,8 @@ private func use(_ answer: MappingAnswer) {
       require(tile(parts, range), "what is known of a portion covers it")
       guard let map else { continue }
       let content = PortionContent(extents: [item.extent], checksummed: [range])
-      var planner = Planner(portion: portion, content: content, map: map, lost: answer.behind)
+      var planner = Planner(
+        portion: portion, content: content, map: map, lost: answer.behind, mapIsNew: true)
       guard let plan = planner.plan(with: overlay) else { continue }
       require(tile(plan.pieces.map(\.range), range), "a plan covers its portion")
     }

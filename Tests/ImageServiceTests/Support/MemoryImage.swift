@@ -5,7 +5,7 @@ import ImageService
 import Synchronization
 
 /// A provider whose one file and whose answer are in memory.
-final class MemoryImage: ServedImage {
+final class MemoryImage: ProductionHost {
   struct Content: Sendable {
     var bytes: [UInt8] = []
     var answer: MappingAnswer

@@ -11,6 +11,14 @@ extension MappingState {
     configurationID: ConfigurationID(entries: [
       .init(medium: .sample(1), bytes: [1, 2, 3]), .init(medium: .sample(2), bytes: [4, 5]),
     ]), cursor: [9, 8, 7])
+
+  /// With what only an answer tells.
+  static let marked = MappingState(
+    configurationID: sample.configurationID, cursor: sample.cursor,
+    marks: [UInt64(0), 1 << 50].compactMap {
+      StateMark(
+        medium: .sample(1), offset: $0, bytes: Array(repeating: 7, count: StateMark.maximumLength))
+    })
 }
 
 extension MappingQuestion {
@@ -47,7 +55,7 @@ extension MappingAnswer {
           offset: number * 8192, length: 4096, source: kinds[Int(number) % kinds.count]))
     }
     return MappingAnswer(
-      state: .sample, changes: .ranges(changed), volume: try? .sample(), behind: [.sample(2)],
+      state: .marked, changes: .ranges(changed), volume: try? .sample(), behind: [.sample(2)],
       located: [
         Located(
           keys: FileKey(inode: 300, offset: 0)..<FileKey(inode: 301, offset: 0), extents: run),

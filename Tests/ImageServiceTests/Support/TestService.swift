@@ -1,43 +1,34 @@
+import Catalogue
 import FrozenImage
 import HostSystem
+import ImageAccess
+import ImageFixtures
+import ImageReader
 import ImageService
 import Logging
 import SystemPackage
 
-/// Runs a body that blocks on a thread of its own.
-func blocking<Result: Sendable>(
-  _ body: @escaping @Sendable () throws -> Result
-) async throws -> Result {
-  try await withCheckedThrowingContinuation { continuation in
-    do throws(Errno) {
-      try Thread.detach { continuation.resume(with: Swift.Result { try body() }) }
-    } catch {
-      continuation.resume(throwing: error)
-    }
-  }
-}
-
 /// A service in this process.
 final class TestService: Sendable {
   let server: ImageServer
-  let endpoint: Endpoint
+  let endpoint: ServiceEndpoint
   private let running: Task<Void, any Error>
 
   /// Starts a service whose images all have the same provider.
   convenience init(
-    _ catalogue: Catalogue, listen: Endpoint? = nil, image: MemoryImage
+    _ catalogue: Catalogue, listen: ServiceEndpoint? = nil, image: MemoryImage
   ) async throws {
     try await self.init(catalogue, listen: listen) { _ in image }
   }
 
   init(
-    _ catalogue: Catalogue, listen: Endpoint? = nil,
-    open: @escaping @Sendable (ImageRecord) throws -> any ServedImage
+    _ catalogue: Catalogue, listen: ServiceEndpoint? = nil,
+    open: @escaping @Sendable (ImageRecord) throws -> any ProductionHost
   ) async throws {
     let server = ImageServer(
       catalogue: catalogue, host: "production1", logger: Logger(label: "test"), open: open)
     let endpoint = try listen ?? ImageServer.defaultEndpoint(of: catalogue)
-    let (ready, continuation) = AsyncThrowingStream<Endpoint, any Error>.makeStream()
+    let (ready, continuation) = AsyncThrowingStream<ServiceEndpoint, any Error>.makeStream()
     running = Task {
       do {
         try await server.run(listen: endpoint) { continuation.yield($0) }

@@ -95,9 +95,13 @@ final class LVMDisks {
   /// Runs a command of lvm2 that sees only these disks and keeps everything it writes
   /// elsewhere in the test's own directory; returns what it printed.
   ///
-  /// - Parameter hiding: a disk that the command does not see.
+  /// - Parameters:
+  ///   - hiding: a disk that the command does not see.
+  ///   - keepsTexts: whether it archives and backs up the metadata as lvm.conf says.
   @discardableResult
-  func lvm(_ command: String, hiding hidden: Int? = nil) throws -> String {
+  func lvm(
+    _ command: String, hiding hidden: Int? = nil, keepsTexts: Bool = false
+  ) throws -> String {
     let seen = devices.indices.filter { $0 != hidden }.map { "\"a|^\(devices[$0])$|\"" }
     let (name, rest) = command.split(separator: " ", maxSplits: 1).pair
     return try shell(
@@ -107,7 +111,8 @@ final class LVMDisks {
       scan_lvs=0 hints="none" obtain_device_list_from_udev=0 sysfs_scan=0 \
       external_device_info_source="none" } \
       global { locking_dir="\(directory)/lock" use_lvmpolld=0 event_activation=0 } \
-      activation { udev_sync=0 udev_rules=0 monitoring=0 } backup { backup=0 archive=0 }' \
+      activation { udev_sync=0 udev_rules=0 monitoring=0 } \
+      \(keepsTexts ? "" : "backup { backup=0 archive=0 }")' \
       \(rest) 2>\(directory)/errors || { cat \(directory)/errors; exit 1; }
       """)
   }

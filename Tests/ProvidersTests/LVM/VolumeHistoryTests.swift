@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
 import LogicalRepresentation
 import Testing
@@ -191,6 +192,64 @@ extension LVMTests {
       #expect(try thaw(late) == "")
       try shell("rm \(archive)/vg_7.vg")
       #expect(try thaw(later).contains("no text of the volume group vg is left"))
+    }
+
+    /// lvm2 keeps its texts where lvm.conf says; the last of them is in its backup only.
+    @Test func textsWhereTheConfigurationSays() throws {
+      let disks = try LVMDisks(1)
+      let system = "\(disks.directory)/system"
+      let kept = "\(disks.directory)/kept elsewhere"
+      try shell("mkdir -p '\(kept)/archive' '\(kept)/backup'")
+      let configuration = """
+        # of this host
+        backup {
+          archive_dir = "\(kept)/archive"
+          backup_dir = "\(kept)/backup"
+          retain_min = 200
+        }
+        """
+      try write(Array(configuration.utf8), to: "\(system)/lvm.conf", at: 0)
+      try disks.makeGroup("--dataalignment 64k --metadatasize 32k")
+      try disks.makeVolume("root", "-l 8 vg")
+      let source = try freeze(disks)
+      let later = try freeze(disks)
+      for turn in 0..<60 {
+        try disks.lvm("vgchange --\(turn % 2 == 0 ? "add" : "del")tag one vg", keepsTexts: true)
+      }
+      #expect(try thaw(later).contains("no text of the volume group vg is left"))
+      setenv("LVM_SYSTEM_DIR", system, 1)
+      defer { unsetenv("LVM_SYSTEM_DIR") }
+      #expect(MetadataArchive.directories() == ["\(kept)/archive", "\(kept)/backup"])
+      let reason = try thaw(source)
+      #expect(reason.isEmpty, "\(reason)")
+      #expect(access("\(system)/archive", F_OK) != 0)
+      // Nothing but the backup tells of the state before these.
+      try shell("rm -r '\(kept)/archive'")
+      try disks.lvm("vgcfgbackup vg", keepsTexts: true)
+      try disks.lvm("vgchange --addtag two vg")
+      let number = try disks.group().group.sequenceNumber
+      let texts = MetadataArchive().texts(
+        of: try disks.group().group.id, numbers: 0..<number, since: 0)
+      #expect(texts.keys.sorted() == [number - 1])
+    }
+
+    /// Where lvm2 has no configuration, or is not there.
+    @Test func textsByDefault() throws {
+      let directory = try shell("mktemp -d /tmp/floe-lvm-conf-XXXXXX").trimmed
+      defer { _ = try? shell("rm -r \(directory)", ignoringFailure: true) }
+      setenv("LVM_SYSTEM_DIR", directory, 1)
+      defer { unsetenv("LVM_SYSTEM_DIR") }
+      let standard = ["\(directory)/archive", "\(directory)/backup"]
+      #expect(MetadataArchive.directories() == standard)
+      try write(Array("global { }\n".utf8), to: "\(directory)/lvm.conf", at: 0)
+      #expect(MetadataArchive.directories() == standard)
+      for (text, archive) in [
+        ("backup { archive_dir = \"/a\"", standard[0]), ("backup { archive_dir = \"/a\" }", "/a"),
+        ("backup { archive_dir = 7 }", standard[0]),
+      ] {
+        try write(Array(text.utf8), to: "\(directory)/lvm.conf", at: 0, truncating: true)
+        #expect(MetadataArchive.directories() == [archive, standard[1]], "\(text)")
+      }
     }
   }
 }

@@ -1,0 +1,59 @@
+package import DataSets
+package import FrozenImage
+import HostSystem
+package import ImageReader
+package import LogicalRepresentation
+
+/// Something that can be frozen, as its provider sees it.
+package protocol DataSet {
+  /// What the user should know although nothing is wrong: one sentence each.
+  var remarks: [String] { get }
+  /// The chain that was found, from the top down, a line each.
+  var explanation: [String] { get throws }
+  /// Whether freezing makes something that has to be removed again: then the image has
+  /// to be in a catalogue.
+  var leavesSomething: Bool { get }
+  /// Whether nothing can be read without a service to ask.
+  var needsService: Bool { get }
+
+  /// What the catalogue keeps before anything is made, for whoever removes what a crash
+  /// left.
+  func plan(for image: UniqueIdentifier) throws -> any ProviderRecord
+
+  /// Freezes.
+  func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet
+}
+
+/// A data set that was frozen, and is not described yet.
+package protocol FrozenDataSet {
+  /// What the catalogue keeps of it from now on.
+  var record: any ProviderRecord { get }
+
+  /// Writes the representation.
+  ///
+  /// - Returns: the media that it lies on.
+  func describe(
+    _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws -> [MediumDescription]
+}
+
+/// What the catalogue keeps of an image for its provider, as JSON.
+package protocol ProviderRecord: Codable, Sendable {
+  /// The kind of provider, which says how the record is read.
+  static var provider: String { get }
+  /// The path of the snapshot, where there is one.
+  var snapshot: String? { get }
+
+  /// Removes what the freeze made; what is gone already is no error.
+  func release() throws
+
+  /// Answers for the image.
+  ///
+  /// - Parameters:
+  ///   - name: the image's, for messages.
+  ///   - representation: the image's representation, checked.
+  func open(
+    name: String, representation: @escaping @Sendable () throws -> Representation
+  ) throws -> any ProductionHost
+}

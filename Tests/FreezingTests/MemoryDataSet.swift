@@ -1,0 +1,124 @@
+import Catalogue
+import DataSets
+import Freezing
+import FrozenImage
+import HostSystem
+import ImageFixtures
+import ImageReader
+import LogicalRepresentation
+import Synchronization
+import SystemPackage
+
+/// A data set of which a test decides what happens to it, and which notes what did.
+final class MemoryDataSet: DataSet, Sendable {
+  /// What was done to a data set, in order.
+  enum Step: Hashable, Sendable {
+    case planned
+    case frozen
+    case described
+    /// What the catalogue's record said that was released.
+    case released(Record.Stage)
+  }
+
+  struct Behaviour: Sendable {
+    var leavesSomething = false
+    var needsService = false
+    var freezeFails = false
+    var describeFails = false
+    var releaseFails = false
+    /// Whether a file of the image cannot be read.
+    var isPartlyUnreadable = false
+  }
+
+  let behaviour: Behaviour
+  let steps = Mutex<[Step]>([])
+  /// Called before each step, with what the catalogue is asked then.
+  let onStep: @Sendable (Step) -> Void
+
+  init(
+    _ behaviour: Behaviour = Behaviour(), onStep: @escaping @Sendable (Step) -> Void = { _ in }
+  ) {
+    self.behaviour = behaviour
+    self.onStep = onStep
+  }
+
+  let remarks = ["a remark"]
+  let explanation = ["a chain"]
+  var leavesSomething: Bool { behaviour.leavesSomething }
+  var needsService: Bool { behaviour.needsService }
+
+  func note(_ step: Step) {
+    onStep(step)
+    steps.withLock { $0.append(step) }
+  }
+
+  func plan(for image: UniqueIdentifier) -> any ProviderRecord {
+    note(.planned)
+    return Record(image: image, stage: .planned, of: self)
+  }
+
+  func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {
+    note(.frozen)
+    if behaviour.freezeFails { throw Failure("it moves") }
+    return Frozen(dataSet: self, record: Record(image: image, stage: .made, of: self))
+  }
+
+  /// What the catalogue keeps; the data set is found again by the image.
+  struct Record: ProviderRecord {
+    enum Stage: String, Codable, Sendable { case planned, made }
+
+    static let provider = "memory"
+    private static let dataSets = Mutex<[String: MemoryDataSet]>([:])
+
+    let image: String
+    let stage: Stage
+
+    init(image: UniqueIdentifier, stage: Stage, of dataSet: MemoryDataSet) {
+      self.image = "\(image)"
+      self.stage = stage
+      Self.dataSets.withLock { [image = self.image] in $0[image] = dataSet }
+    }
+
+    var snapshot: String? { stage == .made ? "/snapshot" : nil }
+
+    func release() throws {
+      let dataSet = Self.dataSets.withLock { [image] in $0[image] }
+      dataSet?.note(.released(stage))
+      if dataSet?.behaviour.releaseFails == true { throw Failure("the volume is gone") }
+    }
+
+    func open(
+      name: String, representation: @escaping @Sendable () throws -> Representation
+    ) throws -> any ProductionHost {
+      throw Failure("nobody answers for it")
+    }
+  }
+
+  private struct Frozen: FrozenDataSet {
+    let dataSet: MemoryDataSet
+    let record: any ProviderRecord
+
+    func describe(
+      _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+      progress: (FreezeProgress) -> Void
+    ) throws -> [MediumDescription] {
+      dataSet.note(.described)
+      let volume = try VolumeDescription.sample()
+      var writer = try RepresentationWriter(
+        image: .sample(label.id, name: label.name, service: label.service), volumes: [volume],
+        scratch: scratch)
+      try writer.addDirectory(256, [("a", 257, .regular), ("b", 258, .regular)])
+      try writer.addFile(257, [1, 2, 3])
+      progress(FreezeProgress(nodes: 2, files: 1, bytes: 3))
+      if dataSet.behaviour.describeFails { throw Failure("a medium is gone") }
+      if dataSet.behaviour.isPartlyUnreadable {
+        try writer.addUnreadableNode(inode: 258, type: .regular, reason: "a bad sector")
+      } else {
+        try writer.addFile(258, [4])
+      }
+      try writer.finish(rootInode: 256, rootName: "data")
+      progress(FreezeProgress(nodes: 3, files: 2, bytes: 4))
+      return volume.media
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import FrozenImage
+import ImageAccess
+import ImageFixtures
+import ImageReader
+import LogicalRepresentation
+import Testing
+
+/// A frozen image of `FileTree`, and what answers for it.
+struct HostUnderTest: Sendable {
+  let host: any ProductionHost
+  let representation: Representation
+  /// Where the media lie.
+  let media: [MediumID: String]
+  /// Makes the image something else than what was frozen.
+  let thaw: @Sendable () throws -> Void
+  /// Goes last.
+  let keeping: any Sendable
+
+  var state: MappingState { representation.volumes[0].state }
+
+  /// A file's inode number.
+  func inode(of path: String) throws -> UInt64 {
+    try representation.inode(
+      of: representation.node(at: path, below: representation.roots[0].node))
+  }
+
+  /// What a backup host asks that sees every medium as the known state shows it.
+  func question(
+    since state: MappingState? = nil, _ portions: [Portion] = []
+  ) -> MappingQuestion {
+    let known = state ?? self.state
+    return MappingQuestion(known: known, found: known.configurationID, portions: portions)
+  }
+}
+
+/// What implements `ProductionHost`: each has to keep the rules of
+/// `ProductionHostConformance`. A new one is one more line of `all`.
+struct Implementation: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let isPossible: Bool
+  /// Freezes an image. Blocks.
+  let make: @Sendable () throws -> HostUnderTest
+
+  static let all = [
+    Implementation("a volume stack", ExtDisk.isPossible, StackImage.make),
+    Implementation("btrfs", BtrfsDisk.isPossible, BtrfsDisk.make),
+    Implementation(
+      "a volume stack, over the wire", ExtDisk.isPossible, overTheWire(StackImage.make)),
+    Implementation("btrfs, over the wire", BtrfsDisk.isPossible, overTheWire(BtrfsDisk.make)),
+  ].filter(\.isPossible)
+
+  private init(
+    _ name: String, _ isPossible: Bool, _ make: @escaping @Sendable () throws -> HostUnderTest
+  ) {
+    testDescription = name
+    self.isPossible = isPossible
+    self.make = make
+  }
+}
