@@ -2,7 +2,7 @@ import CBtrfs
 import DataSets
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension BtrfsFreezer {

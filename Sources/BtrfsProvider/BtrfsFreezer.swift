@@ -1,7 +1,7 @@
 public import FrozenImage
 import Glibc
+public import HostSystem
 import ImageReader
-public import LinuxIO
 import SystemPackage
 
 /// Freezes a btrfs subvolume: takes a read-only snapshot of it.

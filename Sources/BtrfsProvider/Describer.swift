@@ -1,6 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+public import LogicalRepresentation
 import SystemPackage
 
 extension BtrfsFreezer {

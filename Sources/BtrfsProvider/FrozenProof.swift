@@ -1,5 +1,6 @@
 import FrozenImage
 import ImageReader
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 

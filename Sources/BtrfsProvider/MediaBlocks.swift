@@ -1,7 +1,7 @@
 import CBtrfs
 import FrozenImage
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// Reads tree blocks of one committed state past every cache, from the devices that are in

@@ -1,8 +1,8 @@
 import CBtrfs
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 /// A subvolume of a mounted btrfs, held open.

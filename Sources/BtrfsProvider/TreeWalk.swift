@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 import SystemPackage
 
 /// Walks a frozen subvolume's tree once, in key order, so that all items of an inode

@@ -1,6 +1,6 @@
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension Catalogue {

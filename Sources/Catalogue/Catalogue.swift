@@ -1,6 +1,6 @@
 public import FrozenImage
 import Glibc
-public import LinuxIO
+public import HostSystem
 public import SystemPackage
 
 /// The images of a production host, in its state directory:

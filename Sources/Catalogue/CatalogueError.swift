@@ -1,5 +1,5 @@
 public import FrozenImage
-import LinuxIO
+import HostSystem
 public import SystemPackage
 
 /// Why the catalogue cannot do what it was asked, as one sentence.

@@ -1,4 +1,5 @@
 public import FrozenImage
+import LogicalRepresentation
 
 /// What the catalogue keeps of an image, in `image.json`.
 public struct ImageRecord: Hashable, Sendable {

@@ -1,7 +1,8 @@
 import Crypto
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import Synchronization
 public import SystemPackage
 

@@ -1,7 +1,7 @@
 import CFileMap
 import FrozenImage
 import Glibc
-package import LinuxIO
+package import HostSystem
 package import SystemPackage
 
 /// A mounted file system of a type that floe does not read, and what the user can do.

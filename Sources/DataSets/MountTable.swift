@@ -1,5 +1,5 @@
 import FrozenImage
-package import LinuxIO
+package import HostSystem
 import SystemPackage
 
 extension MountEntry {

@@ -1,4 +1,5 @@
-package import FrozenImage
+import FrozenImage
+import LogicalRepresentation
 
 extension RepresentationWriter {
   /// Adds an extended attribute to the open node.

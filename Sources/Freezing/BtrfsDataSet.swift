@@ -1,8 +1,9 @@
 import BtrfsProvider
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 
 /// A btrfs subvolume.
 struct BtrfsDataSet: DataSet {

@@ -1,6 +1,8 @@
 package import DataSets
 package import FrozenImage
+import HostSystem
 package import ImageReader
+package import LogicalRepresentation
 
 /// Something that can be frozen, as its provider sees it.
 package protocol DataSet {

@@ -1,7 +1,8 @@
 import BtrfsProvider
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import StackProvider
 import SystemPackage
 

@@ -1,5 +1,6 @@
 package import Catalogue
 package import FrozenImage
+package import LogicalRepresentation
 package import SystemPackage
 
 /// How a data set is to be frozen, as the user asked for it.

@@ -2,7 +2,8 @@ import Catalogue
 import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// One freeze: from a data set to an image in the catalogue, in a file, or both.
@@ -143,7 +144,10 @@ package struct Freezing {
 
   /// Has errors say what they are about.
   private func aboutSource<Result>(_ body: () throws -> Result) throws -> Result {
-    do { return try body() } catch {
+    do { return try body() } catch let error as ScratchError {
+      // It is about the place of the representation.
+      throw error
+    } catch {
       throw Failure.about(source, alias: [String(source.prefix { $0 != ":" })], error)
     }
   }

@@ -1,7 +1,8 @@
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import MountedTreeProvider
 import StackProvider
 import VolumeLayers

@@ -1,8 +1,9 @@
 package import Catalogue
 import FoundationEssentials
 import FrozenImage
+import HostSystem
 package import ImageReader
-import LinuxIO
+import LogicalRepresentation
 
 /// The providers that there are.
 package enum Provider {

@@ -1,6 +1,8 @@
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageReader
+import LogicalRepresentation
 import StackProvider
 
 /// A block device, logical volume or disk image at rest.

@@ -1,4 +1,5 @@
 package import FrozenImage
+package import LogicalRepresentation
 
 /// Every regular file below a directory of an image, each once, however many names it has.
 package struct FileWalk {

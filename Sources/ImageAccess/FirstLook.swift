@@ -1,7 +1,9 @@
 import FrozenImage
 import Glibc
+package import HostSystem
 import ImageReader
-package import LinuxIO
+import LogicalRepresentation
+package import VerifiedReading
 
 /// What is known about the reads of an image before the first one: they may all be bound to
 /// fail.

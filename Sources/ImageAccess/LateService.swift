@@ -1,7 +1,7 @@
 import Dispatch
 package import FrozenImage
+import HostSystem
 package import ImageReader
-import LinuxIO
 import Synchronization
 
 /// The service that a representation names. It is needed only when something changed,

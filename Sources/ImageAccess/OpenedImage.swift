@@ -1,6 +1,7 @@
 package import FrozenImage
+package import HostSystem
 package import ImageReader
-package import LinuxIO
+package import LogicalRepresentation
 import SystemPackage
 
 /// Where an image comes from: a service that has it, or a file that holds its

@@ -1,7 +1,8 @@
 package import FrozenImage
 import ImageReader
-package import LinuxIO
 import Logging
+package import Media
+package import VerifiedReading
 
 /// How an image is to be read, as the user asked for it.
 package struct ReaderRequest {

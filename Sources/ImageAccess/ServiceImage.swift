@@ -1,6 +1,6 @@
 public import FrozenImage
+public import HostSystem
 public import ImageReader
-public import LinuxIO
 public import SystemPackage
 
 /// An image that a service has, as a backup host reaches it over whatever wire.

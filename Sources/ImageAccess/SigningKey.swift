@@ -1,7 +1,7 @@
 import Crypto
 import FoundationEssentials
 import FrozenImage
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A private key that signs manifests: ECDSA over P-256 and SHA-256, as

@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// What is wrong with a SOURCE, as far as this host can tell before anybody is asked.

@@ -1,6 +1,6 @@
 package import FrozenImage
-package import LinuxIO
 import Logging
+package import Media
 import Synchronization
 
 /// The media that were taken for an image, so that whoever reads it sees which, and why.

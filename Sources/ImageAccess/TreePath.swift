@@ -1,5 +1,6 @@
 package import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 extension Representation {
   /// Follows a path from a directory; symbolic links are not followed, and "." is where it

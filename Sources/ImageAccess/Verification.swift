@@ -1,7 +1,9 @@
 package import FrozenImage
+import HostSystem
 import ImageReader
-package import LinuxIO
+import LogicalRepresentation
 import SystemPackage
+package import VerifiedReading
 
 /// Reads every byte of an image's files, and collects what is wrong with them.
 package final class Verification: Sendable {

@@ -1,6 +1,8 @@
 package import FrozenImage
+import HostSystem
 import ImageReader
-package import LinuxIO
+package import LogicalRepresentation
+package import VerifiedReading
 
 /// What `floe verify` found; the JSON form's keys are part of floe's interface.
 package struct VerificationManifest: Encodable {

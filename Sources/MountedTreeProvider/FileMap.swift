@@ -1,7 +1,7 @@
 import CFileMap
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A run of a file's bytes and what the kernel says of their place.

@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 import VolumeLayers

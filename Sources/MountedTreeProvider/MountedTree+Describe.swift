@@ -1,8 +1,9 @@
 import CFileMap
 public import DataSets
-public import FrozenImage
+import FrozenImage
 import Glibc
-import LinuxIO
+public import LogicalRepresentation
+import Media
 import SystemPackage
 public import VolumeLayers
 

@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 public import VolumeLayers
 
 extension MountedTree {

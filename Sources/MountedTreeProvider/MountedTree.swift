@@ -2,7 +2,7 @@ public import DataSets
 public import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 public import VolumeLayers
 

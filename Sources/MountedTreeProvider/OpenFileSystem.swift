@@ -1,8 +1,9 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// The file system that a directory is on, and its block device.

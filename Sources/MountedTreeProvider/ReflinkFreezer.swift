@@ -1,8 +1,8 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 /// Freezes a directory tree of an XFS by a copy whose files share the originals' blocks

@@ -1,7 +1,7 @@
 import CLinuxIO
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A block device as the kernel knows it, with what it lies on (sysfs,
 /// Documentation/ABI/stable/sysfs-block in the kernel's sources).

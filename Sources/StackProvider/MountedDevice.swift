@@ -1,6 +1,6 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A mount of a file system on a block device, in any mount namespace of this host that
 /// this user may look into.

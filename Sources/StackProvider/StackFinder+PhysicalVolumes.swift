@@ -1,8 +1,9 @@
 import BlockMappers
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {

@@ -2,8 +2,9 @@ import BlockMappers
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {
@@ -58,7 +59,7 @@ extension StackFinder {
 
   /// The layer that a block device is: what the kernel made it of, where that is known,
   /// since a backup host may see only that.
-  private mutating func layer(
+  mutating func layer(
     of device: StackDevice, depth: Int
   ) throws(StackError) -> Layer {
     guard depth < 8 else { throw StackError(.noRoom, "\(device.path) is made of too many devices") }
@@ -67,13 +68,8 @@ extension StackFinder {
     {
       return try layer(of: whole, depth: depth + 1)
     }
-    if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }
-    if let part = device.partition {
-      let below = try layer(of: part.disk, depth: depth + 1)
-      return try partition(part, shownAs: device.path, on: below)
-    }
-    if let volume = device.logicalVolume {
-      return try logicalVolume(of: nil, id: volume, on: [])
+    for mapper in Self.mappers {
+      if let layer = try mapper.layer(of: device, depth: depth, &self) { return layer }
     }
     return try Self.medium(device.path)
   }

@@ -3,7 +3,7 @@ import DataSets
 import FileTrees
 import FrozenImage
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {

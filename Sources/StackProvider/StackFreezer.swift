@@ -1,6 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+public import LogicalRepresentation
 import VolumeLayers
 
 /// Describes what lies at rest in a volume stack: a file system that is not mounted, or

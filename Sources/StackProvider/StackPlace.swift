@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {

@@ -1,8 +1,9 @@
 import DataSets
 public import FrozenImage
 import Glibc
+import HostSystem
 public import ImageReader
-import LinuxIO
+public import LogicalRepresentation
 import Synchronization
 public import SystemPackage
 import VolumeLayers

@@ -2,7 +2,7 @@ import CLinuxIO
 import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension StackViews {

@@ -3,7 +3,8 @@ import DataSets
 import FileTrees
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// Looks for the file system on the top layer of a stack.

@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
 public import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// An address space of bytes in a volume stack, as the production host sees it: a

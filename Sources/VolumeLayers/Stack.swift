@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
 
 /// A volume stack as floe found it: the layer that holds the data, everything below
 /// it, and what the backup host has to know of it.

@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 
 /// What the top layer of a stack holds: a file system that is read without the kernel.
 public protocol StackContent: Sendable {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 
 /// The program.
 @main

@@ -2,9 +2,10 @@ import Catalogue
 import Freezing
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 import Testing
 

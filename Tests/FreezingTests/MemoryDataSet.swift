@@ -2,9 +2,10 @@ import Catalogue
 import DataSets
 import Freezing
 import FrozenImage
+import HostSystem
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 

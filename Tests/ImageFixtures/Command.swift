@@ -1,5 +1,5 @@
 import FrozenImage
-package import LinuxIO
+package import HostSystem
 
 /// Runs a script with `sh -e`.
 ///

@@ -1,8 +1,10 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import Media
 import Synchronization
 import Testing
 

@@ -1,7 +1,7 @@
 package import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A block device of this host, and what sysfs tells of it

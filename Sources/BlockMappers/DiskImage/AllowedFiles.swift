@@ -1,8 +1,9 @@
 public import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-package import LinuxIO
+package import Media
 public import VolumeLayers
 
 /// The files that a disk image may lead to: its backing file, its data file, theirs.

@@ -1,10 +1,10 @@
 import DataSets
+import Decoding
 import FrozenImage
-import LinuxIO
 import VolumeLayers
 
 /// Reads the compressed clusters of a qcow2 image.
-struct CompressedClusters: RunDecoder {
+struct CompressedClusters: VolumeLayers.RunDecoder {
   /// Where a cluster of the guest's disk is kept.
   struct Cluster: Hashable {
     /// Number of the cluster on the guest's disk.

@@ -1,7 +1,8 @@
 import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// The files that a disk image leads to: itself, its backing file, the backing file's…

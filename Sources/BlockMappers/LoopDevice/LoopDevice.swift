@@ -2,8 +2,9 @@ import CLinuxIO
 public import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 public import VolumeLayers
 

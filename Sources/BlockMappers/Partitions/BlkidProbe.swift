@@ -3,8 +3,8 @@ import CLinuxIO
 package import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 package import VolumeLayers
 
@@ -68,7 +68,7 @@ package final class BlkidProbe {
   /// medium is no longer found by its path.
   private static func open(_ layer: Layer) -> (descriptor: Int32, offset: UInt64)? {
     guard let base = layer.base else { return nil }
-    let descriptor = LinuxIO.open(base.medium.path, O_RDONLY | O_CLOEXEC)
+    let descriptor = HostSystem.open(base.medium.path, O_RDONLY | O_CLOEXEC)
     return descriptor < 0 ? nil : (descriptor, base.offset)
   }
 

@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 import Synchronization
 public import VolumeLayers
 

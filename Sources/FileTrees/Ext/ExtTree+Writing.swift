@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 import VolumeLayers
 
 /// Writing what was marked.

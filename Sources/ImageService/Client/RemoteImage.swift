@@ -2,9 +2,9 @@ import FloeWire
 import FoundationEssentials
 public import FrozenImage
 import GRPCCore
+public import HostSystem
 public import ImageAccess
 public import ImageReader
-public import LinuxIO
 public import Logging
 import SwiftProtobuf
 import Synchronization

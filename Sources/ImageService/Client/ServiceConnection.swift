@@ -3,8 +3,8 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import HostSystem
 public import ImageAccess
-import LinuxIO
 import SwiftProtobuf
 import Synchronization
 

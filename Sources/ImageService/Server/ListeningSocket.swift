@@ -1,7 +1,7 @@
 public import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import SystemPackage
 
 /// The socket that a service listens on.

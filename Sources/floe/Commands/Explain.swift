@@ -1,6 +1,6 @@
 import ArgumentParser
 import FrozenImage
-import LinuxIO
+import HostSystem
 
 struct Explain: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(

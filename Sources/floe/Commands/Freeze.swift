@@ -1,8 +1,9 @@
 import ArgumentParser
 import Freezing
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 struct Freeze: ParsableCommand, JSONReporting {

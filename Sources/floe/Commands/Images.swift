@@ -2,7 +2,7 @@ import ArgumentParser
 import Catalogue
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 struct Images: ParsableCommand, JSONReporting {

@@ -2,6 +2,7 @@ import ArgumentParser
 import FrozenImage
 import ImageAccess
 import ImageService
+import LogicalRepresentation
 
 struct Inspect: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(

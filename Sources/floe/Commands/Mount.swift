@@ -2,8 +2,8 @@ import ArgumentParser
 import FrozenFS
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import Logging
 
 struct Mount: ParsableCommand, JSONReporting {

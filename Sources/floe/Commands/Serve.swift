@@ -3,9 +3,9 @@ import Catalogue
 import Freezing
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageService
-import LinuxIO
 import Logging
 
 struct Serve: ParsableCommand {

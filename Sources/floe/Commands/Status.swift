@@ -1,6 +1,6 @@
 import ArgumentParser
 import FrozenImage
-import LinuxIO
+import HostSystem
 
 struct Status: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(

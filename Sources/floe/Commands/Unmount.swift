@@ -1,7 +1,7 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 
 struct Unmount: ParsableCommand {
   static let configuration = CommandConfiguration(

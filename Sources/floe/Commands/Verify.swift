@@ -1,10 +1,11 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import Logging
 import SystemPackage
+import VerifiedReading
 
 struct Verify: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import CLinuxIO
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// Going into the background. A process that has threads is not forked: floe
 /// starts itself again in a session of its own, and waits until that child says

@@ -1,7 +1,8 @@
 import ArgumentParser
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import Media
 import SystemPackage
 
 /// What an image, whoever described it, may make this host do: the options of every

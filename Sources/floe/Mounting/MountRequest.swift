@@ -1,10 +1,11 @@
 import FrozenFS
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageReader
-import LinuxIO
 import Logging
+import LogicalRepresentation
 import SystemPackage
 
 /// A mount as the user asked for it, and what makes it of floe's modules.

@@ -1,7 +1,7 @@
 import CLinuxIO
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// The mounts of floe on this host (/proc/self/mountinfo, proc(5)), and what can be

@@ -1,7 +1,7 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageService
-import LinuxIO
 import Logging
 
 extension ReaderRequest {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import HostSystem
 import TestTags
 import Testing
 

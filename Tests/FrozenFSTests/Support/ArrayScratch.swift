@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 import Synchronization
 
 /// A representation's scratch space in memory.

@@ -1,4 +1,3 @@
-import LinuxIO
 import TestTags
 import Testing
 

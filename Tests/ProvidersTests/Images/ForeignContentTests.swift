@@ -1,5 +1,4 @@
 import Glibc
-import LinuxIO
 import TestTags
 import Testing
 

@@ -1,5 +1,4 @@
 import ImageReader
-import LinuxIO
 import TestTags
 import Testing
 

@@ -1,6 +1,5 @@
 import FrozenImage
 import ImageReader
-import LinuxIO
 import TestTags
 import Testing
 

@@ -1,6 +1,6 @@
 import FoundationEssentials
 import FrozenImage
-import LinuxIO
+import Media
 import TestTags
 import Testing
 

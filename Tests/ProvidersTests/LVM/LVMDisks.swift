@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import TestTags
 import Testing
 

@@ -1,5 +1,5 @@
 import FrozenImage
-import LinuxIO
+import Media
 import Testing
 
 @testable import BlockMappers

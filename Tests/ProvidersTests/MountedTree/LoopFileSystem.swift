@@ -1,7 +1,9 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import Media
 import TestTags
 import Testing
 
