@@ -78,13 +78,7 @@ struct ChecksumTree: ~Copyable {
   }
 
   private func firstRun(endingAfter address: UInt64) -> Int {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].end <= address { low = middle + 1 } else { high = middle }
-    }
-    return low
+    runs.partitioningIndex { $0.end > address }
   }
 
   /// Times that a tree which changes while it is searched is searched.

@@ -88,16 +88,11 @@ struct ChunkTree: Hashable {
 
   /// The chunk that holds a whole run of addresses.
   func chunk(holding address: UInt64, length: UInt64) -> Chunk? {
-    var low = 0
-    var high = chunks.count
-    while low < high {
-      let middle = (low + high) / 2
-      if chunks[middle].end <= address { low = middle + 1 } else { high = middle }
-    }
-    guard low < chunks.count, chunks[low].start <= address,
-      chunks[low].end - address >= length
+    let found = chunks.partitioningIndex { $0.end > address }
+    guard found < chunks.count, chunks[found].start <= address,
+      chunks[found].end - address >= length
     else { return nil }
-    return chunks[low]
+    return chunks[found]
   }
 
   /// Adds the chunks and devices that only `older` has. Where the two differ about

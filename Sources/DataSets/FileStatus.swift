@@ -1,6 +1,7 @@
 import CFileMap
 package import FrozenImage
 import Glibc
+package import HostSystem
 package import SystemPackage
 
 /// What the kernel tells of an open file.
@@ -11,19 +12,6 @@ package struct FileStatus {
   package let mount: UInt64
   /// The device of the file system, as `st_dev` tells it.
   package let device: DeviceNumber
-
-  /// A device's number in its two parts (makedev(3)).
-  package struct DeviceNumber: Hashable {
-    /// The driver, or a class of drivers.
-    package let major: UInt32
-    /// The device among the driver's.
-    package let minor: UInt32
-
-    package init(major: UInt32, minor: UInt32) {
-      self.major = major
-      self.minor = minor
-    }
-  }
 
   /// - Parameters:
   ///   - generation: as the file's handle tells it.

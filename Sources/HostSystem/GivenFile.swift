@@ -81,7 +81,7 @@ public final class GivenFile: Sendable {
     var type: Int64 = 0
     guard floe_file_system_type(descriptor, &type) == 0 else { return .anybody }
     if floe_is_fuse(type) != 0 {
-      let device = Sysfs.text(ofNumber: UInt64(status.st_dev))
+      let device = "\(DeviceNumber(packed: UInt64(status.st_dev)))"
       guard let mounts = try? MountEntry.all(),
         let user = mounts.first(where: { $0.device == device && $0.isFUSE })?.fuseUser
       else { return .anybody }

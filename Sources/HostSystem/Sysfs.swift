@@ -70,15 +70,7 @@ public struct Sysfs: Sendable {
   }
 
   private func directory(of number: UInt64) -> String {
-    "\(root)/dev/block/\(Self.text(ofNumber: number))"
-  }
-
-  /// A device number as the kernel writes it, "8:1".
-  static func text(ofNumber number: UInt64) -> String {
-    // dev_t as glibc packs it (gnu_dev_major, bits/sysmacros.h).
-    let major = number >> 8 & 0xFFF | number >> 32 & 0xFFFF_F000
-    let minor = number & 0xFF | number >> 12 & 0xFFFF_FF00
-    return "\(major):\(minor)"
+    "\(root)/dev/block/\(DeviceNumber(packed: number))"
   }
 
   private static func number(ofDevice path: String) -> UInt64? {

@@ -100,16 +100,6 @@ struct OpenFileSystem {
   }
 }
 
-extension FileStatus.DeviceNumber {
-  /// As `st_rdev` has it (gnu_dev_makedev, bits/sysmacros.h).
-  var packed: UInt64 {
-    let major = UInt64(major)
-    let minor = UInt64(minor)
-    return (major & 0xFFFF_F000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFF_FF00) << 12
-      | minor & 0xFF
-  }
-}
-
 /// Opens a directory that the user names.
 func openTop(_ path: String) throws(StackError) -> FileDescriptor {
   do {

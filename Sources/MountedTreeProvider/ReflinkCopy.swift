@@ -259,7 +259,7 @@ extension ReflinkCopy {
         throw Errno(rawValue: errno)
       }
     } else {
-      let device = FileStatus.DeviceNumber(
+      let device = DeviceNumber(
         major: attributes.deviceMajor, minor: attributes.deviceMinor)
       let mode = attributes.mode & UInt32(S_IFMT) | 0o600
       guard mknodat(target.rawValue, name, mode, dev_t(device.packed)) == 0 else {

@@ -148,17 +148,8 @@ public struct LayerMap: Sendable {
 
   /// The runs that share bytes with a range, found by binary search.
   package func runs(in range: Range<UInt64>) -> ArraySlice<LayerRun> {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].range.upperBound <= range.lowerBound {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return runs[low...].prefix { $0.range.lowerBound < range.upperBound }
+    let first = runs.partitioningIndex { $0.range.upperBound > range.lowerBound }
+    return runs[first...].prefix { $0.range.lowerBound < range.upperBound }
   }
 }
 

@@ -20,11 +20,8 @@ package struct StackDevice {
       throw StackError("\(path)", cause: Errno(rawValue: errno))
     }
     guard status.st_mode & S_IFMT == S_IFBLK else { return nil }
-    // dev_t as glibc packs it (gnu_dev_major, bits/sysmacros.h).
-    let device = UInt64(status.st_rdev)
-    let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
-    let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
-    return StackDevice(path: path, directory: "/sys/dev/block/\(major):\(minor)")
+    let number = DeviceNumber(packed: UInt64(status.st_rdev))
+    return StackDevice(path: path, directory: "/sys/dev/block/\(number)")
   }
 
   /// What the kernel knows of a partition.

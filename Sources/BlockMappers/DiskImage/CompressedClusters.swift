@@ -94,12 +94,7 @@ struct CompressedClusters: VolumeLayers.RunDecoder {
 
   /// Found by binary search.
   private func cluster(at index: UInt64) -> Cluster? {
-    var low = 0
-    var high = clusters.count
-    while low < high {
-      let middle = (low + high) / 2
-      if clusters[middle].index < index { low = middle + 1 } else { high = middle }
-    }
-    return low < clusters.count && clusters[low].index == index ? clusters[low] : nil
+    let found = clusters.partitioningIndex { $0.index >= index }
+    return found < clusters.count && clusters[found].index == index ? clusters[found] : nil
   }
 }

@@ -35,14 +35,9 @@ struct MapCoverage: Sendable {
     guard length > 0, let runs = runs[address.store] else { return length == 0 }
     let (end, overflow) = address.offset.addingReportingOverflow(length)
     guard !overflow else { return false }
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].upperBound <= address.offset { low = middle + 1 } else { high = middle }
-    }
-    return low < runs.count && runs[low].lowerBound <= address.offset
-      && end <= runs[low].upperBound
+    let found = runs.partitioningIndex { $0.upperBound > address.offset }
+    return found < runs.count && runs[found].lowerBound <= address.offset
+      && end <= runs[found].upperBound
   }
 
   /// Whether everything that another map maps is mapped.

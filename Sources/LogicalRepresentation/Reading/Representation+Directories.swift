@@ -97,17 +97,8 @@ extension Representation {
 
   /// The tree that a node belongs to, by its index in `roots`.
   func root(of node: NodeIndex) throws(RepresentationError) -> Int {
-    var low = 0
-    var high = roots.count
-    while low < high {
-      let middle = (low + high) / 2
-      if roots[middle].placeholders.upperBound <= node.rawValue {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low < roots.count else { throw .noSuchNode(node) }
-    return low
+    let found = roots.partitioningIndex { $0.placeholders.upperBound > node.rawValue }
+    guard found < roots.count else { throw .noSuchNode(node) }
+    return found
   }
 }

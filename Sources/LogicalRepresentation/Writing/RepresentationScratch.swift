@@ -1,3 +1,5 @@
+public import FrozenImage
+
 /// The parts of a representation that grow while it is written.
 public enum ScratchSection: Int, CaseIterable, Sendable {
   case nodes

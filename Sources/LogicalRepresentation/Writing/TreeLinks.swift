@@ -26,8 +26,8 @@ struct TreeLinks {
   mutating func node(withInode inode: UInt64) -> Int? {
     guard last < inodes.count else { return nil }
     let here = inodes[last]
-    var low: Int
-    var high: Int
+    let low: Int
+    let high: Int
     if inode >= here {
       low = last
       high = last + Int(min(inode - here, UInt64(inodes.count - 1 - last))) + 1
@@ -35,26 +35,15 @@ struct TreeLinks {
       low = last - Int(min(here - inode, UInt64(last)))
       high = last
     }
-    while low < high {
-      let middle = (low + high) / 2
-      if inodes[middle] == inode {
-        last = middle
-        return middle
-      }
-      if inodes[middle] < inode { low = middle + 1 } else { high = middle }
-    }
-    return nil
+    let found = inodes[low..<high].partitioningIndex { $0 >= inode }
+    guard found < high, inodes[found] == inode else { return nil }
+    last = found
+    return found
   }
 
   /// How many nodes have a smaller inode number.
   func position(of inode: UInt64) -> Int {
-    var low = 0
-    var high = inodes.count
-    while low < high {
-      let middle = (low + high) / 2
-      if inodes[middle] < inode { low = middle + 1 } else { high = middle }
-    }
-    return low
+    inodes.partitioningIndex { $0 >= inode }
   }
 
   /// Makes a directory the top of its tree.
