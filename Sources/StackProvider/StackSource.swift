@@ -72,7 +72,8 @@ public final class StackSource: ProductionHost, Sendable {
           && look.found.content?.kind == image.kind
           && look.found.contentWitness() == image.witness
         // What is seen of a volume that moves meanwhile tells nothing.
-        guard try watch.isPresent(look) else { continue }
+        // What moves all the time validates what is read of it.
+        if !look.found.isLive, try !watch.isPresent(look) { continue }
         guard isFrozen else {
           throw SourceError.thawed(
             "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
@@ -89,6 +90,7 @@ public final class StackSource: ProductionHost, Sendable {
     } catch {
       switch error {
       case let error as SourceError: throw error
+      case let error as StackError where error.isGone: throw .thawed(error.description)
       default: throw .failed("\(error)")
       }
     }
@@ -153,6 +155,7 @@ public final class StackSource: ProductionHost, Sendable {
     } catch {
       throw .failed(error.description)
     }
+    if look.found.isLive { return count }
     // What was read is the image's if nothing moved meanwhile.
     guard try current().configurationID == look.configurationID else {
       throw .unreachable("\(look.stack.top.title) moved while it was read")
@@ -166,19 +169,5 @@ extension FoundStack {
   /// it into use.
   func contentWitness() throws(StackError) -> [UInt8] {
     try stack.top.counted(content?.witness ?? StackFinder.beginnings(of: stack.top))
-  }
-}
-
-extension Layer {
-  /// The bytes that count of windows into this layer.
-  func counted(_ windows: [ProbeWindow]) throws(StackError) -> [UInt8] {
-    var counted: [UInt8] = []
-    for window in windows {
-      let bytes = try bytes(at: window.offset, count: window.length)
-      for fragment in window.fragments {
-        counted += bytes[fragment.offset..<fragment.offset + fragment.length]
-      }
-    }
-    return counted
   }
 }

@@ -95,6 +95,8 @@ public struct LayerMap: Sendable {
   /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
   /// device tells, as of a disk inside an image's file.
   public let sectorSize: UInt64?
+  /// Where the runs move all the time; `nil` where they stay for a while.
+  public let live: LiveMap?
 
   /// Checks the invariants above.
   ///
@@ -103,7 +105,8 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil
+    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil,
+    live: LiveMap? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -135,21 +138,12 @@ public struct LayerMap: Sendable {
     self.state = state
     self.history = history
     self.sectorSize = sectorSize
+    self.live = live
   }
 
   /// The runs that share bytes with a range, found by binary search.
   package func runs(in range: Range<UInt64>) -> ArraySlice<LayerRun> {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].range.upperBound <= range.lowerBound {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return runs[low...].prefix { $0.range.lowerBound < range.upperBound }
+    runs.overlapping(range)
   }
 }
 

@@ -13,6 +13,8 @@ public struct Stack: Sendable {
   /// Every layer once: the top first, media last; a layer's number as a store is its
   /// place here.
   public let layers: [Layer]
+  /// What the stack was told of the top layer.
+  let topWindows: (identity: [ProbeWindow], witness: [ProbeWindow])
   private let identity: [MediumWindows]
   private let witness: [MediumWindows]
   /// What proves that a read's mapping held: a witness of which a part is not kept one
@@ -33,6 +35,7 @@ public struct Stack: Sendable {
     top: Layer, identity: [ProbeWindow] = [], witness: [ProbeWindow] = []
   ) throws(StackError) {
     self.top = top
+    topWindows = (identity, witness)
     layers = try Self.collect(top)
     (self.identity, _) = try Self.windows(
       \.identity, of: identity, top: top, layers: layers, stay: true)

@@ -7,6 +7,7 @@ import Synchronization
 package final class StackWatch: Sendable {
   /// Times that the stack is looked for while it keeps changing.
   private static let attempts = 5
+  private static let settlingAttempts = 100
   /// Most states whose media are remembered.
   private static let memory = 64
 
@@ -41,21 +42,51 @@ package final class StackWatch: Sendable {
     {
       return known
     }
+    if let known = state.withLock({ $0.last }), known.found.isLive,
+      let look = try? settled(known.found)
+    {
+      remember(look)
+      return look
+    }
     for _ in 0..<Self.attempts {
       // One ID before and after: the stack that was found in between belongs to it.
-      let before = try find().stack.configurationID()
+      let first = try find()
+      let before = try first.stack.configurationID()
       let found = try find()
+      if found.isLive {
+        guard found.hasBase(of: first), let look = try settled(found) else { continue }
+        remember(look)
+        return look
+      }
       let look = Look(
         found: found, configurationID: before, media: try found.stack.media())
       guard try isPresent(look) else { continue }
-      state.withLock { state in
-        state.last = look
-        if state.past.count >= Self.memory { state.past.removeFirst() }
-        state.past.append((before, look.media))
-      }
+      remember(look)
       return look
     }
     return nil
+  }
+
+  /// A look at a stack that moves all the time: the places that were known when nothing
+  /// moved while the ID was read.
+  private func settled(_ found: FoundStack) throws(StackError) -> Look? {
+    var found = found
+    for _ in 0..<Self.settlingAttempts {
+      let id = try found.stack.configurationID()
+      guard let next = try found.successor() else {
+        return Look(found: found, configurationID: id, media: try found.stack.media())
+      }
+      found = next
+    }
+    return nil
+  }
+
+  private func remember(_ look: Look) {
+    state.withLock { state in
+      state.last = look
+      if state.past.count >= Self.memory { state.past.removeFirst() }
+      state.past.append((look.configurationID, look.media))
+    }
   }
 
   /// Whether a look still holds.

@@ -74,5 +74,213 @@ extension EndToEnd {
         "$floe thaw moved --state $state; vgremove -qq -y moved; pvremove -qq -y /dev/vd[ab]")
       try forget(reference)
     }
+
+    /// Makes a volume group with an ext4 that is in use, and a snapshot of it.
+    private func makeSnapshot(_ group: String, megabytes: Int, on guest: Guest) throws {
+      try guest.run(
+        """
+        vgcreate -qq -y -s 1m \(group) /dev/vda
+        lvcreate -qq -y -n data -l 96 \(group)
+        dd if=/share/ext4.img of=/dev/\(group)/data bs=1M oflag=direct status=none
+        mkdir -p /tmp/\(group)
+        mount /dev/\(group)/data /tmp/\(group)
+        lvcreate -qq -y -s -pr -n snap -L \(megabytes)m \(group)/data
+        $floe freeze \(group)/snap --name \(group) --state $state
+        """)
+    }
+
+    /// Writes over the origin, as long as nobody says stop, and no file system is left of it.
+    private func startWriting(_ group: String, bytes: Int, on guest: Guest) throws -> Guest.Script {
+      try guest.start(
+        """
+        umount /tmp/\(group)
+        exec python3 -u - <<'END'
+        import mmap, os, random, time
+        device = os.open("/dev/\(group)/data", os.O_WRONLY | os.O_DIRECT | os.O_DSYNC)
+        size, length = os.lseek(device, 0, os.SEEK_END), \(bytes)
+        buffer = mmap.mmap(-1, length)
+        while not os.path.exists("/share/\(group).stop"):
+            buffer[:] = os.urandom(length)
+            os.pwritev(device, [buffer], random.randrange(size // length) * length)
+            print("written")
+            time.sleep(0.02)
+        END
+        """)
+    }
+
+    /// Sectors of a snapshot's store that are in use, and how many of them hold no data.
+    private func fill(_ group: String, on guest: Guest) throws -> (used: Int, metadata: Int) {
+      let words = try guest.run("dmsetup status \(group)-snap").split { " /\n".contains($0) }
+      guard words.count > 5, let used = Int(words[3]), let metadata = Int(words[5]) else {
+        throw HarnessError("dmsetup status: \(words)")
+      }
+      return (used, metadata)
+    }
+
+    @Test("tar and rsync of a thick snapshot show it while its origin is overwritten")
+    func thickSnapshot() throws {
+      let guest = try #require(Guest.current)
+      let reference = try ext4(guest, megabytes: 96)
+      try makeSnapshot("thick", megabytes: 128, on: guest)
+      try guest.serve()
+      let backup = try guest.mount("thick", name: "thick")
+      let writer = try startWriting("thick", bytes: 64 << 10, on: guest)
+      let copies = try guest.scratch.directory("thick-copies")
+      let metadata = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"]
+      try run(
+        "tar",
+        ["-C", backup.mountpoint, "--format=posix", "--sparse"] + metadata
+          + ["-cf", "\(copies)/tar", "."])
+      try run("mkdir", ["\(copies)/unpacked"])
+      try run("tar", ["-C", "\(copies)/unpacked"] + metadata + ["-xpf", "\(copies)/tar"])
+      let skip = ["links/fifo", "links/fifo-again"]
+      try Manifest(.copy, of: "\(copies)/unpacked", skip: skip, options: ["--skip-type", "s"])
+        .expectSame(
+          as: Manifest(.copy, of: reference, skip: skip, options: ["--skip-type", "s"]),
+          "the copy by tar")
+      try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", "\(copies)/rsync"])
+      try Manifest(.copy, of: "\(copies)/rsync").expectSame(
+        as: Manifest(.copy, of: reference), "the copy by rsync")
+      var fill = try fill("thick", on: guest)
+      while (fill.used - fill.metadata) / 8 < 4000 {
+        if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        let differences = try run(
+          "rsync", ["-aHAXnc", "--itemize-changes", "\(backup.mountpoint)/", "\(copies)/rsync/"])
+        #expect(differences.isEmpty, "\(differences)")
+        fill = try self.fill("thick", on: guest)
+      }
+      try writeFile("\(guest.folder)/thick.stop", [])
+      try writer.wait()
+      let status = try backup.status()
+      print(
+        "thick snapshot: \((fill.used - fill.metadata) / 8) chunks copied, \(status.remaps) remaps, "
+          + "\(status.discarded_reads) stale reads thrown away")
+      #expect(status.remaps > 10, "\(status)")
+      #expect(status.discarded_reads > 0, "\(status)")
+      #expect(status.errors == 0, "\(status)")
+      #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
+      // The whole snapshot, as the guest's own kernel shows it.
+      let volume = try guest.mount("thick", options: ["--view", "volume"], name: "thick-volume")
+      let own = try guest.run("sha256sum </dev/thick/snap")
+      #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
+      try volume.unmount()
+      // Gone for good: the sentence says so.
+      try guest.run("lvremove -qq -y thick/snap")
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
+      #expect(lost.errors.contains("Stale file handle"), "\(lost)")
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
+      try forget(reference)
+    }
+
+    @Test("A thin snapshot is right while its origin is overwritten and the pool gives blocks away")
+    func thinSnapshot() throws {
+      let guest = try #require(Guest.current)
+      let reference = try ext4(guest, megabytes: 96)
+      try guest.run(
+        """
+        vgcreate -qq -y -s 1m thin /dev/vda /dev/vdb
+        lvcreate -qq -y -L 300m -c 64k --type thin-pool --thinpool pool thin /dev/vda
+        lvcreate -qq -y -V 96m -T thin/pool -n data
+        dd if=/share/ext4.img of=/dev/thin/data bs=1M oflag=direct status=none
+        mkdir -p /tmp/thin
+        mount /dev/thin/data /tmp/thin
+        lvcreate -qq -y -s -pr -kn -n snap thin/data
+        lvchange -qq -ay thin/snap
+        $floe freeze thin/snap --name thin --state $state
+        """)
+      try guest.serve()
+      let backup = try guest.mount("thin", options: ["--remap-timeout", "120"], name: "thin")
+      let writer = try startWriting("thin", bytes: 64 << 10, on: guest)
+      let others = try startReusingThePool(on: guest)
+      let copy = try guest.scratch.directory("thin-copy")
+      try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
+      try Manifest(.copy, of: copy).expectSame(as: Manifest(.copy, of: reference), "the copy")
+      while others.output.split(separator: "\n").count < 3 {
+        if let status = others.status { throw HarnessError("\(status): \(others.output)") }
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        let differences = try run(
+          "rsync", ["-aHAXnc", "--itemize-changes", "\(backup.mountpoint)/", "\(copy)/"])
+        #expect(differences.isEmpty, "\(differences)")
+      }
+      try writeFile("\(guest.folder)/thin.stop", [])
+      try writer.wait()
+      try others.wait()
+      let status = try backup.status()
+      print("thin snapshot: \(status.remaps) remaps, \(status.witness_checks) witness checks")
+      // The blocks of a snapshot stay where they are; only others of the pool move.
+      #expect(status.remaps == 0, "\(status)")
+      #expect(status.errors == 0, "\(status)")
+      #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
+      let volume = try guest.mount("thin", options: ["--view", "volume"], name: "thin-volume")
+      let own = try guest.run("sha256sum </dev/thin/snap")
+      #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
+      try volume.unmount()
+      // Its blocks are given to another: never a byte of that.
+      try guest.run(
+        """
+        lvremove -qq -y thin/snap
+        lvcreate -qq -y -V 200m -T thin/pool -n reuse
+        dd if=/dev/urandom of=/dev/thin/reuse bs=1M count=180 oflag=direct status=none
+        """)
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
+      #expect(lost.errors.contains("Stale file handle"), "\(lost)")
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw thin --state $state; vgremove -qq -y thin; pvremove -qq -y /dev/vd[ab]")
+      try forget(reference)
+    }
+
+    /// Makes, fills and removes other volumes of the pool in turn, and trims the origin.
+    private func startReusingThePool(on guest: Guest) throws -> Guest.Script {
+      try guest.start(
+        """
+        until [ -e /share/thin.stop ]; do
+          lvcreate -qq -y -V 40m -T thin/pool -n other
+          dd if=/dev/urandom of=/dev/thin/other bs=1M count=40 oflag=direct status=none
+          blkdiscard -o $((RANDOM % 90 * 1048576)) -l 4194304 /dev/thin/data
+          sleep 4
+          lvremove -qq -y thin/other
+          echo turn
+          sleep 4
+        done
+        """)
+    }
+
+    @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")
+    func overflow() throws {
+      let guest = try #require(Guest.current)
+      let reference = try ext4(guest, megabytes: 96)
+      try makeSnapshot("full", megabytes: 8, on: guest)
+      try guest.serve()
+      let backup = try guest.mount("full", name: "full")
+      let copy = try guest.scratch.directory("full-copy")
+      let writer = try startWriting("full", bytes: 64 << 10, on: guest)
+      var ending: Outcome
+      repeat {
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        ending = try attempt("rsync", ["-aHAXS", "--ignore-times", "\(backup.mountpoint)/", copy])
+      } while ending.succeeded
+      #expect(ending.ending == .exited(23), "\(ending)")
+      #expect(ending.errors.contains("Stale file handle (116)"), "\(ending)")
+      // What is there is right.
+      let differences = try run(
+        "rsync", ["-rnc", "--existing", "--itemize-changes", "\(copy)/", "\(reference)/"])
+      #expect(differences.isEmpty, "\(differences)")
+      let status = try attempt(Floe.program, ["status", backup.mountpoint])
+      #expect(status.ending == .exited(2) && status.output.contains("overflowed"), "\(status)")
+      try writeFile("\(guest.folder)/full.stop", [])
+      try writer.wait()
+      let refused = try guest.run("$floe freeze full/snap --explain 2>&1 || true")
+      #expect(refused.contains("overflowed"), "\(refused)")
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw full --state $state; vgremove -qq -y full; pvremove -qq -y /dev/vda")
+      try forget(reference)
+    }
   }
 }
