@@ -124,7 +124,7 @@ public struct LayerMap: Sendable {
     guard position == size else {
       throw StackError("the map of \(title) ends at byte \(position), not at its end \(size)")
     }
-    for window in identity + witness where !window.fits(lower) {
+    for window in identity + witness + (live?.vacant ?? []) where !window.fits(lower) {
       throw StackError("a probe of \(title) lies beyond the layer below")
     }
     self.title = title
@@ -140,6 +140,9 @@ public struct LayerMap: Sendable {
     self.sectorSize = sectorSize
     self.live = live
   }
+
+  /// Parts of the witness that were zero when the map was right.
+  var vacant: [ProbeWindow] { live?.vacant ?? [] }
 
   /// The runs that share bytes with a range, found by binary search.
   package func runs(in range: Range<UInt64>) -> ArraySlice<LayerRun> {

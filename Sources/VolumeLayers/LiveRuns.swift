@@ -1,4 +1,5 @@
 public import DataSets
+import FrozenImage
 
 /// Runs of a layer that move while the layer is in use, so often that nobody could look for
 /// the whole stack each time.
@@ -15,20 +16,33 @@ public protocol LiveRuns: Sendable {
   /// - Throws: `StackError` also when a layer below changed since.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StackError)
 
-  /// The map that is right now; `nil` when that with a number still is.
+  /// A map that was right at a moment after the call; `nil` when that with a number was.
+  ///
+  /// It need not be right any more when it is returned: an answer tells of the moment at
+  /// which it was looked for, and nobody waits until a busy volume rests.
   ///
   /// - Throws: as `read`.
   func successor(of number: UInt64) throws(StackError) -> LayerMap?
+
+  /// Whether what the witness of a map shows since the map was made is that map's: its own
+  /// witness, but for the places that were vacant (`LiveMap.vacant`).
+  ///
+  /// - Throws: as `read`.
+  func confirms(_ number: UInt64) throws(StackError) -> Bool
 }
 
 /// What a map was made from, and which one it is.
 public struct LiveMap: Sendable {
   let runs: any LiveRuns
   let number: UInt64
+  /// Bytes of the layers below, among those of the witness, that were zero when the map was
+  /// right, and are no more when it is not: so what the witness showed then is known later.
+  let vacant: [ProbeWindow]
 
-  package init(_ runs: any LiveRuns, number: UInt64) {
+  package init(_ runs: any LiveRuns, number: UInt64, vacant: [ProbeWindow] = []) {
     self.runs = runs
     self.number = number
+    self.vacant = vacant
   }
 }
 
@@ -67,14 +81,33 @@ extension Layer {
   }
 }
 
+extension Layer {
+  /// Whether what the witness shows is that of the maps that move all the time.
+  fileprivate func isConfirmed() throws(StackError) -> Bool {
+    guard case .mapped(let map) = substance else { return true }
+    if let live = map.live { return try live.runs.confirms(live.number) }
+    for layer in map.lower where try !layer.isConfirmed() { return false }
+    return true
+  }
+}
+
 extension FoundStack {
   package var isLive: Bool { stack.top.isLive }
 
   /// Whether both were found while nothing changed below the layers that move all the time.
   func hasBase(of other: FoundStack) -> Bool { stack.top.liveBases == other.stack.top.liveBases }
 
-  /// The stack as it is now, of whose layers only those moved that move all the time; `nil`
-  /// when none did.
+  /// What the witness showed at the moment when the layers that move all the time were found
+  /// where they are in this stack; `nil` when that cannot be told any more.
+  ///
+  /// - Throws: `StackError` when something else changed.
+  func settledID() throws(StackError) -> ConfigurationID? {
+    let id = try stack.mappedID()
+    return try stack.top.isConfirmed() ? id : nil
+  }
+
+  /// The stack as it was at a moment after the call, of whose layers only those moved that
+  /// move all the time; `nil` when none did.
   ///
   /// - Throws: `StackError` when something else changed.
   package func successor() throws(StackError) -> FoundStack? {

@@ -7,7 +7,6 @@ import Synchronization
 package final class StackWatch: Sendable {
   /// Times that the stack is looked for while it keeps changing.
   private static let attempts = 5
-  private static let settlingAttempts = 100
   /// Most states whose media are remembered.
   private static let memory = 64
 
@@ -67,16 +66,15 @@ package final class StackWatch: Sendable {
     return nil
   }
 
-  /// A look at a stack that moves all the time: the places that were known when nothing
-  /// moved while the ID was read.
+  /// A look at a stack that moves all the time: the places at one moment since the call, and
+  /// the ID of that moment. It never waits for a pause of whoever moves it.
   private func settled(_ found: FoundStack) throws(StackError) -> Look? {
     var found = found
-    for _ in 0..<Self.settlingAttempts {
-      let id = try found.stack.configurationID()
-      guard let next = try found.successor() else {
+    for _ in 0..<Self.attempts {
+      found = try found.successor() ?? found
+      if let id = try found.settledID() {
         return Look(found: found, configurationID: id, media: try found.stack.media())
       }
-      found = next
     }
     return nil
   }

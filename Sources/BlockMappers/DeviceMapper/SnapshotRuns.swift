@@ -21,9 +21,6 @@ final class SnapshotRuns: LiveRuns {
   private let below: LiveBase
   private let known: Mutex<SnapshotStore>
 
-  /// Times that something is looked for while the origin is written.
-  private static let attempts = 200
-
   /// - Throws: `StackError` when the store is none, is damaged or overflowed.
   init(_ description: Description) throws(StackError) {
     self.description = description
@@ -48,24 +45,31 @@ final class SnapshotRuns: LiveRuns {
       title: description.title, size: description.size, lower: lower,
       runs: store.runs(in: 0..<description.size, origin: 0, store: 1),
       witness: store.witness(as: 1), moves: true,
-      sectorSize: lower.compactMap(\.sectorSize).max(), live: LiveMap(self, number: store.count))
+      sectorSize: lower.compactMap(\.sectorSize).max(),
+      live: LiveMap(self, number: store.count, vacant: [store.vacant(as: 1)].compactMap { $0 }))
   }
 
   func successor(of number: UInt64) throws(StackError) -> LayerMap? {
-    var store = known.withLock { $0 }
-    for _ in 0..<Self.attempts {
-      if try isPresent(store) { return store.count == number ? nil : try map(store) }
-      store = try advance(store)
-    }
-    throw StackError("the origin of the \(description.title) is written all the time")
+    let store = try advance(known.withLock { $0 })
+    return store.count == number ? nil : try map(store)
   }
 
+  /// Slots that are in use do not change, and those of a later state do not count.
+  func confirms(_ number: UInt64) throws(StackError) -> Bool {
+    try known.withLock { $0 }.requireValid(on: description.store)
+    try below.requirePresent(description.title)
+    return true
+  }
+
+  /// Ends however busy the origin is: each chunk is copied once.
   func read(
     into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
   ) throws(StackError) {
+    let range = offset..<offset + UInt64(buffer.count)
     var store = known.withLock { $0 }
-    for _ in 0..<Self.attempts {
-      for run in store.runs(in: offset..<offset + UInt64(buffer.count), origin: 0, store: 1) {
+    while true {
+      let runs = store.runs(in: range, origin: 0, store: 1)
+      for run in runs {
         guard case .below(let placement) = run.content, let place = placement.targets.first else {
           continue
         }
@@ -76,21 +80,17 @@ final class SnapshotRuns: LiveRuns {
           into: UnsafeMutableRawBufferPointer(rebasing: buffer[part]), at: place.offset)
       }
       // After the last byte was read: what was copied since was copied before it changed.
-      if try isPresent(store) { return }
-      store = try advance(store)
+      let next = try advance(store)
+      if next.runs(in: range, origin: 0, store: 1) == runs { return }
+      store = next
     }
-    throw StackError("the origin of the \(description.title) is written all the time")
   }
 
-  /// Whether places that were found in a store are right now.
-  private func isPresent(_ store: SnapshotStore) throws(StackError) -> Bool {
-    try below.requirePresent(description.title)
-    return try store.isPresent(on: description.store)
-  }
-
+  /// The store at a moment after the call.
   private func advance(_ store: SnapshotStore) throws(StackError) -> SnapshotStore {
     var next = store
     try next.advance(on: description.store)
+    try below.requirePresent(description.title)
     let found = next
     known.withLock { known in
       if known.count < found.count { known = found }

@@ -96,9 +96,7 @@ struct SnapshotStore: Sendable {
       }
     }
     // Whatever was read counts for nothing when it overflowed meanwhile.
-    guard try Self.header(of: layer, title: title).chunkSize == chunkSize else {
-      throw StackError("the store of the \(title) was made anew")
-    }
+    try requireValid(on: layer)
     count = number
     try insert(added)
   }
@@ -111,22 +109,20 @@ struct SnapshotStore: Sendable {
     copied.reserveCapacity(self.copied.count + sorted.count)
     places.reserveCapacity(self.copied.count + sorted.count)
     var index = 0
-    func take(below limit: UInt64) {
-      while index < self.copied.count, self.copied[index] < limit {
-        copied.append(self.copied[index])
-        places.append(self.places[index])
-        index += 1
-      }
+    func take(upTo end: Int) {
+      copied += self.copied[index..<end]
+      places += self.places[index..<end]
+      index = end
     }
     for (old, new) in sorted {
-      take(below: old)
+      take(upTo: firstIndex(from: old))
       guard copied.last != old, index >= self.copied.count || self.copied[index] != old else {
         throw StackError("the store of the \(title) is damaged: it holds chunk \(old) twice")
       }
       copied.append(old)
       places.append(new)
     }
-    take(below: .max)
+    take(upTo: self.copied.count)
     self.copied = copied
     self.places = places
   }
@@ -187,15 +183,19 @@ extension SnapshotStore {
     chunk == 0 || (chunk - 1) % (exceptionsPerArea + 1) == 0
   }
 
-  /// Whether no exception was added since the last look, and the store did not overflow.
-  ///
   /// - Throws: as `advance`.
-  func isPresent(on layer: Layer) throws(StackError) -> Bool {
-    if let next = slot(count) {
-      let bytes = try layer.bytes(at: next, count: Int(Field.slotLength))
-      guard bytes.allSatisfy({ $0 == 0 }) else { return false }
+  func requireValid(on layer: Layer) throws(StackError) {
+    guard try Self.header(of: layer, title: title).chunkSize == chunkSize else {
+      throw StackError("the store of the \(title) was made anew")
     }
-    return try Self.header(of: layer, title: title).chunkSize == chunkSize
+  }
+
+  /// The next free slot, which is zero until another chunk is copied; `nil` when there is no
+  /// room for one.
+  ///
+  /// - Parameter index: of the store among the layers below.
+  func vacant(as index: Int) -> ProbeWindow? {
+    slot(count).map { ProbeWindow(layer: index, offset: $0, length: Int(Field.slotLength)) }
   }
 
   /// The header, the slots before the next free one, and that.

@@ -154,6 +154,10 @@ final class ThinRuns: LiveRuns {
     return Self.number(of: now.entry) == number ? nil : try map(now)
   }
 
+  func confirms(_ number: UInt64) throws(StackError) -> Bool {
+    Self.number(of: try present().entry) == number
+  }
+
   func read(
     into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
   ) throws(StackError) {

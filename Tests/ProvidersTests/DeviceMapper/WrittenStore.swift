@@ -7,7 +7,9 @@ import Testing
 
 /// A snapshot's origin and its store on one medium in memory, written in the order in which
 /// the kernel does (drivers/md/dm-snap.c, dm-snap-persistent.c).
-final class WrittenStore {
+///
+/// One thread writes; what the others use does not change, but for the medium.
+final class WrittenStore: @unchecked Sendable {
   let chunkSize: Int
   let originSize: Int
   let storeSize: Int
@@ -79,8 +81,9 @@ final class WrittenStore {
     chunk * chunkSize..<min((chunk + 1) * chunkSize, originSize)
   }
 
-  func runs() throws -> SnapshotRuns {
-    let below = Layer(medium)
+  /// - Parameter shown: as what the medium is read; `nil` for itself.
+  func runs(on shown: (any Medium)? = nil) throws -> SnapshotRuns {
+    let below = Layer(shown ?? medium)
     func part(_ title: String, _ range: Range<Int>) throws -> Layer {
       let run = LayerRun.linear(
         0..<UInt64(range.count), at: LayerAddress(layer: 0, offset: UInt64(range.lowerBound)))
