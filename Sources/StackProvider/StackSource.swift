@@ -63,14 +63,19 @@ public final class StackSource: ProductionHost, Sendable {
 
   /// The stack as it is now, with the image in it.
   private func current() throws(SourceError) -> StackWatch.Look {
+    var failure: StackError?
     do {
       for _ in 0..<Self.attempts {
         guard let look = try watch.look() else { continue }
-        // Which file comes first changes with a move between physical volumes in files.
-        let isFrozen =
-          try look.found.pins.sorted() == image.pins.sorted()
-          && look.found.content?.kind == image.kind
-          && look.found.contentWitness() == image.witness
+        let isFrozen: Bool
+        do throws(StackError) {
+          isFrozen = try self.isFrozen(look.found)
+        } catch {
+          // What moves all the time tells so, too, when what it lies on was changed.
+          guard look.found.isLive, !error.isGone else { throw error }
+          failure = error
+          continue
+        }
         // What is seen of a volume that moves meanwhile tells nothing.
         // What moves all the time validates what is read of it.
         if !look.found.isLive, try !watch.isPresent(look) { continue }
@@ -94,7 +99,15 @@ public final class StackSource: ProductionHost, Sendable {
       default: throw .failed("\(error)")
       }
     }
-    throw .unreachable("the stack of the image keeps changing")
+    throw .unreachable(failure?.description ?? "the stack of the image keeps changing")
+  }
+
+  private func isFrozen(_ found: FoundStack) throws(StackError) -> Bool {
+    // Which file comes first changes with a move between physical volumes in files.
+    guard found.pins.sorted() == image.pins.sorted(), found.content?.kind == image.kind else {
+      return false
+    }
+    return try found.contentWitness() == image.witness
   }
 
   /// Why a stack that looks as the frozen one does may hold something else: a part of it
@@ -123,7 +136,7 @@ public final class StackSource: ProductionHost, Sendable {
     do {
       return MappingAnswer(
         state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
-        changes: .ranges([]), volume: try look.volume(since: question.known),
+        changes: .ranges([]), volume: try watch.volume(of: look, since: question.known),
         behind: look.behind(question, knowing: try media(of: question.known)), located: [])
     } catch {
       throw .failed("\(error)")

@@ -15,6 +15,8 @@ package final class StackWatch: Sendable {
     package let found: FoundStack
     package let configurationID: ConfigurationID
     let media: [MediumDescription]
+    /// Which map it is: two looks with one number have the same places and media.
+    fileprivate let map: UInt64
 
     package var stack: Stack { found.stack }
   }
@@ -22,7 +24,8 @@ package final class StackWatch: Sendable {
   private struct State {
     var last: Look?
     /// In the order in which they were seen.
-    var past: [(id: ConfigurationID, media: [MediumDescription])] = []
+    var past: [(id: ConfigurationID, media: [MediumDescription], map: UInt64)] = []
+    var lastMap: UInt64 = 0
   }
 
   private let find: @Sendable () throws -> FoundStack
@@ -41,9 +44,7 @@ package final class StackWatch: Sendable {
     {
       return known
     }
-    if let known = state.withLock({ $0.last }), known.found.isLive,
-      let look = try? settled(known.found)
-    {
+    if let known = state.withLock({ $0.last }), known.found.isLive, let look = try? settled(known) {
       remember(look)
       return look
     }
@@ -53,12 +54,15 @@ package final class StackWatch: Sendable {
       let before = try first.stack.configurationID()
       let found = try find()
       if found.isLive {
-        guard found.hasBase(of: first), let look = try settled(found) else { continue }
+        guard found.hasBase(of: first) else { continue }
+        let look = Look(
+          found: found, configurationID: before, media: try found.stack.media(), map: newMap())
+        guard let look = try settled(look) else { continue }
         remember(look)
         return look
       }
       let look = Look(
-        found: found, configurationID: before, media: try found.stack.media())
+        found: found, configurationID: before, media: try found.stack.media(), map: newMap())
       guard try isPresent(look) else { continue }
       remember(look)
       return look
@@ -68,28 +72,48 @@ package final class StackWatch: Sendable {
 
   /// A look at a stack that moves all the time: the places at one moment since the call, and
   /// the ID of that moment. It never waits for a pause of whoever moves it.
-  private func settled(_ found: FoundStack) throws(StackError) -> Look? {
-    var found = found
+  private func settled(_ known: Look) throws(StackError) -> Look? {
+    var (found, media, map) = (known.found, known.media, known.map)
     for _ in 0..<Self.attempts {
-      found = try found.successor() ?? found
+      if let next = try found.successor() {
+        (found, media, map) = (next, try next.stack.media(), newMap())
+      }
       if let id = try found.settledID() {
-        return Look(found: found, configurationID: id, media: try found.stack.media())
+        return Look(found: found, configurationID: id, media: media, map: map)
       }
     }
     return nil
+  }
+
+  private func newMap() -> UInt64 {
+    state.withLock { state in
+      state.lastMap += 1
+      return state.lastMap
+    }
   }
 
   private func remember(_ look: Look) {
     state.withLock { state in
       state.last = look
       if state.past.count >= Self.memory { state.past.removeFirst() }
-      state.past.append((look.configurationID, look.media))
+      state.past.append((look.configurationID, look.media, look.map))
     }
   }
 
   /// Whether a look still holds.
   package func isPresent(_ look: Look) throws(StackError) -> Bool {
     try look.stack.configurationID() == look.configurationID
+  }
+
+  /// Where everything lies, unless it is where it was in the known state: a witness may
+  /// change although nothing of this stack moved, as with each commit of a thin pool.
+  package func volume(
+    of look: Look, since known: MappingState
+  ) throws -> MappingAnswer.Volume? {
+    let isKnown = state.withLock { state in
+      state.past.contains { $0.id == known.configurationID && $0.map == look.map }
+    }
+    return isKnown ? nil : try look.volume(since: known)
   }
 
   /// The media of a state that was seen lately.

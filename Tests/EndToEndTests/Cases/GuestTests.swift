@@ -10,7 +10,7 @@ extension EndToEnd {
   struct InGuest {
     /// Makes an ext4 with a tree for the guest; returns where this machine has it mounted,
     /// which is the reference.
-    private func ext4(_ guest: Guest, megabytes: Int) throws -> String {
+    func ext4(_ guest: Guest, megabytes: Int) throws -> String {
       let image = try Ext4Image.make(in: guest.scratch, megabytes: megabytes) {
         try $0.buildPortable(files: 200, fragmented: 8 << 20)
       }
@@ -19,12 +19,12 @@ extension EndToEnd {
       return reference
     }
 
-    private func forget(_ reference: String) throws {
+    func forget(_ reference: String) throws {
       try run("umount", [reference])
     }
 
     /// Reads all files of a mount anew and compares them with a copy of them.
-    private func compare(_ backup: BackupHost, with copy: String) throws {
+    func compare(_ backup: BackupHost, with copy: String) throws {
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let differences = try run(
         "rsync", ["-aHAXnc", "--itemize-changes", "\(backup.mountpoint)/", "\(copy)/"])
@@ -98,13 +98,18 @@ extension EndToEnd {
     }
 
     /// Writes over the origin, as long as nobody says stop, and no file system is left of it.
-    private func startWriting(_ group: String, bytes: Int, on guest: Guest) throws -> Guest.Script {
+    ///
+    /// - Parameter flushes: whether each write is made durable before the next.
+    func startWriting(
+      _ group: String, bytes: Int, flushes: Bool = true, on guest: Guest
+    ) throws -> Guest.Script {
       let writer = try guest.start(
         """
         umount /tmp/\(group)
         exec python3 -u - <<'END'
         import mmap, os, random, time
-        device = os.open("/dev/\(group)/data", os.O_WRONLY | os.O_DIRECT | os.O_DSYNC)
+        flush = \(flushes ? "os.O_DSYNC" : "0")
+        device = os.open("/dev/\(group)/data", os.O_WRONLY | os.O_DIRECT | flush)
         size, length = os.lseek(device, 0, os.SEEK_END), \(bytes)
         buffer = mmap.mmap(-1, length)
         places = []
@@ -193,95 +198,16 @@ extension EndToEnd {
       try forget(reference)
     }
 
-    @Test("A thin snapshot is right while its origin is overwritten and the pool gives blocks away")
-    func thinSnapshot() throws {
-      let guest = try #require(Guest.current)
-      let reference = try ext4(guest, megabytes: 96)
-      try guest.run(
-        """
-        vgcreate -qq -y -s 1m thin /dev/vda /dev/vdb
-        lvcreate -qq -y -L 240m -c 64k --type thin-pool --thinpool pool thin /dev/vda
-        lvcreate -qq -y -V 96m -T thin/pool -n data
-        dd if=/share/ext4.img of=/dev/thin/data bs=1M oflag=direct status=none
-        mkdir -p /tmp/thin
-        mount /dev/thin/data /tmp/thin
-        lvcreate -qq -y -s -pr -kn -n snap thin/data
-        lvchange -qq -ay thin/snap
-        $floe freeze thin/snap --name thin --state $state
-        """)
-      try guest.serve()
-      let backup = try guest.mount("thin", options: ["--remap-timeout", "120"], name: "thin")
-      let writer = try startWriting("thin", bytes: 64 << 10, on: guest)
-      let others = try startReusingThePool(on: guest)
-      let copy = try guest.scratch.directory("thin-copy")
-      try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
-      try Manifest(.copy, of: copy).expectSame(as: Manifest(.copy, of: reference), "the copy")
-      while others.output.split(separator: "\n").count < 3 {
-        if let status = others.status { throw HarnessError("\(status): \(others.output)") }
-        try compare(backup, with: copy)
-      }
-      var status = try backup.status()
-      print("thin snapshot: \(status.remaps) remaps, \(status.witness_checks) witness checks")
-      // The blocks of a snapshot stay where they are; only others of the pool move.
-      #expect(status.remaps == 0, "\(status)")
-      try writeFile("\(guest.folder)/thin.stop", [])
-      try others.wait()
-      try writer.wait()
-      // Until the pool itself moves.
-      let move = try guest.start("pvmove -qq -i 1 /dev/vda /dev/vdb")
-      try compare(backup, with: copy)
-      try move.wait()
-      try compare(backup, with: copy)
-      status = try backup.status()
-      print("thin snapshot, after pvmove: \(status.remaps) remaps")
-      #expect(status.remaps > 0, "\(status)")
-      #expect(status.errors == 0, "\(status)")
-      #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
-      let volume = try guest.mount("thin", options: ["--view", "volume"], name: "thin-volume")
-      let own = try guest.run("sha256sum </dev/thin/snap")
-      #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
-      try volume.unmount()
-      // Its blocks are given to another: never a byte of that.
-      try guest.run(
-        """
-        lvremove -qq -y thin/snap
-        lvcreate -qq -y -V 200m -T thin/pool -n reuse
-        dd if=/dev/urandom of=/dev/thin/reuse bs=1M count=120 oflag=direct status=none
-        """)
-      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
-      let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
-      #expect(lost.errors.contains("Stale file handle"), "\(lost)")
-      try backup.unmount()
-      try guest.run(
-        "$floe thaw thin --state $state; vgremove -qq -y thin; pvremove -qq -y /dev/vd[ab]")
-      try forget(reference)
-    }
-
-    /// Makes, fills and removes other volumes of the pool in turn, and trims the origin.
-    private func startReusingThePool(on guest: Guest) throws -> Guest.Script {
-      try guest.start(
-        """
-        until [ -e /share/thin.stop ]; do
-          lvcreate -qq -y -V 40m -T thin/pool -n other
-          dd if=/dev/urandom of=/dev/thin/other bs=1M count=40 oflag=direct status=none
-          blkdiscard -o $((RANDOM % 90 * 1048576)) -l 4194304 /dev/thin/data
-          sleep 4
-          lvremove -qq -y thin/other
-          echo turn
-          sleep 4
-        done
-        """)
-    }
-
     @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")
     func overflow() throws {
       let guest = try #require(Guest.current)
       let reference = try ext4(guest, megabytes: 96)
-      try makeSnapshot("full", megabytes: 8, on: guest)
+      try makeSnapshot("filled", megabytes: 8, on: guest)
       try guest.serve()
-      let backup = try guest.mount("full", name: "full")
-      let copy = try guest.scratch.directory("full-copy")
-      let writer = try startWriting("full", bytes: 64 << 10, on: guest)
+      let backup = try guest.mount(
+        "filled", options: ["--remap-timeout", "120"], name: "filled")
+      let copy = try guest.scratch.directory("filled-copy")
+      let writer = try startWriting("filled", bytes: 64 << 10, on: guest)
       var ending: Outcome
       repeat {
         try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
@@ -295,13 +221,13 @@ extension EndToEnd {
       #expect(differences.isEmpty, "\(differences)")
       let status = try attempt(Floe.program, ["status", backup.mountpoint])
       #expect(status.ending == .exited(2) && status.output.contains("overflowed"), "\(status)")
-      try writeFile("\(guest.folder)/full.stop", [])
+      try writeFile("\(guest.folder)/filled.stop", [])
       try writer.wait()
-      let refused = try guest.run("$floe freeze full/snap --explain 2>&1 || true")
+      let refused = try guest.run("$floe freeze filled/snap --explain 2>&1 || true")
       #expect(refused.contains("overflowed"), "\(refused)")
       try backup.unmount()
       try guest.run(
-        "$floe thaw full --state $state; vgremove -qq -y full; pvremove -qq -y /dev/vda")
+        "$floe thaw filled --state $state; vgremove -qq -y filled; pvremove -qq -y /dev/vda")
       try forget(reference)
     }
   }

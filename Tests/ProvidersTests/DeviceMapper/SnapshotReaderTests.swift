@@ -27,7 +27,7 @@ struct SnapshotReaderTests {
         guard let look = try watch.look() else { throw StackError("it keeps changing") }
         return MappingAnswer(
           state: MappingState(configurationID: look.configurationID, cursor: []),
-          changes: .ranges([]), volume: try look.volume(since: question.known),
+          changes: .ranges([]), volume: try watch.volume(of: look, since: question.known),
           behind: look.behind(
             question, knowing: watch.media(of: question.known.configurationID)), located: [])
       } catch {

@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 import ImageReader
 import LinuxIO
@@ -115,6 +116,42 @@ struct ThinMetadataTests {
       try runs(device: 5)
     }
     #expect(throws: StackError.self) { try runs(device: 4, chunkSize: 131072) }
+  }
+
+  /// Each commit of the pool changes the witness. As nothing of the volume moves with it, an
+  /// answer carries no map.
+  @Test func othersCommit() throws {
+    let pool = try RestoredPool([4: [0: 3, 1: 5]], dataChunks: 8)
+    let size = 8 * Int(RestoredPool.chunkSize)
+    let medium = ArrayMedium([UInt8](repeating: 7, count: size) + pool.bytes)
+    let below = Layer(medium)
+    @Sendable func part(_ range: Range<Int>) throws -> Layer {
+      let run = LayerRun.linear(
+        0..<UInt64(range.count), at: LayerAddress(layer: 0, offset: UInt64(range.lowerBound)))
+      return Layer(
+        try LayerMap(
+          title: "part", size: UInt64(range.count), lower: [below], runs: [run]))
+    }
+    let watch = StackWatch {
+      let runs = try ThinRuns(
+        ThinRuns.Description(
+          title: "volume", pool: "pool", size: 2 * RestoredPool.chunkSize, device: 4,
+          chunkSize: RestoredPool.chunkSize, data: part(0..<size),
+          metadata: part(size..<Int(medium.size))))
+      return FoundStack(try Stack(top: Layer(runs.map())), content: nil, pins: [])
+    }
+    let before = try #require(try watch.look())
+    var bytes = pool.bytes
+    bytes.set(UInt32(77), at: 44)
+    bytes.sealSuperblock()
+    medium.replace(at: size, with: Array(bytes[..<4096]))
+    let after = try #require(try watch.look())
+    #expect(after.configurationID != before.configurationID)
+    let known = MappingState(configurationID: before.configurationID, cursor: [])
+    #expect(try watch.volume(of: after, since: known) == nil)
+    // A state that nobody remembers.
+    let unknown = MappingState(configurationID: ConfigurationID(entries: []), cursor: [])
+    #expect(try watch.volume(of: after, since: unknown)?.map == after.stack.storeMap())
   }
 
   /// A sound checksum, and what it covers is refused by name.
