@@ -15,4 +15,9 @@ public struct StackError: SentenceError {
 
   /// The system's error number, where one is the cause.
   package var errno: Errno? { cause as? Errno }
+  /// Whether what was there is gone for good.
+  package var isGone: Bool { code == .thawed }
+
+  /// What was there is gone for good: an image of it is thawed.
+  package static func gone(_ sentence: String) -> StackError { StackError(.thawed, sentence) }
 }

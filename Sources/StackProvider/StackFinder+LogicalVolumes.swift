@@ -37,7 +37,17 @@ extension StackFinder {
       }
       return selector
     }
-    return try map(try found.choose(name), of: found)
+    do {
+      return try map(try found.choose(name), of: found)
+    } catch {
+      let lost = frozen?.pins.contains { pin in
+        pin.hasPrefix("\(found.group.id) ")
+          && !found.group.logicalVolumes.contains { pin.hasSuffix(" \($0.id)") }
+      }
+      guard let name, lost == true else { throw error }
+      throw .gone(
+        "the logical volume \(found.group.name)/\(name) that was frozen was removed from its group")
+    }
   }
 
   private mutating func map(

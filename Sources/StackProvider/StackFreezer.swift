@@ -75,9 +75,18 @@ public struct StackFreezer: Sendable {
     let views = StackViews(of: found)
     try views.requireNoWriter(promised: place.assumesFrozen)
     try views.flush()
-    guard try found.stack.configurationID() == state else {
+    guard try isUnchanged() else {
       throw StackError(.inUse, "\(found.stack.top.title) was changed while it was frozen")
     }
+  }
+
+  private func isUnchanged() throws(StackError) -> Bool {
+    // That throws when more changed than what does so all the time.
+    if found.isLive {
+      _ = try found.successor()
+      return true
+    }
+    return try found.stack.configurationID() == state
   }
 
   /// What the representation is made of, for the catalogue.
@@ -123,7 +132,7 @@ public struct StackFreezer: Sendable {
       layer: stack.top, created: image.created, owner: geteuid(), group: getegid()
     ).describe(into: &writer)
     roots.append(RawVolume.root)
-    guard try stack.configurationID() == state else {
+    guard try isUnchanged() else {
       throw StackError(.inUse, "\(stack.top.title) was changed while it was described")
     }
     try writer.finish(roots)

@@ -64,16 +64,22 @@ public final class StackSource: ProductionHost, Sendable {
 
   /// The stack as it is now, with the image in it.
   private func current() throws(SourceError) -> StackWatch.Look {
+    var failure: StackError?
     do {
       for _ in 0..<Self.attempts {
         guard let look = try watch.look() else { continue }
-        // Which file comes first changes with a move between physical volumes in files.
-        let isFrozen =
-          try look.found.pins.sorted() == image.pins.sorted()
-          && look.found.content?.kind == image.kind
-          && look.found.contentWitness() == image.witness
+        let isFrozen: Bool
+        do throws(StackError) {
+          isFrozen = try self.isFrozen(look.found)
+        } catch {
+          // What moves all the time tells so, too, when what it lies on was changed.
+          guard look.found.isLive, !error.isGone else { throw error }
+          failure = error
+          continue
+        }
         // What is seen of a volume that moves meanwhile tells nothing.
-        guard try watch.isPresent(look) else { continue }
+        // What moves all the time validates what is read of it.
+        if !look.found.isLive, try !watch.isPresent(look) { continue }
         guard isFrozen else {
           throw SourceError.thawed(
             "\(look.stack.top.title) is not what was frozen: it was mounted, written or replaced")
@@ -90,10 +96,19 @@ public final class StackSource: ProductionHost, Sendable {
     } catch {
       switch error {
       case let error as SourceError: throw error
+      case let error as StackError where error.isGone: throw .thawed(error.description)
       default: throw .failed("\(error)")
       }
     }
-    throw .unreachable("the stack of the image keeps changing")
+    throw .unreachable(failure?.description ?? "the stack of the image keeps changing")
+  }
+
+  private func isFrozen(_ found: FoundStack) throws(StackError) -> Bool {
+    // Which file comes first changes with a move between physical volumes in files.
+    guard found.pins.sorted() == image.pins.sorted(), found.content?.kind == image.kind else {
+      return false
+    }
+    return try found.contentWitness() == image.witness
   }
 
   /// Why a stack that looks as the frozen one does may hold something else: a part of it
@@ -122,7 +137,7 @@ public final class StackSource: ProductionHost, Sendable {
     do {
       return MappingAnswer(
         state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
-        changes: .ranges([]), volume: try look.volume(since: question.known),
+        changes: .ranges([]), volume: try watch.volume(of: look, since: question.known),
         behind: look.behind(question, knowing: try media(of: question.known)), located: [])
     } catch {
       throw .failed("\(error)")
@@ -154,6 +169,7 @@ public final class StackSource: ProductionHost, Sendable {
     } catch {
       throw .failed(error.description)
     }
+    if look.found.isLive { return count }
     // What was read is the image's if nothing moved meanwhile.
     guard try current().configurationID == look.configurationID else {
       throw .unreachable("\(look.stack.top.title) moved while it was read")
@@ -167,19 +183,5 @@ extension FoundStack {
   /// it into use.
   func contentWitness() throws(StackError) -> [UInt8] {
     try stack.top.counted(content?.witness ?? StackFinder.beginnings(of: stack.top))
-  }
-}
-
-extension Layer {
-  /// The bytes that count of windows into this layer.
-  func counted(_ windows: [ProbeWindow]) throws(StackError) -> [UInt8] {
-    var counted: [UInt8] = []
-    for window in windows {
-      let bytes = try bytes(at: window.offset, count: window.length)
-      for fragment in window.fragments {
-        counted += bytes[fragment.offset..<fragment.offset + fragment.length]
-      }
-    }
-    return counted
   }
 }

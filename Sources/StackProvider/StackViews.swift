@@ -175,6 +175,8 @@ extension Layer {
         found[index].ranges = [first..<last]
       }
     case .mapped(let map):
+      // Who writes below such a layer writes what it does not show: a snapshot's origin.
+      if map.live != nil { return }
       // What is decoded lies all over the layers below.
       if map.decoder != nil {
         for layer in map.lower { layer.collect(0..<layer.size, limit: limit, into: &found) }

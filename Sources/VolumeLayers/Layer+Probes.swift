@@ -49,10 +49,17 @@ extension Layer {
     }
   }
 
-  func extract(_ probe: Probe) throws(StackError) -> [UInt8] {
+  /// - Parameter vacant: what counts as zeros, whatever it holds.
+  func extract(_ probe: Probe, vacant: [Probe.Window] = []) throws(StackError) -> [UInt8] {
     var counted: [UInt8] = []
     for window in probe.windows {
-      let bytes = try self.bytes(at: window.offset, count: window.length)
+      var bytes = try self.bytes(at: window.offset, count: window.length)
+      for part in vacant {
+        let end = window.offset + UInt64(window.length)
+        let range = (part.offset..<part.offset + UInt64(part.length))
+          .clamped(to: window.offset..<end)
+        for place in range { bytes[Int(place - window.offset)] = 0 }
+      }
       counted += bytes.withUnsafeBytes { window.extract(from: $0) ?? [] }
     }
     return counted

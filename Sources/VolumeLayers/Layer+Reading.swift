@@ -24,6 +24,7 @@ extension Layer {
         throw StackError(error)
       }
     case .mapped(let map):
+      if let live = map.live { return try live.runs.read(into: buffer, at: offset) }
       for run in map.runs(in: offset..<end) {
         let range = run.range.clamped(to: offset..<end)
         try map.read(
@@ -164,5 +165,28 @@ extension Placement<LayerAddress>.Piece {
   /// Where the equal copies of the piece lie.
   var addresses: [LayerAddress] {
     copies.map { LayerAddress(layer: $0.layer, offset: $0.offset + offset) }
+  }
+}
+
+extension [LayerRun] {
+  /// The runs that share bytes with a range, found by binary search among runs in ascending
+  /// order.
+  package func overlapping(_ range: Range<UInt64>) -> ArraySlice<LayerRun> {
+    let first = partitioningIndex { $0.range.upperBound > range.lowerBound }
+    return self[first...].prefix { $0.range.lowerBound < range.upperBound }
+  }
+}
+
+extension Layer {
+  /// The bytes that count of windows into this layer.
+  package func counted(_ windows: [ProbeWindow]) throws(StackError) -> [UInt8] {
+    var counted: [UInt8] = []
+    for window in windows {
+      let bytes = try bytes(at: window.offset, count: window.length)
+      for fragment in window.fragments {
+        counted += bytes[fragment.offset..<fragment.offset + fragment.length]
+      }
+    }
+    return counted
   }
 }

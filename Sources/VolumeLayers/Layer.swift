@@ -100,6 +100,8 @@ public struct LayerMap: Sendable {
   /// Bytes of the logical sectors of the device that shows the layer; `nil` where no
   /// device tells, as of a disk inside an image's file.
   public let sectorSize: UInt64?
+  /// Where the runs move all the time; `nil` where they stay for a while.
+  public let live: LiveMap?
 
   /// Checks the invariants above.
   ///
@@ -108,7 +110,8 @@ public struct LayerMap: Sendable {
   public init(
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
-    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil
+    state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil,
+    live: LiveMap? = nil
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -130,7 +133,7 @@ public struct LayerMap: Sendable {
       throw StackError(
         .malformed, "the map of \(title) ends at byte \(position), not at its end \(size)")
     }
-    for window in identity + witness where !window.fits(lower) {
+    for window in identity + witness + (live?.vacant ?? []) where !window.fits(lower) {
       throw StackError(.malformed, "a probe of \(title) lies beyond the layer below")
     }
     self.title = title
@@ -144,12 +147,15 @@ public struct LayerMap: Sendable {
     self.state = state
     self.history = history
     self.sectorSize = sectorSize
+    self.live = live
   }
+
+  /// Parts of the witness that were zero when the map was right.
+  var vacant: [ProbeWindow] { live?.vacant ?? [] }
 
   /// The runs that share bytes with a range, found by binary search.
   package func runs(in range: Range<UInt64>) -> ArraySlice<LayerRun> {
-    let first = runs.partitioningIndex { $0.range.upperBound > range.lowerBound }
-    return runs[first...].prefix { $0.range.lowerBound < range.upperBound }
+    runs.overlapping(range)
   }
 }
 

@@ -14,8 +14,12 @@ public struct Stack: Sendable {
   /// Every layer once: the top first, media last; a layer's number as a store is its
   /// place here.
   public let layers: [Layer]
+  /// What the stack was told of the top layer.
+  let topWindows: (identity: [ProbeWindow], witness: [ProbeWindow])
   private let identity: [MediumWindows]
   private let witness: [MediumWindows]
+  /// Parts of the witness that were zero when the maps were right (`LiveMap.vacant`).
+  private let vacant: [MediumWindows]
   /// What proves that a read's mapping held: a witness of which a part is not kept one
   /// to one on a medium, as in a compressed cluster, does not show every change.
   public let validation: Validation
@@ -34,12 +38,14 @@ public struct Stack: Sendable {
     top: Layer, identity: [ProbeWindow] = [], witness: [ProbeWindow] = []
   ) throws(StackError) {
     self.top = top
+    topWindows = (identity, witness)
     layers = try Self.collect(top)
     (self.identity, _) = try Self.windows(
       \.identity, of: identity, top: top, layers: layers, stay: true)
     let (found, isComplete) = try Self.windows(
       \.witness, of: witness, top: top, layers: layers, stay: false)
     self.witness = found
+    (vacant, _) = try Self.windows(\.vacant, of: [], top: top, layers: layers, stay: false)
     validation = isComplete ? .witness : .question
   }
 
@@ -153,12 +159,27 @@ public struct Stack: Sendable {
   ///
   /// - Throws: `StackError` when a medium cannot be read.
   public func configurationID() throws(StackError) -> ConfigurationID {
+    try configurationID { _ in [] }
+  }
+
+  /// What the witness showed when the maps were right, if nothing else changed since.
+  ///
+  /// - Throws: `StackError` when a medium cannot be read.
+  func mappedID() throws(StackError) -> ConfigurationID {
+    try configurationID { layer in vacant.first { $0.layer === layer }?.windows ?? [] }
+  }
+
+  /// - Parameter vacant: what counts as zeros of a medium.
+  private func configurationID(
+    vacant: (Layer) -> [Probe.Window]
+  ) throws(StackError) -> ConfigurationID {
     var entries: [ConfigurationID.Entry] = []
     for layer in layers {
       guard case .medium = layer.substance else { continue }
       entries.append(
         ConfigurationID.Entry(
-          medium: try medium(of: layer), bytes: try layer.extract(witnessProbe(of: layer))))
+          medium: try medium(of: layer),
+          bytes: try layer.extract(witnessProbe(of: layer), vacant: vacant(layer))))
     }
     return ConfigurationID(entries: entries)
   }

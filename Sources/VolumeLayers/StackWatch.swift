@@ -17,6 +17,8 @@ package final class StackWatch: Sendable {
     /// The witness of all media, the same before the stack was looked for and after.
     package let configurationID: ConfigurationID
     let media: [MediumDescription]
+    /// Which map it is: two looks with one number have the same places and media.
+    fileprivate let map: UInt64
 
     /// The layers of what was found.
     package var stack: Stack { found.stack }
@@ -25,7 +27,8 @@ package final class StackWatch: Sendable {
   private struct State {
     var last: Look?
     /// In the order in which they were seen.
-    var past: [(id: ConfigurationID, media: [MediumDescription])] = []
+    var past: [(id: ConfigurationID, media: [MediumDescription], map: UInt64)] = []
+    var lastMap: UInt64 = 0
   }
 
   private let find: @Sendable () throws -> FoundStack
@@ -46,21 +49,60 @@ package final class StackWatch: Sendable {
     {
       return known
     }
+    if let known = state.withLock({ $0.last }), known.found.isLive, let look = try? settled(known) {
+      remember(look)
+      return look
+    }
     for _ in 0..<Self.attempts {
       // One ID before and after: the stack that was found in between belongs to it.
-      let before = try find().stack.configurationID()
+      let first = try find()
+      let before = try first.stack.configurationID()
       let found = try find()
-      let look = Look(
-        found: found, configurationID: before, media: try found.stack.media())
-      guard try isPresent(look) else { continue }
-      state.withLock { state in
-        state.last = look
-        if state.past.count >= Self.memory { state.past.removeFirst() }
-        state.past.append((before, look.media))
+      if found.isLive {
+        guard found.hasBase(of: first) else { continue }
+        let look = Look(
+          found: found, configurationID: before, media: try found.stack.media(), map: newMap())
+        guard let look = try settled(look) else { continue }
+        remember(look)
+        return look
       }
+      let look = Look(
+        found: found, configurationID: before, media: try found.stack.media(), map: newMap())
+      guard try isPresent(look) else { continue }
+      remember(look)
       return look
     }
     return nil
+  }
+
+  /// A look at a stack that moves all the time: the places at one moment since the call, and
+  /// the ID of that moment. It never waits for a pause of whoever moves it.
+  private func settled(_ known: Look) throws(StackError) -> Look? {
+    var (found, media, map) = (known.found, known.media, known.map)
+    for _ in 0..<Self.attempts {
+      if let next = try found.successor() {
+        (found, media, map) = (next, try next.stack.media(), newMap())
+      }
+      if let id = try found.settledID() {
+        return Look(found: found, configurationID: id, media: media, map: map)
+      }
+    }
+    return nil
+  }
+
+  private func newMap() -> UInt64 {
+    state.withLock { state in
+      state.lastMap += 1
+      return state.lastMap
+    }
+  }
+
+  private func remember(_ look: Look) {
+    state.withLock { state in
+      state.last = look
+      if state.past.count >= Self.memory { state.past.removeFirst() }
+      state.past.append((look.configurationID, look.media, look.map))
+    }
   }
 
   /// Whether a look still holds.
@@ -68,6 +110,17 @@ package final class StackWatch: Sendable {
   /// - Throws: `StackError` when a medium cannot be read.
   package func isPresent(_ look: Look) throws(StackError) -> Bool {
     try look.stack.configurationID() == look.configurationID
+  }
+
+  /// Where everything lies, unless it is where it was in the known state: a witness may
+  /// change although nothing of this stack moved, as with each commit of a thin pool.
+  package func volume(
+    of look: Look, since known: MappingState
+  ) throws -> MappingAnswer.Volume? {
+    let isKnown = state.withLock { state in
+      state.past.contains { $0.id == known.configurationID && $0.map == look.map }
+    }
+    return isKnown ? nil : try look.volume(since: known)
   }
 
   /// The media of a state that was seen lately.

@@ -119,7 +119,7 @@ struct ExtentPlaces {
       switch segment.layout {
       case .striped(let found, _): (columns, divisor) = (found, UInt64(max(found.count, 1)))
       case .mirrored(let found): (columns, divisor) = (found, 1)
-      case .snapshot, .other: continue
+      case .snapshot, .thin, .thinPool, .other: continue
       }
       let count = (segment.extents.upperBound - segment.extents.lowerBound) / divisor
       for column in columns {
@@ -151,7 +151,7 @@ struct ExtentPlaces {
           first: start + run.start, stride: 1, count: run.count, elementSize: 0,
           places: run.places)
       }
-    case .snapshot, .other:
+    case .snapshot, .thin, .thinPool, .other:
       return [Piece(first: start, stride: 1, count: count, elementSize: 0, places: [])]
     }
   }

@@ -20,29 +20,40 @@ extension FoundVolumeGroup {
   ///   volume is missing or there twice, or a segment is of a type that floe does not map.
   package func map(_ volume: LogicalVolume) throws(StackError) -> LayerMap {
     try checkMappable()
-    try checkSnapshots(of: volume)
-    var mapping = LogicalVolumeMapping(found: self)
-    return try mapping.map(volume)
+    // The store of a thick snapshot looks like any volume.
+    if let snapshot = group.snapshot(storedIn: volume) {
+      return try map(snapshot, store: volume)
+    }
+    if case .thin(let thin)? = volume.segments.first?.layout, volume.segments.count == 1 {
+      return try map(thin, of: volume)
+    }
+    try checkMerges(into: volume)
+    return try mapPlainly(volume)
   }
 
-  /// The store of a thick snapshot looks like any volume, but holds what the snapshot's
-  /// origin no longer has; and an origin that takes a snapshot back changes below.
-  private func checkSnapshots(of volume: LogicalVolume) throws(StackError) {
-    let title = "\(group.name)/\(volume.name)"
-    for snapshot in group.snapshots {
-      if snapshot.store == volume.name {
-        throw StackError(
-          .unsupported,
-          "the logical volume \(title) is of type snapshot, which floe cannot map: its origin "
-            + "\(group.name)/\(snapshot.origin) holds the rest of it")
-      }
-      if snapshot.origin == volume.name, snapshot.isMerging {
-        throw StackError(
-          .inUse,
-          "the logical volume \(title) takes back its snapshot \(group.name)/\(snapshot.store), "
-            + "so floe cannot map it before that has ended")
-      }
+  /// An origin that takes a snapshot back changes below.
+  func checkMerges(into volume: LogicalVolume) throws(StackError) {
+    for snapshot in group.snapshots where snapshot.origin == volume.name && snapshot.isMerging {
+      throw StackError(
+        .inUse,
+        "the logical volume \(group.name)/\(volume.name) takes back its snapshot "
+          + "\(group.name)/\(snapshot.store), so floe cannot map it before that has ended")
     }
+  }
+
+  /// Maps a volume's own extents, whatever they are a part of.
+  ///
+  /// - Parameters:
+  ///   - title: what people know it as; `nil` for the name of the logical volume.
+  ///   - guards: why what the volume is a part of may hold something else since a change of
+  ///     the group; `nil` when it is what it was.
+  func mapPlainly(
+    _ volume: LogicalVolume, title: String? = nil,
+    guards: (@Sendable (VolumeGroup) -> String?)? = nil
+  ) throws(StackError) -> LayerMap {
+    var mapping = LogicalVolumeMapping(found: self)
+    return try mapping.map(
+      volume, title: title, history: VolumeHistory(of: volume, in: self, guards: guards))
   }
 }
 
@@ -65,7 +76,9 @@ private struct LogicalVolumeMapping {
     self.found = found
   }
 
-  mutating func map(_ volume: LogicalVolume) throws(StackError) -> LayerMap {
+  mutating func map(
+    _ volume: LogicalVolume, title: String?, history: VolumeHistory
+  ) throws(StackError) -> LayerMap {
     var (lower, runs) = try runs(of: volume)
     var identity: [ProbeWindow] = []
     var witness: [ProbeWindow] = []
@@ -79,9 +92,9 @@ private struct LogicalVolumeMapping {
       identity.append(volume.identity(as: index))
       witness += volume.witness(as: index)
     }
-    let history = VolumeHistory(of: volume, in: found)
     return try LayerMap(
-      title: title(of: volume), size: volume.size, lower: lower, runs: runs, identity: identity,
+      title: title ?? self.title(of: volume), size: volume.size, lower: lower, runs: runs,
+      identity: identity,
       witness: witness, moves: true, state: history.state, history: history,
       sectorSize: lower.compactMap(\.sectorSize).max())
   }

@@ -157,6 +157,8 @@ extension LogicalVolume.Segment {
       let pairs = (try? text.strings("raids")) ?? []
       layout = .mirrored(
         Self.images(stride(from: 1, to: pairs.count, by: 2).map { pairs[$0] }))
+    case "thin": layout = (try? LogicalVolume.Thin(text)).map { .thin($0) } ?? .other
+    case "thin-pool": layout = (try? LogicalVolume.ThinPool(text)).map { .thinPool($0) } ?? .other
     default:
       layout = .other
     }
@@ -210,5 +212,23 @@ extension LogicalVolume.Layout {
       throw StackError(.malformed, "\(text.path(of: "stripe_size")) is \(size), no power of two")
     }
     return .striped(columns, elementSize: size * 512)
+  }
+}
+
+extension LogicalVolume.Thin {
+  fileprivate init(_ text: MetadataSection) throws(StackError) {
+    pool = try text.string("thin_pool")
+    // 24 bits (`DM_THIN_MAX_DEVICE_ID`, lvm2).
+    device = try text.integer("device_id", in: 1...0xFF_FFFF)
+    externalOrigin = text.has("external_origin") ? try text.string("external_origin") : nil
+    isMerging = text.has("merge")
+  }
+}
+
+extension LogicalVolume.ThinPool {
+  fileprivate init(_ text: MetadataSection) throws(StackError) {
+    metadata = try text.string("metadata")
+    data = try text.string("pool")
+    chunkSize = try text.integer("chunk_size", in: 128...2_097_152) * 512
   }
 }

@@ -82,6 +82,8 @@ package struct LogicalVolume: Hashable, Sendable {
     /// moves. Which of them do, only the kernel knows.
     case mirrored([Column])
     case snapshot(Snapshot)
+    case thin(Thin)
+    case thinPool(ThinPool)
     /// A type that floe does not map.
     case other
   }
@@ -93,6 +95,26 @@ package struct LogicalVolume: Hashable, Sendable {
     let store: String
     /// The origin takes back what the store keeps.
     let isMerging: Bool
+  }
+
+  /// A volume whose chunks lie in a pool.
+  struct Thin: Hashable, Sendable {
+    /// The pool's name.
+    let pool: String
+    /// Its number in the pool.
+    let device: UInt64
+    /// A volume outside of the pool that holds what was never written.
+    let externalOrigin: String?
+    let isMerging: Bool
+  }
+
+  /// Where chunks of thin volumes lie.
+  struct ThinPool: Hashable, Sendable {
+    /// The volume that tells where.
+    let metadata: String
+    let data: String
+    /// Bytes.
+    let chunkSize: UInt64
   }
 
   /// Where a column of a segment begins.

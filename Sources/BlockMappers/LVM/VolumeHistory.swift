@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// What became of a logical volume's extents, as the texts tell that its group had one
@@ -7,13 +8,19 @@ import VolumeLayers
 struct VolumeHistory: LayerHistory {
   let group: VolumeGroup
   let volume: LogicalVolume
+  /// What else a change of the group may tell of.
+  private let guards: (@Sendable (VolumeGroup) -> String?)?
   /// Areas with the newest text.
   private let areas: [(layer: Layer, area: MetadataArea)]
   private let archive = MetadataArchive()
 
-  init(of volume: LogicalVolume, in found: FoundVolumeGroup) {
+  init(
+    of volume: LogicalVolume, in found: FoundVolumeGroup,
+    guards: (@Sendable (VolumeGroup) -> String?)? = nil
+  ) {
     group = found.group
     self.volume = volume
+    self.guards = guards
     areas = found.group.members.compactMap { found.volume($0) }.flatMap { volume in
       volume.areas.map { (volume.layer, $0) }
     }.filter { $0.1.group?.sequenceNumber == found.group.sequenceNumber }
@@ -88,6 +95,7 @@ struct VolumeHistory: LayerHistory {
         return
           "the logical volume \(title) was removed by change \(text.sequenceNumber) of its group"
       }
+      if let departure = guards?(text) { return departure }
       if let extent = next.firstDeparture(from: places, count: count) {
         return
           "extent \(extent) of the logical volume \(title) left it by change "

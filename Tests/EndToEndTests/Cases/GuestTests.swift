@@ -12,7 +12,7 @@ extension EndToEnd {
   struct InGuest {
     /// Makes an ext4 with a tree for the guest; returns where this machine has it mounted,
     /// which is the reference.
-    private func ext4(_ guest: Guest, megabytes: Int) throws -> String {
+    func ext4(_ guest: Guest, megabytes: Int) throws -> String {
       let image = try Ext4Image.make(in: guest.scratch, megabytes: megabytes) {
         try $0.buildPortable(files: 200, fragmented: 8 << 20)
       }
@@ -21,8 +21,19 @@ extension EndToEnd {
       return reference
     }
 
-    private func forget(_ reference: String) throws {
+    func forget(_ reference: String) throws {
       try run("umount", [reference])
+    }
+
+    /// Reads all files of a mount anew and compares them with a copy of them.
+    func compare(_ backup: BackupHost, with copy: String) throws {
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let differences = try run(
+        "rsync", ["-aHAXnc", "--itemize-changes", "\(backup.mountpoint)/", "\(copy)/"])
+      // What rsync cannot read it only calls different.
+      let status = try backup.status()
+      guard status.errors == 0 else { throw HarnessError("\(status.failures)") }
+      guard differences.isEmpty else { throw HarnessError("wrong bytes:\n\(differences)") }
     }
 
     @Test("rsync of an ext4 shows it while the real pvmove moves its logical volume to and fro")
@@ -59,10 +70,7 @@ extension EndToEnd {
       try Manifest(.copy, of: copy).expectSame(as: Manifest(.copy, of: reference), "the copy")
       while turns() < 4 {
         if let status = mover.status { throw HarnessError("\(status): \(mover.output)") }
-        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
-        let differences = try run(
-          "rsync", ["-aHAXnc", "--itemize-changes", "\(backup.mountpoint)/", "\(copy)/"])
-        #expect(differences.isEmpty, "\(differences)")
+        try compare(backup, with: copy)
       }
       try writeFile("\(guest.folder)/moved.stop", [])
       try mover.wait()
@@ -74,6 +82,154 @@ extension EndToEnd {
       try backup.unmount()
       try guest.run(
         "$floe thaw moved --state $state; vgremove -qq -y moved; pvremove -qq -y /dev/vd[ab]")
+      try forget(reference)
+    }
+
+    /// Makes a volume group with an ext4 that is in use, and a snapshot of it.
+    private func makeSnapshot(_ group: String, megabytes: Int, on guest: Guest) throws {
+      try guest.run(
+        """
+        vgcreate -qq -y -s 1m \(group) /dev/vda
+        lvcreate -qq -y -n data -l 96 \(group)
+        dd if=/share/ext4.img of=/dev/\(group)/data bs=1M oflag=direct status=none
+        mkdir -p /tmp/\(group)
+        mount /dev/\(group)/data /tmp/\(group)
+        lvcreate -qq -y -s -pr -n snap -L \(megabytes)m \(group)/data
+        $floe freeze \(group)/snap --name \(group) --state $state
+        """)
+    }
+
+    /// Writes over the origin, as long as nobody says stop, and no file system is left of it.
+    ///
+    /// - Parameter flushes: whether each write is made durable before the next.
+    func startWriting(
+      _ group: String, bytes: Int, flushes: Bool = true, on guest: Guest
+    ) throws -> Guest.Script {
+      let writer = try guest.start(
+        """
+        umount /tmp/\(group)
+        exec python3 -u - <<'END'
+        import mmap, os, random, time
+        flush = \(flushes ? "os.O_DSYNC" : "0")
+        device = os.open("/dev/\(group)/data", os.O_WRONLY | os.O_DIRECT | flush)
+        size, length = os.lseek(device, 0, os.SEEK_END), \(bytes)
+        buffer = mmap.mmap(-1, length)
+        places = []
+        while not os.path.exists("/share/\(group).stop"):
+            # No place twice before all were written: blocks move for as long as can be.
+            if not places:
+                places = random.sample(range(size // length), size // length)
+            buffer[:] = os.urandom(length)
+            os.pwritev(device, [buffer], places.pop() * length)
+            print("written")
+            time.sleep(0.05)
+        END
+        """)
+      try waitUntil("the origin is written", seconds: 120) {
+        if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+        return writer.output.contains("written")
+      }
+      return writer
+    }
+
+    /// Sectors of a snapshot's store that are in use, and how many of them hold no data.
+    private func fill(_ group: String, on guest: Guest) throws -> (used: Int, metadata: Int) {
+      let words = try guest.run("dmsetup status \(group)-snap").split { " /\n".contains($0) }
+      guard words.count > 5, let used = Int(words[3]), let metadata = Int(words[5]) else {
+        throw HarnessError("dmsetup status: \(words)")
+      }
+      return (used, metadata)
+    }
+
+    @Test("tar and rsync of a thick snapshot show it while its origin is overwritten")
+    func thickSnapshot() throws {
+      let guest = try #require(Guest.current)
+      let reference = try ext4(guest, megabytes: 96)
+      try makeSnapshot("thick", megabytes: 128, on: guest)
+      try guest.serve()
+      let backup = try guest.mount("thick", options: ["--remap-timeout", "120"], name: "thick")
+      let writer = try startWriting("thick", bytes: 64 << 10, on: guest)
+      let copies = try guest.scratch.directory("thick-copies")
+      let metadata = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"]
+      try run(
+        "tar",
+        ["-C", backup.mountpoint, "--format=posix", "--sparse"] + metadata
+          + ["-cf", "\(copies)/tar", "."])
+      try run("mkdir", ["\(copies)/unpacked"])
+      try run("tar", ["-C", "\(copies)/unpacked"] + metadata + ["-xpf", "\(copies)/tar"])
+      let skip = ["links/fifo", "links/fifo-again"]
+      try Manifest(.copy, of: "\(copies)/unpacked", skip: skip, options: ["--skip-type", "s"])
+        .expectSame(
+          as: Manifest(.copy, of: reference, skip: skip, options: ["--skip-type", "s"]),
+          "the copy by tar")
+      try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", "\(copies)/rsync"])
+      try Manifest(.copy, of: "\(copies)/rsync").expectSame(
+        as: Manifest(.copy, of: reference), "the copy by rsync")
+      var fill = try fill("thick", on: guest)
+      // Until enough has moved, some of it under a read; then all is in the store.
+      for _ in 0..<5
+      where try (fill.used - fill.metadata) / 8 < 4000 || backup.status().discarded_reads == 0 {
+        if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+        try compare(backup, with: "\(copies)/rsync")
+        fill = try self.fill("thick", on: guest)
+      }
+      #expect((fill.used - fill.metadata) / 8 >= 4000)
+      try writeFile("\(guest.folder)/thick.stop", [])
+      try writer.wait()
+      let status = try backup.status()
+      print(
+        "thick snapshot: \((fill.used - fill.metadata) / 8) chunks copied, \(status.remaps) remaps, "
+          + "\(status.discarded_reads) stale reads thrown away")
+      #expect(status.remaps > 10, "\(status)")
+      #expect(status.discarded_reads > 0, "\(status)")
+      #expect(status.errors == 0, "\(status)")
+      #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
+      // The whole snapshot, as the guest's own kernel shows it.
+      let volume = try guest.mount("thick", options: ["--view", "volume"], name: "thick-volume")
+      let own = try guest.run("sha256sum </dev/thick/snap")
+      #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
+      try volume.unmount()
+      // Gone for good: the sentence says so.
+      try guest.run("lvremove -qq -y thick/snap")
+      try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+      let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
+      #expect(lost.errors.contains("Stale file handle"), "\(lost)")
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
+      try forget(reference)
+    }
+
+    @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")
+    func overflow() throws {
+      let guest = try #require(Guest.current)
+      let reference = try ext4(guest, megabytes: 96)
+      try makeSnapshot("filled", megabytes: 8, on: guest)
+      try guest.serve()
+      let backup = try guest.mount(
+        "filled", options: ["--remap-timeout", "120"], name: "filled")
+      let copy = try guest.scratch.directory("filled-copy")
+      let writer = try startWriting("filled", bytes: 64 << 10, on: guest)
+      var ending: Outcome
+      repeat {
+        try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
+        ending = try attempt("rsync", ["-aHAXS", "--ignore-times", "\(backup.mountpoint)/", copy])
+      } while ending.succeeded
+      #expect(ending.ending == .exited(23), "\(ending)")
+      #expect(ending.errors.contains("Stale file handle (116)"), "\(ending)")
+      // What is there is right.
+      let differences = try run(
+        "rsync", ["-rnc", "--existing", "--itemize-changes", "\(copy)/", "\(reference)/"])
+      #expect(differences.isEmpty, "\(differences)")
+      let status = try attempt(Floe.program, ["status", backup.mountpoint])
+      #expect(status.ending == .exited(2) && status.output.contains("overflowed"), "\(status)")
+      try writeFile("\(guest.folder)/filled.stop", [])
+      try writer.wait()
+      let refused = try guest.run("$floe freeze filled/snap --explain 2>&1 || true")
+      #expect(refused.contains("overflowed"), "\(refused)")
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw filled --state $state; vgremove -qq -y filled; pvremove -qq -y /dev/vda")
       try forget(reference)
     }
   }

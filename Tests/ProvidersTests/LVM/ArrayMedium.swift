@@ -52,6 +52,10 @@ final class ArrayMedium: Medium {
     bytes.withLock { $0[place] ^= mask }
   }
 
+  func replace(at place: Int, with new: [UInt8]) {
+    bytes.withLock { $0.replaceSubrange(place..<place + new.count, with: new) }
+  }
+
   /// Writes a sector with its checksum made right.
   func write(_ sector: [UInt8], at place: Int, checksumAt offset: Int, from start: Int) {
     var sector = sector

@@ -56,14 +56,6 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
       "metadata = \"pool_tmeta\"\npool = \"pool_tdata\"\ntransaction_id = 0\nchunk_size = 128",
       "the pool's own metadata hold its places", parts: thinParts),
     ForeignType(
-      "thin", "thin_pool = \"pool\"\ntransaction_id = 0\ndevice_id = 1",
-      "the pool's own metadata hold its places", parts: thinParts,
-      others: [
-        pool(
-          "thin-pool",
-          "metadata = \"pool_tmeta\"\npool = \"pool_tdata\"\ntransaction_id = 1\nchunk_size = 128")
-      ]),
-    ForeignType(
       "cache", "cache_pool = \"pool\"\norigin = \"root_corig\"",
       "the newest data may lie in the cache",
       parts: [("root_corig", "pv0 20"), ("pool_cdata", "pv1 20"), ("pool_cmeta", "pv1 30")],

@@ -48,8 +48,8 @@ extension LVMTests {
       try disks.restore(volumes: plain + [snapshot("cow_store")])
       #expect(
         try disks.refusal("before") == """
-          the logical volume vg/before is of type snapshot, which floe cannot map: its origin \
-          vg/root holds the rest of it
+          the logical volume vg/before is a snapshot that may be written, so it is not frozen: \
+          make it read-only (lvchange -pr vg/before), or make one that is (lvcreate -s -pr)
           """)
       // The origin itself stays where it is.
       #expect(try disks.layer("root").size == 4 * 65536)
@@ -59,6 +59,54 @@ extension LVMTests {
           the logical volume vg/root takes back its snapshot vg/before, so floe cannot map it \
           before that has ended
           """)
+    }
+
+    /// A thin volume leads through its pool only where nobody can write it.
+    @Test func thinVolume() throws {
+      let disks = try LVMDisks(1)
+      try disks.makeGroup()
+      func refusal(status: [String], _ more: String = "") throws -> String {
+        try disks.restore(volumes: [
+          VolumeText.volume(
+            "root", status: status,
+            VolumeText.segment(
+              "thin", extents: 0..<4,
+              "thin_pool = \"pool\"\ntransaction_id = 0\ndevice_id = 1\n\(more)")),
+          VolumeText.volume(
+            "pool", isVisible: false,
+            VolumeText.segment(
+              "thin-pool", extents: 0..<4,
+              """
+              metadata = "pool_tmeta"
+              pool = "pool_tdata"
+              transaction_id = 1
+              chunk_size = 128
+              """)),
+          VolumeText.volume(
+            "pool_tmeta", isVisible: false,
+            VolumeText.segments("striped", ["pv0 20"], extents: 4)),
+          VolumeText.volume(
+            "pool_tdata", isVisible: false,
+            VolumeText.segments("striped", ["pv0 30"], extents: 4)),
+          VolumeText.volume(
+            "outside", status: ["READ"], VolumeText.segments("striped", ["pv0 40"], extents: 4)),
+        ])
+        return try disks.refusal("root")
+      }
+      #expect(
+        try refusal(status: ["READ", "WRITE"]) == """
+          the logical volume vg/root is a thin volume that may be written, so it is not frozen: \
+          make a read-only snapshot of it (lvcreate -s -pr -kn) and freeze that
+          """)
+      #expect(
+        try refusal(status: ["READ"], "external_origin = \"outside\"") == """
+          the logical volume vg/root has an external origin, vg/outside, which holds the rest of \
+          it: floe cannot map that
+          """)
+      // What lies there are no metadata.
+      #expect(
+        try refusal(status: ["READ"])
+          == "block 0 of the metadata of the thin pool vg/pool is damaged")
     }
 
     @Test func move() throws {

@@ -1,0 +1,119 @@
+public import DataSets
+import FrozenImage
+
+/// Runs of a layer that move while the layer is in use, so often that nobody could look for
+/// the whole stack each time.
+///
+/// Who implements it validates what it reads, so the layers above never see a byte that is
+/// not the image's.
+public protocol LiveRuns: Sendable {
+  /// What the witness of the layers below showed when the runs were looked for.
+  var base: [UInt8] { get }
+
+  /// Fills the buffer with the layer's bytes at `offset`, wherever they lie now. The range
+  /// lies within the layer.
+  ///
+  /// - Throws: `StackError` also when a layer below changed since.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StackError)
+
+  /// A map that was right at a moment after the call; `nil` when that with a number was.
+  ///
+  /// It need not be right any more when it is returned: an answer tells of the moment at
+  /// which it was looked for, and nobody waits until a busy volume rests.
+  ///
+  /// - Throws: as `read`.
+  func successor(of number: UInt64) throws(StackError) -> LayerMap?
+
+  /// Whether what the witness of a map shows since the map was made is that map's: its own
+  /// witness, but for the places that were vacant (`LiveMap.vacant`).
+  ///
+  /// - Throws: as `read`.
+  func confirms(_ number: UInt64) throws(StackError) -> Bool
+}
+
+/// What a map was made from, and which one it is.
+public struct LiveMap: Sendable {
+  let runs: any LiveRuns
+  let number: UInt64
+  /// Bytes of the layers below, among those of the witness, that were zero when the map was
+  /// right, and are no more when it is not: so what the witness showed then is known later.
+  let vacant: [ProbeWindow]
+
+  package init(_ runs: any LiveRuns, number: UInt64, vacant: [ProbeWindow] = []) {
+    self.runs = runs
+    self.number = number
+    self.vacant = vacant
+  }
+}
+
+extension Layer {
+  /// Whether it, or a layer below, moves all the time.
+  var isLive: Bool {
+    guard case .mapped(let map) = substance else { return false }
+    return map.live != nil || map.lower.contains(where: \.isLive)
+  }
+
+  /// What the layers below those that move all the time showed.
+  fileprivate var liveBases: [[UInt8]] {
+    guard case .mapped(let map) = substance else { return [] }
+    return (map.live.map { [$0.runs.base] } ?? []) + map.lower.flatMap(\.liveBases)
+  }
+
+  /// The layer as it is now; `nil` when nothing moved.
+  fileprivate func successor() throws(StackError) -> Layer? {
+    guard case .mapped(let map) = substance else { return nil }
+    if let live = map.live {
+      return try live.runs.successor(of: live.number).map { Layer($0) }
+    }
+    var lower: [Layer] = []
+    var isSame = true
+    for layer in map.lower {
+      let next = try layer.successor()
+      if next != nil { isSame = false }
+      lower.append(next ?? layer)
+    }
+    guard !isSame else { return nil }
+    return Layer(
+      try LayerMap(
+        title: map.title, size: map.size, lower: lower, runs: map.runs, identity: map.identity,
+        witness: map.witness, decoder: map.decoder, moves: map.moves, state: map.state,
+        history: map.history, sectorSize: map.sectorSize))
+  }
+}
+
+extension Layer {
+  /// Whether what the witness shows is that of the maps that move all the time.
+  fileprivate func isConfirmed() throws(StackError) -> Bool {
+    guard case .mapped(let map) = substance else { return true }
+    if let live = map.live { return try live.runs.confirms(live.number) }
+    for layer in map.lower where try !layer.isConfirmed() { return false }
+    return true
+  }
+}
+
+extension FoundStack {
+  package var isLive: Bool { stack.top.isLive }
+
+  /// Whether both were found while nothing changed below the layers that move all the time.
+  func hasBase(of other: FoundStack) -> Bool { stack.top.liveBases == other.stack.top.liveBases }
+
+  /// What the witness showed at the moment when the layers that move all the time were found
+  /// where they are in this stack; `nil` when that cannot be told any more.
+  ///
+  /// - Throws: `StackError` when something else changed.
+  func settledID() throws(StackError) -> ConfigurationID? {
+    let id = try stack.mappedID()
+    return try stack.top.isConfirmed() ? id : nil
+  }
+
+  /// The stack as it was at a moment after the call, of whose layers only those moved that
+  /// move all the time; `nil` when none did.
+  ///
+  /// - Throws: `StackError` when something else changed.
+  package func successor() throws(StackError) -> FoundStack? {
+    guard let top = try stack.top.successor() else { return nil }
+    let stack = try Stack(
+      top: top, identity: stack.topWindows.identity, witness: stack.topWindows.witness)
+    return FoundStack(stack, content: content, pins: pins, notes: notes)
+  }
+}
