@@ -32,7 +32,7 @@ struct Thaw: ParsableCommand {
   }
 
   func run() throws {
-    let thawed = try state.catalogue.thaw(image, force: force, release: Provider.release)
+    let thawed = try state.catalogue.thaw(image, force: force, release: Providers.all.release)
     let entry = thawed.entry
     if let reason = thawed.leftOver {
       printError(
