@@ -80,7 +80,7 @@ let package = Package(
     .target(
       name: "DataSets",
       dependencies: [
-        "CFileMap", "FrozenImage", "HostSystem", "LogicalRepresentation",
+        "CFileMap", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -118,7 +118,7 @@ let package = Package(
       name: "MountedTreeProvider",
       dependencies: [
         "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
-        "LogicalRepresentation", "Media", "VolumeLayers",
+        "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -144,8 +144,8 @@ let package = Package(
     .target(
       name: "Freezing",
       dependencies: [
-        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
-        "LogicalRepresentation", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "Catalogue", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -200,7 +200,9 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "Catalogue", "CLinuxIO", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
+        // The kinds of data sets, as Sources/floe/Providers+All.swift registers them.
+        "BtrfsProvider", "MountedTreeProvider", "StackProvider",
+        "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
         "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -310,8 +312,8 @@ let package = Package(
     .testTarget(
       name: "FreezingTests",
       dependencies: [
-        "Catalogue", "DataSets", "Freezing", "FrozenImage", "HostSystem", "ImageFixtures",
-        "ImageReader", "LogicalRepresentation",
+        "Catalogue", "DataSets", "floe", "Freezing", "FrozenImage", "HostSystem",
+        "ImageFixtures", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

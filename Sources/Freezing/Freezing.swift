@@ -1,5 +1,5 @@
 import Catalogue
-import DataSets
+package import DataSets
 import FrozenImage
 import Glibc
 import HostSystem

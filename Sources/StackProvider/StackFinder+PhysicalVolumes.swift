@@ -37,7 +37,7 @@ extension StackFinder {
   private mutating func add(
     named place: String, to volumes: inout [PhysicalVolume]
   ) throws(StackError) {
-    guard let (path, selectors) = StackPlace.split(place) else {
+    guard let (path, selectors) = NamedData.split(place) else {
       throw StackError(.notFound, "\(place): there is no such file or device")
     }
     // As the device that it is, which the other physical volumes are, too.

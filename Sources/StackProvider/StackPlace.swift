@@ -1,6 +1,3 @@
-import Glibc
-import HostSystem
-
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {
   /// Where the way up begins.
@@ -60,22 +57,6 @@ public struct StackPlace: Codable, Hashable, Sendable {
     switch start {
     case .path(let path): path
     case .volumeGroup(let name): "/dev/\(name)/\(selectors.first ?? "")"
-    }
-  }
-
-  /// Splits off the parts after colons, as far as what is before them exists.
-  ///
-  /// - Returns: `nil` when there is no such path.
-  public static func split(_ text: String) -> (path: String, selectors: [String])? {
-    var path = text
-    var selectors: [String] = []
-    while true {
-      if access(path, F_OK) == 0 { return (path, selectors) }
-      // It is there, but not for this user: the error is told by whoever opens it.
-      if errno == EACCES { return (path, selectors) }
-      guard let colon = path.lastIndex(of: ":") else { return nil }
-      selectors.insert(String(path[path.index(after: colon)...]), at: 0)
-      path = String(path[..<colon])
     }
   }
 }

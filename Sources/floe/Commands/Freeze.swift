@@ -1,4 +1,5 @@
 import ArgumentParser
+import DataSets
 import Freezing
 import FrozenImage
 import HostSystem
@@ -67,7 +68,7 @@ struct Freeze: ParsableCommand, JSONReporting {
         + "not agree; and which file system is on top (ext2, ext3, ext4), where signatures of "
         + "several are. May be given once for each.",
       valueName: "raw|qcow2|ext4"))
-  var formats: [DataSetFinder.Format] = []
+  var formats: [DataFormat] = []
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
@@ -103,7 +104,7 @@ struct Freeze: ParsableCommand, JSONReporting {
     let source = HostPath.resolved(path) ?? path
     let dataSet: any DataSet
     do {
-      dataSet = try finder.find(path)
+      dataSet = try Providers.all.find(path, options)
       if explain {
         for line in try dataSet.explanation { printLine(line) }
         return
@@ -139,14 +140,22 @@ struct Freeze: ParsableCommand, JSONReporting {
     print(json ? JSON.text(of: report) : report.text)
   }
 
-  private var finder: DataSetFinder {
-    var finder = DataSetFinder()
-    finder.physicalVolumes = physicalVolumes
-    finder.formats = formats
-    finder.backing = backing
-    finder.assumesFrozen = assumeFrozen
-    return finder
+  private var options: SearchOptions {
+    var options = SearchOptions()
+    options.physicalVolumes = physicalVolumes
+    options.formats = formats
+    options.backing = backing
+    options.assumesFrozen = assumeFrozen
+    return options
   }
 }
 
-extension DataSetFinder.Format: ExpressibleByArgument {}
+extension DataFormat: ExpressibleByArgument {
+  init?(argument: String) {
+    guard let format = Providers.all.formats.first(where: { $0.name == argument })
+    else { return nil }
+    self = format
+  }
+
+  static var allValueStrings: [String] { Providers.all.formats.map(\.name) }
+}

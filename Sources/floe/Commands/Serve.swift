@@ -34,7 +34,7 @@ struct Serve: ParsableCommand {
     let endpoint = try endpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
-      open: { record in try Provider.productionHost(for: record, in: catalogue) })
+      open: { record in try Providers.all.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {

@@ -33,7 +33,7 @@ struct Thaw: ParsableCommand, JSONReporting {
   }
 
   func run() throws {
-    let thawed = try state.catalogue.thaw(image, force: force, release: Provider.release)
+    let thawed = try state.catalogue.thaw(image, force: force, release: Providers.all.release)
     let entry = thawed.entry
     if let reason = thawed.leftOver {
       printError(

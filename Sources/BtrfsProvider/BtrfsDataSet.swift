@@ -1,12 +1,23 @@
-import BtrfsProvider
-import DataSets
+package import DataSets
 import FrozenImage
 import HostSystem
 import ImageReader
 import LogicalRepresentation
 
+/// Subvolumes of btrfs, by their directories.
+package enum BtrfsSubvolumes: DataSetProvider {
+  package static var record: any ProviderRecord.Type { BtrfsRecord.self }
+
+  package static func find(_ named: NamedData, _ options: SearchOptions) throws -> (any DataSet)? {
+    guard named.kind == .directory, named.selectors.isEmpty,
+      BtrfsFreezer.isBtrfs(at: named.path)
+    else { return nil }
+    return try BtrfsDataSet(path: named.path)
+  }
+}
+
 /// A btrfs subvolume.
-struct BtrfsDataSet: DataSet {
+private struct BtrfsDataSet: DataSet {
   private let freezer: BtrfsFreezer
 
   init(path: String) throws {
@@ -57,7 +68,7 @@ private struct FrozenBtrfs: FrozenDataSet {
 
 /// What the catalogue keeps of a btrfs image, for whoever has to find it again:
 /// where the snapshot will be, before it is made, and what it is afterwards.
-struct BtrfsRecord: ProviderRecord {
+private struct BtrfsRecord: ProviderRecord {
   static let provider = "btrfs"
 
   /// The UUID of the file system that is frozen.

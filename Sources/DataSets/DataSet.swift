@@ -1,8 +1,25 @@
-package import DataSets
 package import FrozenImage
-import HostSystem
 package import ImageReader
 package import LogicalRepresentation
+
+/// A kind of data set that can be frozen. The program registers it with the others
+/// (`Providers.all`).
+package protocol DataSetProvider: SendableMetatype {
+  /// How what the catalogue keeps of an image is read.
+  static var record: any ProviderRecord.Type { get }
+  /// The words of `--format` that it understands.
+  static var formats: [DataFormat] { get }
+
+  /// Finds what a user named.
+  ///
+  /// - Returns: `nil` when it is no data set of this kind: then the next one is asked.
+  /// - Throws: why it is one and cannot be frozen.
+  static func find(_ named: NamedData, _ options: SearchOptions) throws -> (any DataSet)?
+}
+
+extension DataSetProvider {
+  package static var formats: [DataFormat] { [] }
+}
 
 /// Something that can be frozen, as its provider sees it.
 package protocol DataSet {

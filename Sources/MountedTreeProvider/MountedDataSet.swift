@@ -1,15 +1,24 @@
-import DataSets
+package import DataSets
 import FrozenImage
 import HostSystem
 import ImageReader
 import LogicalRepresentation
-import MountedTreeProvider
 import StackProvider
 import VolumeLayers
 
+/// Directories of mounted file systems that are known by their names and blocks alone.
+package enum MountedTrees: DataSetProvider {
+  package static var record: any ProviderRecord.Type { MountedRecord.self }
+
+  package static func find(_ named: NamedData, _ options: SearchOptions) throws -> (any DataSet)? {
+    guard named.kind == .directory, named.selectors.isEmpty else { return nil }
+    return try MountedDataSet(path: named.path, assumesFrozen: options.assumesFrozen)
+  }
+}
+
 /// A directory of a mounted ext2/3/4 or XFS that is frozen: read-only, promised to rest,
 /// or copied by reflinks when it is frozen.
-struct MountedDataSet: DataSet {
+private struct MountedDataSet: DataSet {
   private enum Way {
     case asItIs(MountedTree)
     case reflinkCopy(ReflinkFreezer)
@@ -106,7 +115,7 @@ private struct FrozenTree: FrozenDataSet {
 }
 
 /// What the catalogue keeps of an image of a mounted tree.
-struct MountedRecord: ProviderRecord {
+private struct MountedRecord: ProviderRecord {
   static let provider = "mounted"
 
   /// A reflink copy before it is made.
