@@ -45,6 +45,7 @@ public protocol CodedError: Error, CustomStringConvertible {
 }
 
 extension CodedError {
+  /// None: most errors begin where they are thrown.
   public var cause: (any Error)? { nil }
 }
 
@@ -54,10 +55,12 @@ public protocol SentenceError: CodedError, Hashable {
   /// What and where, without the cause.
   var sentence: String { get }
 
+  /// - Parameter sentence: what and where, without the cause and without a full stop.
   init(code: ErrorCode, sentence: String, cause: (any Error)?)
 }
 
 extension SentenceError {
+  /// An error that begins here.
   public init(_ code: ErrorCode, _ sentence: String) {
     self.init(code: code, sentence: sentence, cause: nil)
   }

@@ -24,7 +24,7 @@ extension EndToEnd.Errors {
       ("freeze ext.img --name a/b --state state", "invalid", 0),
       ("mount text mnt", "invalid", 1),
       ("mount cut.floe mnt", "malformed", 1),
-      ("mount ok.floe mnt --medium x=ext.img", "invalid", 1),
+      ("mount ok.floe mnt --medium x=ext.img", "invalid", 0),
       ("mount ok.floe text", "invalid", 0),
       ("mount floe+unix:nothing/a mnt", "unreachable", 0),
       ("status mnt", "not-found", 0),
