@@ -18,6 +18,7 @@ package protocol DataSetProvider: SendableMetatype {
 }
 
 extension DataSetProvider {
+  /// None: most kinds are known by what is there.
   package static var formats: [DataFormat] { [] }
 }
 

@@ -19,6 +19,7 @@ package struct NamedData: Hashable, Sendable {
 
   /// As it was typed.
   package let text: String
+  /// Of what the path leads to, links followed.
   package let kind: Kind
   /// The path, as it was typed; empty when it is none.
   package let path: String
@@ -96,6 +97,7 @@ package struct SearchOptions: Sendable {
 
 /// What a disk image is, or which file system is on top, in the words of `--format`.
 package struct DataFormat: Hashable, Sendable {
+  /// The word, as blkid(8) calls the type ("ext4").
   package let name: String
   /// Whether it is a disk image's format, and not a file system.
   package let isDisk: Bool

@@ -1,3 +1,4 @@
+import CLinuxIO
 import Glibc
 
 /// A device's number (makedev(3)).

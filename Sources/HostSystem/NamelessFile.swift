@@ -58,6 +58,9 @@ package final class NamelessFile {
     return FileFailure(code, "\(what): \(code)")
   }
 
+  /// Writes all of the bytes.
+  ///
+  /// - Parameter offset: bytes from the file's start; it grows as needed.
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileFailure) {
     var done = 0
     while done < bytes.count {

@@ -60,6 +60,7 @@ public struct Sysfs: Sendable {
     return multipathMap(over: number)
   }
 
+  /// The same of a device's number, as `st_rdev` holds it.
   package func multipathMap(over number: UInt64) -> String? {
     var disk = directory(of: number)
     if Self.text("\(disk)/partition") != nil { disk += "/.." }

@@ -3,6 +3,7 @@ import FrozenImage
 
 /// What the witness of layers showed at one moment: whether they are still as they were.
 package struct LiveBase: Sendable {
+  /// What the windows showed, one after the other.
   package let bytes: [UInt8]
   private let windows: [(layer: Layer, window: ProbeWindow)]
 

@@ -114,6 +114,8 @@ package final class StackWatch: Sendable {
 
   /// Where everything lies, unless it is where it was in the known state: a witness may
   /// change although nothing of this stack moved, as with each commit of a thin pool.
+  ///
+  /// - Throws: `StackError` when the stack cannot be described as stores.
   package func volume(
     of look: Look, since known: MappingState
   ) throws -> MappingAnswer.Volume? {

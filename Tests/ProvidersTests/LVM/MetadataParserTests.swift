@@ -12,7 +12,9 @@ import Testing
   private func expectRefusal(
     _ text: String, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    #expect(throws: StackError(.malformed, reason), sourceLocation: sourceLocation) { try parse(text) }
+    #expect(throws: StackError(.malformed, reason), sourceLocation: sourceLocation) {
+      try parse(text)
+    }
   }
 
   @Test func everyKindOfValue() throws {
