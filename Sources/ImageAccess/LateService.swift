@@ -12,7 +12,8 @@ package final class LateService: ProductionHost {
   private let image: UniqueIdentifier
   private let mountpoint: String?
   private let connect: ServiceConnector
-  private let connected = Mutex<(any ServiceImage)?>(nil)
+  /// The try to connect that is under way, or that succeeded.
+  private let attempt = Mutex<Attempt?>(nil)
   private let closed = DispatchSemaphore(value: 0)
 
   /// Seconds between two tries to tell the service of a mount.
@@ -47,7 +48,7 @@ package final class LateService: ProductionHost {
   /// Ends the line.
   package func close() {
     closed.signal()
-    connected.withLock { $0 }?.close()
+    if case .success(let remote)? = attempt.withLock({ $0 })?.outcome { remote.close() }
   }
 
   package func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
@@ -60,27 +61,63 @@ package final class LateService: ProductionHost {
     try remote().read(inode: inode, offset: offset, into: buffer)
   }
 
+  /// The line to the service; connects when there is none.
+  ///
+  /// One caller connects. Who comes meanwhile waits, and takes what that one got: else the
+  /// service would be told of one mount twice.
   private func remote() throws(SourceError) -> any ServiceImage {
-    if let remote = connected.withLock({ $0 }) { return remote }
-    let remote: any ServiceImage
+    let (attempt, isNew) = attempt.withLock { attempt in
+      if let attempt { return (attempt, false) }
+      let new = Attempt()
+      attempt = new
+      return (new, true)
+    }
+    guard isNew else { return try attempt.wait() }
+    do {
+      let remote = try connected()
+      attempt.end(.success(remote))
+      return remote
+    } catch {
+      // The next caller tries anew.
+      self.attempt.withLock { $0 = nil }
+      attempt.end(.failure(error))
+      throw error
+    }
+  }
+
+  private func connected() throws(SourceError) -> any ServiceImage {
     do throws(ServiceError) {
-      remote = try connect(address)
-      guard remote.id == image else {
+      let remote = try connect(address)
+      do throws(ServiceError) {
+        guard remote.id == image else { throw .unknownImage("\(image)", address.endpoint) }
+        if let mountpoint { try remote.startSession(for: mountpoint) }
+      } catch {
         remote.close()
-        throw ServiceError.unknownImage("\(image)", address.endpoint)
+        throw error
       }
-      if let mountpoint { try remote.startSession(for: mountpoint) }
+      return remote
     } catch {
       if case .thawed(let reason) = error { throw .thawed(reason) }
       throw .unreachable(error.description)
     }
-    // Of two that connected at once, the first one's line is kept.
-    let kept = connected.withLock { connected in
-      if let connected { return connected }
-      connected = remote
-      return remote
-    }
-    if kept !== remote { remote.close() }
-    return kept
+  }
+}
+
+/// One try to connect, and what came of it.
+private final class Attempt: Sendable {
+  private let ended = Monitor<Result<any ServiceImage, SourceError>?>(nil)
+
+  /// `nil` while it is under way.
+  var outcome: Result<any ServiceImage, SourceError>? { ended.withLock { $0 } }
+
+  func end(_ outcome: Result<any ServiceImage, SourceError>) {
+    ended.withLock { $0 = outcome }
+    ended.notifyAll()
+  }
+
+  /// Sleeps until it ended.
+  func wait() throws(SourceError) -> any ServiceImage {
+    let outcome = ended.wait { outcome in outcome.map { .done($0) } ?? .wait }
+    return try outcome.get()
   }
 }

@@ -1,3 +1,4 @@
+import Dispatch
 import FrozenImage
 import Glibc
 import HostSystem
@@ -117,13 +118,20 @@ import Testing
 
   @Test func aMountIsToldToTheServiceThatTheFileNames() throws {
     let written = try WrittenImage(in: directory.path, service: "floe+unix:/run/floe.sock/x")
-    let service = SampleService(id: written.id)
+    let service = SampleService(id: written.id, holdsSessions: true)
     let image = try open(written.path, mountpoint: "/mnt", connect: service.connect)
     defer { image.close() }
     service.wait { $0.contains(.session("/mnt")) }
-    // Once, however often it is asked.
-    try image.productionHost.liveCheck()
+    // Once, however many ask while it is being told.
+    let readers = DispatchGroup()
+    for _ in 0..<4 {
+      DispatchQueue.global().async(group: readers) { try? image.productionHost.liveCheck() }
+    }
+    usleep(50_000)
+    service.letSessionsStart()
+    readers.wait()
     #expect(service.calls.count { $0 == .session("/mnt") } == 1)
+    #expect(service.calls.count { $0 == .liveCheck } == 4)
   }
 
   // MARK: - A service

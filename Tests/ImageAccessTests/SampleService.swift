@@ -18,13 +18,16 @@ final class SampleService: Sendable {
   private let id: UniqueIdentifier
   private let file: FilePath?
   private let made = Monitor<[Call]>([])
+  private let isHoldingSessions: Monitor<Bool>
 
   /// - Parameters:
   ///   - id: of the image that it has.
   ///   - file: the representation that it gives.
-  init(id: UniqueIdentifier, file: FilePath? = nil) {
+  ///   - holdsSessions: whether the start of a session takes until `letSessionsStart`.
+  init(id: UniqueIdentifier, file: FilePath? = nil, holdsSessions: Bool = false) {
     self.id = id
     self.file = file
+    isHoldingSessions = Monitor(holdsSessions)
   }
 
   var calls: [Call] { made.withLock { $0 } }
@@ -32,6 +35,11 @@ final class SampleService: Sendable {
   /// Waits for calls.
   func wait(for condition: ([Call]) -> Bool) {
     let _: Void = made.wait { condition($0) ? .done(()) : .wait }
+  }
+
+  func letSessionsStart() {
+    isHoldingSessions.withLock { $0 = false }
+    isHoldingSessions.notifyAll()
   }
 
   private func note(_ call: Call) {
@@ -74,6 +82,7 @@ final class SampleService: Sendable {
 
     func startSession(backupHost: String, mountpoint: String) throws(ServiceError) {
       service.note(.session(mountpoint))
+      let _: Void = service.isHoldingSessions.wait { $0 ? .wait : .done(()) }
     }
 
     func liveCheck() throws(SourceError) { service.note(.liveCheck) }

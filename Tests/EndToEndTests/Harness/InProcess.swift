@@ -10,31 +10,36 @@ import StackProvider
 import SystemPackage
 import VerifiedReading
 
-/// A medium whose witness always reads as it did at first: a reader of it believes
-/// that nothing ever moves. With it a reader's witness check is switched off.
+/// A medium whose witness always reads as it did at first, and whose marks are always there:
+/// a reader of it believes that nothing ever moves. With it a reader's witness check is
+/// switched off.
 final class BlindMedium: Medium {
+  /// Bytes that are always shown.
+  private struct Shown {
+    let offset: UInt64
+    let bytes: [UInt8]
+  }
+
   private let medium: any Medium
-  private let witness: [Probe.Window]
-  /// What each window showed at first.
-  private let first: [[UInt8]]
+  private let shown: [Shown]
 
   var path: String { medium.path }
   var size: UInt64 { medium.size }
 
-  init(_ medium: any Medium, witness probe: Probe) throws {
+  init(_ medium: any Medium, witness probe: Probe, marks: [StateMark]) throws {
     self.medium = medium
-    witness = probe.windows
-    first = try witness.map { window in
+    let witness = try probe.windows.map { window in
       var bytes = [UInt8](repeating: 0, count: window.length)
       try bytes.withUnsafeMutableBytes { try medium.read(into: $0, at: window.offset) }
-      return bytes
+      return Shown(offset: window.offset, bytes: bytes)
     }
+    shown = witness + marks.map { Shown(offset: $0.offset, bytes: $0.bytes) }
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(MediumError) {
-    let index = witness.firstIndex { $0.offset == offset && $0.length == buffer.count }
-    guard let index else { return try medium.read(into: buffer, at: offset) }
-    buffer.copyBytes(from: first[index])
+    let shown = shown.first { $0.offset == offset && $0.bytes.count == buffer.count }
+    guard let shown else { return try medium.read(into: buffer, at: offset) }
+    buffer.copyBytes(from: shown.bytes)
   }
 }
 
@@ -98,12 +103,14 @@ struct InProcessImage {
     var options = BlockingReader.Options()
     // Checksums would find most stale reads by themselves.
     options.verifiesChecksums = false
+    let volume = representation.volumes[0]
     return try BlockingReader(
-      representation: representation, volume: representation.volumes[0],
+      representation: representation, volume: volume,
       media: MediaTable { description, _ in
         let medium = try OpenMedium(path: path(description))
         guard let witness = description.witness, !checksWitness else { return medium }
-        return try BlindMedium(medium, witness: witness)
+        let marks = volume.state.marks.filter { $0.medium == description.id }
+        return try BlindMedium(medium, witness: witness, marks: marks)
       },
       source: source, options: options,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
