@@ -38,7 +38,9 @@ extension StackFinder {
   /// The mappers that there are, in the order in which they are looked for. Disk images are
   /// not among them: they are met at the start alone (`StackPlace.disk(on:at:)`).
   static let mappers: [any StackMapper.Type] = [
-    LoopDevices.self, LogicalVolumes.self, Partitions.self,
+    LoopDevices.self,
+    LogicalVolumes.self,
+    Partitions.self,
   ]
 }
 

@@ -64,7 +64,7 @@ let package = Package(
     .target(
       name: "DataSets",
       dependencies: [
-        "CFileMap", "FrozenImage", "HostSystem", "LogicalRepresentation",
+        "CFileMap", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -102,7 +102,7 @@ let package = Package(
       name: "MountedTreeProvider",
       dependencies: [
         "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
-        "LogicalRepresentation", "Media", "VolumeLayers",
+        "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -129,9 +129,8 @@ let package = Package(
       name: "Fuzz",
       dependencies: [
         "BlockMappers", "BtrfsProvider", "CBtrfs", "CCompression", "DataSets", "Decoding",
-        "FileTrees",
-        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LogicalRepresentation",
-        "StackProvider", "VolumeLayers",
+        "FileTrees", "FloeWire", "FrozenImage", "ImageReader", "ImageService",
+        "LogicalRepresentation", "StackProvider", "VolumeLayers",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
