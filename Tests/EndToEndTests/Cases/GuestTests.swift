@@ -190,7 +190,15 @@ extension EndToEnd {
       let own = try guest.run("sha256sum </dev/thick/snap")
       #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
       try volume.unmount()
-      // Gone for good: the sentence says so.
+      try expectGone(backup, guest)
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
+      try forget(reference)
+    }
+
+    /// Removes the snapshot: it is gone for good, and the sentence says so.
+    private func expectGone(_ backup: BackupHost, _ guest: Guest) throws {
       try guest.run("lvremove -qq -y thick/snap")
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
@@ -200,10 +208,6 @@ extension EndToEnd {
       #expect(
         gone.output.contains("the logical volume thick/snap that was frozen was removed"),
         "\(gone)")
-      try backup.unmount()
-      try guest.run(
-        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
-      try forget(reference)
     }
 
     @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")

@@ -1,9 +1,12 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
+import LogicalRepresentation
 import Logging
 import Synchronization
 import Testing
+import VerifiedReading
 
 @testable import BlockMappers
 @testable import DataSets
