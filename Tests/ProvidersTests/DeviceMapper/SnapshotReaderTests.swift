@@ -2,8 +2,8 @@ import FrozenImage
 import Glibc
 import HostSystem
 import ImageReader
-import LogicalRepresentation
 import Logging
+import LogicalRepresentation
 import Synchronization
 import Testing
 import VerifiedReading
