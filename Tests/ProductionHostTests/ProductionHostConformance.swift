@@ -205,7 +205,9 @@ extension HostUnderTest {
         })
       return located.extents.filter { $0.inode == portion.inode }.map(\.extent)
     }
-    guard case .ranges(let changed) = answer.changes else { throw Failure(.failed, "everything changed") }
+    guard case .ranges(let changed) = answer.changes else {
+      throw Failure(.failed, "everything changed")
+    }
     #expect(!changed.contains { $0.overlaps(portion.keys) })
     return try representation.extents(
       of: representation.node(at: path, below: representation.roots[0].node), in: portion.range)
