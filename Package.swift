@@ -32,9 +32,10 @@ let package = Package(
     // The pure core: no Foundation, no libc, no NIO, no gRPC, no FUSE.
     .target(name: "CChecksum"),
     .target(name: "FrozenImage", dependencies: ["CChecksum"], swiftSettings: rules),
+    .target(name: "LogicalRepresentation", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
 
-    // Linux: media, files, the blocking driver of the read rule.
+    // Linux: the host, its media, and the blocking driver of the read rule.
     .target(name: "CLinuxIO"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
     .systemLibrary(
@@ -42,15 +43,36 @@ let package = Package(
     .systemLibrary(
       name: "CHash", providers: [.apt(["libxxhash-dev", "libb2-dev", "nettle-dev"])]),
     .target(
-      name: "LinuxIO",
+      name: "HostSystem",
       dependencies: [
-        "FrozenImage", "ImageReader", "CBlkid", "CCompression", "CHash", "CLinuxIO",
+        "CLinuxIO", "FrozenImage",
         .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Decoding",
+      dependencies: [
+        "CCompression", "CHash", "FrozenImage",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Media",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VerifiedReading",
+      dependencies: [
+        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
-    // Production host: one folder per volume stack.
+    // Production host: what kinds of data sets share, layers of bytes, and the kinds.
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
     .target(
@@ -58,49 +80,53 @@ let package = Package(
     .target(
       name: "DataSets",
       dependencies: [
-        "CFileMap", "FrozenImage", "LinuxIO",
+        "CFileMap", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "VolumeLayers",
       dependencies: [
-        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
+        "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "FileTrees",
       dependencies: [
-        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
-        .product(name: "SystemPackage", package: "swift-system"),
+        "CExt2", "DataSets", "FrozenImage", "LogicalRepresentation", "VolumeLayers",
       ],
       swiftSettings: rules),
     .target(
       name: "StackProvider",
       dependencies: [
-        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "VolumeLayers",
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage",
+        "HostSystem", "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BtrfsProvider",
       dependencies: [
-        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "CBtrfs", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -110,7 +136,7 @@ let package = Package(
     .target(
       name: "Catalogue",
       dependencies: [
-        "FrozenImage", "LinuxIO",
+        "FrozenImage", "HostSystem", "LogicalRepresentation",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -118,15 +144,16 @@ let package = Package(
     .target(
       name: "Freezing",
       dependencies: [
-        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
-        "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "Catalogue", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "ImageAccess",
       dependencies: [
-        "FrozenImage", "ImageReader", "LinuxIO",
+        "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "VerifiedReading",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -146,7 +173,7 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "Catalogue", "FloeWire", "FrozenImage", "ImageAccess", "ImageReader", "LinuxIO",
+        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageReader",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -163,9 +190,9 @@ let package = Package(
     .target(
       name: "FrozenFS",
       dependencies: [
-        "CFuse3", "FrozenImage", "ImageReader",
-        .product(name: "SystemPackage", package: "swift-system"),
+        "CFuse3", "FrozenImage", "ImageReader", "LogicalRepresentation",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
 
@@ -173,8 +200,11 @@ let package = Package(
     .executableTarget(
       name: "floe",
       dependencies: [
-        "CLinuxIO", "Catalogue", "Freezing", "FrozenFS", "FrozenImage", "ImageAccess",
-        "ImageReader", "ImageService", "LinuxIO",
+        // The kinds of data sets, as Sources/floe/Providers+All.swift registers them.
+        "BtrfsProvider", "MountedTreeProvider", "StackProvider",
+        "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
+        "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
+        "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -188,13 +218,18 @@ let package = Package(
     // What tests share: reproducible numbers, and the simulation of the read rule, of
     // which `swift run simulate --seeds N --from S` runs as much as one likes.
     .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: rules),
+    .target(name: "TestTags", path: "Tests/TestTags", swiftSettings: rules),
     .target(
-      name: "VolumeSimulation", dependencies: ["FrozenImage", "ImageReader", "SeededNumbers"],
+      name: "VolumeSimulation",
+      dependencies: [
+        "FrozenImage", "ImageReader", "SeededNumbers",
+      ],
       path: "Tests/VolumeSimulation", swiftSettings: rules),
     .executableTarget(
       name: "simulate",
       dependencies: [
-        "VolumeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "VolumeSimulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/simulate", swiftSettings: rules),
 
@@ -202,61 +237,100 @@ let package = Package(
     .target(
       name: "ImageFixtures",
       dependencies: [
-        "Catalogue", "FrozenImage", "LinuxIO",
+        "Catalogue", "FrozenImage", "HostSystem", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tests/ImageFixtures", swiftSettings: rules),
 
     .testTarget(
-      name: "FrozenImageTests", dependencies: ["FrozenImage", "SeededNumbers"],
+      name: "FrozenImageTests",
+      dependencies: [
+        "FrozenImage", "SeededNumbers",
+      ],
       swiftSettings: rules),
     .testTarget(
       name: "ImageReaderTests",
-      dependencies: ["FrozenImage", "ImageReader", "SeededNumbers", "VolumeSimulation"],
+      dependencies: [
+        "FrozenImage", "ImageReader", "SeededNumbers", "VolumeSimulation",
+      ],
       swiftSettings: rules),
     .testTarget(
-      name: "LinuxIOTests",
+      name: "LogicalRepresentationTests",
       dependencies: [
-        "CCompression", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
+        "FrozenImage", "LogicalRepresentation", "SeededNumbers",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "HostSystemTests",
+      dependencies: [
+        "FrozenImage", "HostSystem", "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "DecodingTests",
+      dependencies: [
+        "Decoding", "FrozenImage",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "MediaTests",
+      dependencies: [
+        "FrozenImage", "HostSystem", "ImageReader", "Media", "TestTags",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "VerifiedReadingTests",
+      dependencies: [
+        "CCompression", "Decoding", "FrozenImage", "HostSystem", "ImageReader", "SeededNumbers",
+        "VerifiedReading",
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "DataSetsTests",
+      dependencies: [
+        "DataSets", "FrozenImage", "HostSystem", "LogicalRepresentation", "TestTags",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ProvidersTests",
       dependencies: [
-        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "MountedTreeProvider", "StackProvider", "VolumeLayers",
+        "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "Media", "MountedTreeProvider", "StackProvider",
+        "TestTags", "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "CatalogueTests",
       dependencies: [
-        "Catalogue", "FrozenImage", "ImageFixtures",
+        "Catalogue", "FrozenImage", "HostSystem", "ImageFixtures", "TestTags",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "FreezingTests",
       dependencies: [
-        "Catalogue", "DataSets", "Freezing", "FrozenImage", "ImageFixtures", "ImageReader",
-        "LinuxIO",
+        "Catalogue", "DataSets", "floe", "Freezing", "FrozenImage", "HostSystem",
+        "ImageFixtures", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ImageAccessTests",
       dependencies: [
-        "DataSets", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader", "LinuxIO",
-        "StackProvider",
+        "DataSets", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures", "ImageReader",
+        "LogicalRepresentation", "StackProvider", "VerifiedReading",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "ProductionHostTests",
       dependencies: [
-        "BtrfsProvider", "Catalogue", "DataSets", "FrozenImage", "ImageAccess", "ImageFixtures",
-        "ImageReader", "ImageService", "LinuxIO", "StackProvider", "floe",
+        "BtrfsProvider", "Catalogue", "DataSets", "floe", "FrozenImage", "HostSystem",
+        "ImageAccess", "ImageFixtures", "ImageReader", "ImageService", "LogicalRepresentation",
+        "Media", "StackProvider",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -264,8 +338,8 @@ let package = Package(
     .testTarget(
       name: "ImageServiceTests",
       dependencies: [
-        "Catalogue", "FloeWire", "FrozenImage", "ImageAccess", "ImageFixtures", "ImageReader",
-        "ImageService", "LinuxIO", "SeededNumbers",
+        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures",
+        "ImageReader", "ImageService", "SeededNumbers",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
@@ -277,15 +351,17 @@ let package = Package(
     .testTarget(
       name: "FrozenFSTests",
       dependencies: [
-        "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "ImageReader", "LinuxIO",
+        "CFuse3", "CMountCalls", "FrozenFS", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "TestTags",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "BtrfsProvider", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "SeededNumbers",
-        "StackProvider", "floe",
+        "BtrfsProvider", "DataSets", "floe", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "SeededNumbers", "StackProvider", "TestTags",
+        "VerifiedReading",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

@@ -2,7 +2,7 @@ import CBtrfs
 import DataSets
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension BtrfsFreezer {
@@ -22,6 +22,7 @@ extension BtrfsFreezer {
     else { return false }
     guard isReadOnly else {
       throw BtrfsError(
+        .unsupported,
         "the btrfs of \(source.path) is mounted read-only, so that no snapshot can be made, and the "
           + "subvolume itself may be written when it is mounted otherwise: freeze a read-only "
           + "subvolume of it, or mount it for writing")
@@ -31,6 +32,8 @@ extension BtrfsFreezer {
 
   /// Makes the snapshot, durable, once everybody has written who was at it; or takes the
   /// subvolume as it is.
+  ///
+  /// - Throws: `BtrfsError`, or `Errno` of an ioctl; a snapshot that was made is gone by then.
   public func freeze(as image: UniqueIdentifier) throws -> BtrfsImage {
     guard let path = plannedSnapshotPath(for: image) else {
       // Fails where the file system is read-only because of an error, so that what the
@@ -77,8 +80,9 @@ extension BtrfsFreezer {
         }, read: { _ in })
     } catch .textFileBusy {
       throw BtrfsError(
+        .inUse,
         "no snapshot of \(source.path) can be made while a swap file in it is in use (swapoff it, or "
-          + "keep it in a subvolume of its own)", errno: .textFileBusy)
+          + "keep it in a subvolume of its own)")
     } catch {
       throw BtrfsError(cannot: "make the snapshot \(path)", error)
     }
@@ -93,7 +97,7 @@ extension BtrfsFreezer {
     do throws(StackError) {
       return try OwnDirectory.open(Self.directoryName, in: parent, path: directory)
     } catch {
-      throw BtrfsError("no snapshot of \(source.path) can be made: \(error)")
+      throw BtrfsError("no snapshot of \(source.path) can be made", cause: error)
     }
   }
 
@@ -103,7 +107,7 @@ extension BtrfsFreezer {
     do {
       let info = try subvolume.info()
       guard info.isReadOnly else {
-        throw BtrfsError("the snapshot \(subvolume.path) is not read-only")
+        throw BtrfsError(.inUse, "the snapshot \(subvolume.path) is not read-only")
       }
       return BtrfsImage(
         fileSystemID: subvolume.fileSystem.id.description, subvolumeID: info.id,
@@ -112,7 +116,7 @@ extension BtrfsFreezer {
     } catch let error as Errno {
       throw BtrfsError(cannot: "look at the snapshot \(subvolume.path)", error)
     } catch {
-      throw (error as? BtrfsError) ?? BtrfsError("\(error)")
+      throw (error as? BtrfsError) ?? BtrfsError(error)
     }
   }
 }

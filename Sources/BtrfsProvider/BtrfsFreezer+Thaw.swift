@@ -1,13 +1,15 @@
 import CBtrfs
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 extension BtrfsFreezer {
   /// Deletes the snapshot of a frozen image, wherever it is now, if floe made it.
   /// It is no error when it is gone already.
+  ///
+  /// - Throws: `BtrfsError` when its file system is not mounted, or refuses to delete it.
   public static func thaw(_ frozen: BtrfsImage) throws {
     guard frozen.ownsSnapshot else { return }
     if let snapshot = try snapshot(of: frozen) { try delete(snapshot, of: frozen) }
@@ -23,7 +25,7 @@ extension BtrfsFreezer {
       case .thawed: return nil
       case .unreachable: throw notMounted(frozen.snapshotPath, frozen.fileSystemID)
       case .failed(let reason):
-        throw BtrfsError("cannot delete the snapshot \(frozen.snapshotPath): \(reason)")
+        throw BtrfsError(.failed, "cannot delete the snapshot \(frozen.snapshotPath): \(reason)")
       }
     }
   }
@@ -59,7 +61,9 @@ extension BtrfsFreezer {
     let parent = place.removingLastComponent()
     guard let name = place.lastComponent?.string, UniqueIdentifier(name) != nil,
       parent.lastComponent?.string == directoryName
-    else { throw BtrfsError("\(path) is not a snapshot of floe's, so it is left alone") }
+    else {
+      throw BtrfsError(.notPermitted, "\(path) is not a snapshot of floe's, so it is left alone")
+    }
     guard let directory = try snapshotDirectory(parent, onFileSystem: fileSystem, for: path) else {
       return
     }
@@ -105,6 +109,7 @@ extension BtrfsFreezer {
 
   private static func notMounted(_ snapshot: String, _ fileSystem: String) -> BtrfsError {
     BtrfsError(
+      .notFound,
       "cannot delete the snapshot \(snapshot): the btrfs \(fileSystem) is not mounted there")
   }
 

@@ -1,7 +1,7 @@
 public import FrozenImage
 import Glibc
+public import HostSystem
 import ImageReader
-public import LinuxIO
 import SystemPackage
 
 /// Freezes a btrfs subvolume: takes a read-only snapshot of it.
@@ -40,7 +40,7 @@ public struct BtrfsFreezer: Sendable {
     for chunk in try ChunkTree(of: source.descriptor).chunks {
       if let profile = chunk.parityProfile {
         throw BtrfsError(
-          "\(path) has data in \(profile), which floe cannot read from the media")
+          .unsupported, "\(path) has data in \(profile), which floe cannot read from the media")
       }
     }
     let parent = FilePath(path).removingLastComponent().string
@@ -53,6 +53,7 @@ public struct BtrfsFreezer: Sendable {
       in: try IncompatibleFeatures.bits(of: source.descriptor))
     guard unknown.isEmpty else {
       throw BtrfsError(
+        .unsupported,
         "the btrfs at \(source.path) has features that floe does not know: "
           + unknown.joined(separator: ", "))
     }
@@ -61,8 +62,8 @@ public struct BtrfsFreezer: Sendable {
     } catch {
       guard error.errno == .notPermitted else { throw error }
       throw BtrfsError(
-        "reading the trees of the btrfs at \(source.path) needs root (CAP_SYS_ADMIN)",
-        errno: .notPermitted)
+        .notPermitted, "reading the trees of the btrfs at \(source.path) needs root (CAP_SYS_ADMIN)"
+      )
     }
   }
 

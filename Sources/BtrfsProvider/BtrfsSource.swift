@@ -1,5 +1,6 @@
 public import FrozenImage
 public import ImageReader
+public import LogicalRepresentation
 import SystemPackage
 
 /// Answers a backup host's questions about a frozen image of a btrfs, from the

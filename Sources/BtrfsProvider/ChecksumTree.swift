@@ -51,7 +51,7 @@ struct ChecksumTree: ~Copyable {
   mutating func pieces(of address: UInt64, length: UInt64) throws(BtrfsError) -> [Piece] {
     let (end, overflow) = address.addingReportingOverflow(length)
     guard !overflow, address.isMultiple(of: sectorSize), length.isMultiple(of: sectorSize) else {
-      throw BtrfsError("an extent at address \(address) is not made of whole blocks")
+      throw BtrfsError(.malformed, "an extent at address \(address) is not made of whole blocks")
     }
     var pieces: [Piece] = []
     var position = address
@@ -78,13 +78,7 @@ struct ChecksumTree: ~Copyable {
   }
 
   private func firstRun(endingAfter address: UInt64) -> Int {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].end <= address { low = middle + 1 } else { high = middle }
-    }
-    return low
+    runs.partitioningIndex { $0.end > address }
   }
 
   /// Times that a tree which changes while it is searched is searched.
@@ -97,7 +91,7 @@ struct ChecksumTree: ~Copyable {
     for _ in 0..<Self.attempts {
       if try tryToLoad(address) { return }
     }
-    throw BtrfsError("the checksums of the volume overlap near address \(address)")
+    throw BtrfsError(.malformed, "the checksums of the volume overlap near address \(address)")
   }
 
   /// - Returns: `false` when items overlap.
@@ -139,7 +133,7 @@ struct ChecksumTree: ~Copyable {
     let (end, past) = item.key.offset.addingReportingOverflow(length)
     guard count > 0, !overflow, !past, item.payload.count % width == 0,
       item.key.offset.isMultiple(of: sectorSize)
-    else { throw BtrfsError("the checksum item at address \(item.key.offset) is torn") }
+    else { throw BtrfsError(.malformed, "the checksum item at address \(item.key.offset) is torn") }
     return Run(start: item.key.offset, checksums: Array(item.payload), end: end)
   }
 }

@@ -21,7 +21,7 @@ extension ChunkTree {
     var stores: [StoreID: Store] = [Self.addressSpace: .logical(label: "btrfs")]
     for device in devices {
       guard let number = UInt32(exactly: device.number), number > 0 else {
-        throw BtrfsError("device number \(device.number) is out of range")
+        throw BtrfsError(.malformed, "device number \(device.number) is out of range")
       }
       stores[StoreID(rawValue: number)] = .physical(MediumID(rawValue: device.uuid))
     }
@@ -30,9 +30,9 @@ extension ChunkTree {
       for chunk in chunks { extents.append(try chunk.storeExtent()) }
       return try StoreMap(stores: stores, extents: [Self.addressSpace: extents])
     } catch let error as ChainError {
-      throw BtrfsError("the volume's chunks cannot be mapped: \(error)")
+      throw BtrfsError("the volume's chunks cannot be mapped", cause: error)
     } catch {
-      throw BtrfsError("\(error)")
+      throw BtrfsError(error)
     }
   }
 }
@@ -61,12 +61,13 @@ extension ChunkTree.Chunk {
       (columns, copies) = (1, stripes.count)
     default:
       throw BtrfsError(
+        .unsupported,
         "the chunk at \(start) has an unknown profile (type \(String(type, radix: 16)))")
     }
     var targets: [StoreAddress] = []
     for stripe in stripes {
       guard let number = UInt32(exactly: stripe.device), number > 0 else {
-        throw BtrfsError("the chunk at \(start) lies on device \(stripe.device)")
+        throw BtrfsError(.malformed, "the chunk at \(start) lies on device \(stripe.device)")
       }
       targets.append(StoreAddress(store: StoreID(rawValue: number), offset: stripe.offset))
     }

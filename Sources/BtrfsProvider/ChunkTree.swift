@@ -64,7 +64,7 @@ struct ChunkTree: Hashable {
     } else if item.key.type == ItemType.chunk {
       let chunk = try Chunk(item)
       if let last = chunks.last, last.end > chunk.start {
-        throw BtrfsError("two chunks of the volume overlap at \(chunk.start)")
+        throw BtrfsError(.malformed, "two chunks of the volume overlap at \(chunk.start)")
       }
       if chunk.holdsData { chunks.append(chunk) }
     }
@@ -88,16 +88,11 @@ struct ChunkTree: Hashable {
 
   /// The chunk that holds a whole run of addresses.
   func chunk(holding address: UInt64, length: UInt64) -> Chunk? {
-    var low = 0
-    var high = chunks.count
-    while low < high {
-      let middle = (low + high) / 2
-      if chunks[middle].end <= address { low = middle + 1 } else { high = middle }
-    }
-    guard low < chunks.count, chunks[low].start <= address,
-      chunks[low].end - address >= length
+    let found = chunks.partitioningIndex { $0.end > address }
+    guard found < chunks.count, chunks[found].start <= address,
+      chunks[found].end - address >= length
     else { return nil }
-    return chunks[low]
+    return chunks[found]
   }
 
   /// Adds the chunks and devices that only `older` has. Where the two differ about
@@ -141,7 +136,9 @@ extension ChunkTree.Device {
         .flatMap({ UniqueIdentifier(bytes: $0) }),
       let owner = item.payload.run(at: Int(CBTRFS_DEVICE_FSID), count: 16)
         .flatMap({ UniqueIdentifier(bytes: $0) }), number == item.key.offset
-    else { throw BtrfsError("the item of the volume's device \(item.key.offset) is torn") }
+    else {
+      throw BtrfsError(.malformed, "the item of the volume's device \(item.key.offset) is torn")
+    }
     self.init(number: number, uuid: uuid, size: size, owner: owner)
   }
 }
@@ -155,13 +152,13 @@ extension ChunkTree.Chunk {
       let type: UInt64 = payload.number(at: Int(CBTRFS_CHUNK_TYPE)),
       let count: UInt16 = payload.number(at: Int(CBTRFS_CHUNK_NUM_STRIPES)), count > 0,
       let subStripes: UInt16 = payload.number(at: Int(CBTRFS_CHUNK_SUB_STRIPES))
-    else { throw BtrfsError("the chunk at \(item.key.offset) is torn") }
+    else { throw BtrfsError(.malformed, "the chunk at \(item.key.offset) is torn") }
     var stripes: [ChunkTree.Stripe] = []
     for index in 0..<Int(count) {
       let start = Int(CBTRFS_CHUNK_STRIPES) + index * Int(CBTRFS_STRIPE_SIZE)
       guard let device: UInt64 = payload.number(at: start + Int(CBTRFS_STRIPE_DEVID)),
         let offset: UInt64 = payload.number(at: start + Int(CBTRFS_STRIPE_OFFSET))
-      else { throw BtrfsError("the chunk at \(item.key.offset) is torn") }
+      else { throw BtrfsError(.malformed, "the chunk at \(item.key.offset) is torn") }
       stripes.append(ChunkTree.Stripe(device: device, offset: offset))
     }
     self.init(

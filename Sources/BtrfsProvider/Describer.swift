@@ -1,6 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+public import LogicalRepresentation
 import SystemPackage
 
 extension BtrfsFreezer {
@@ -93,7 +94,7 @@ extension BtrfsFreezer {
     } catch {
       throw BtrfsError(cannot: "look at the snapshot \(subvolume.path)", error)
     }
-    throw BtrfsError("the snapshot \(subvolume.path) was changed while it was described")
+    throw BtrfsError(.inUse, "the snapshot \(subvolume.path) was changed while it was described")
   }
 
   private static func statistics(of subvolume: OpenSubvolume) -> FileSystemStatistics {

@@ -29,9 +29,11 @@ struct FileSystemInfo: Hashable {
     guard let info else {
       if let checksumType, ChecksumAlgorithm(btrfsType: checksumType) == nil {
         throw BtrfsError(
+          .unsupported,
           "the btrfs has data checksums of type \(checksumType), which floe does not know")
       }
-      throw BtrfsError("this kernel does not tell a btrfs' running generation (Linux 5.10 does)")
+      throw BtrfsError(
+        .unsupported, "this kernel does not tell a btrfs' running generation (Linux 5.10 does)")
     }
     self = info
   }

@@ -1,5 +1,6 @@
 import FrozenImage
 import ImageReader
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 
@@ -78,7 +79,7 @@ final class FrozenProof: Sendable {
     do {
       let representation = try representation()
       guard let node = try representation.node(withInode: inode, inRoot: 0) else {
-        throw BtrfsError("the image has no inode \(inode)")
+        throw BtrfsError(.notFound, "the image has no inode \(inode)")
       }
       frozen = FileTimes(try representation.attributes(of: node))
     } catch {
@@ -149,7 +150,7 @@ final class FrozenProof: Sendable {
     guard
       let now = InodeItem(
         item.payload, inode: item.key.object, sectorSize: subvolume.fileSystem.sectorSize)
-    else { throw BtrfsError("inode \(item.key.object) of \(subvolume.path) is torn") }
+    else { throw BtrfsError(.malformed, "inode \(item.key.object) of \(subvolume.path) is torn") }
     // Orphans are not part of the image.
     if now.links == 0 { return true }
     do {
@@ -162,7 +163,7 @@ final class FrozenProof: Sendable {
         && attributes.owner == then.owner && attributes.group == then.group
         && attributes.modified == then.modified && attributes.changed == then.changed
     } catch {
-      throw BtrfsError("\(error)")
+      throw BtrfsError(error)
     }
   }
 }

@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// One stay of a file system in a kernel, from its first mount to its last unmount.
 ///

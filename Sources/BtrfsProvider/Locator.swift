@@ -125,7 +125,9 @@ extension Locator {
       _ extent: FileExtentItem, inode: UInt64, offset: UInt64
     ) throws(BtrfsError) {
       let (end, overflow) = offset.addingReportingOverflow(extent.length)
-      guard !overflow else { throw BtrfsError("an extent of inode \(inode) is malformed") }
+      guard !overflow else {
+        throw BtrfsError(.malformed, "an extent of inode \(inode) is malformed")
+      }
       let next = FileKey(inode: inode, offset: end)
       // Before the portion, or of zero length.
       guard next > seen else { return }

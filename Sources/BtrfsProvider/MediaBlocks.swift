@@ -1,7 +1,7 @@
 import CBtrfs
 import FrozenImage
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// Reads tree blocks of one committed state past every cache, from the devices that are in
@@ -32,7 +32,7 @@ struct MediaBlocks {
       newest = newest ?? (media[device.medium] == nil ? nil : device)
     }
     guard let newest, let superblock = newest.superblock else {
-      throw BtrfsError("no device of the btrfs at \(subvolume.path) shows its superblock")
+      throw BtrfsError(.medium, "no device of the btrfs at \(subvolume.path) shows its superblock")
     }
     self.superblock = superblock
     witnessed = newest.medium
@@ -54,7 +54,8 @@ struct MediaBlocks {
       copies.append(Copy(place: place, block: block))
     }
     guard !copies.isEmpty else {
-      throw BtrfsError("the tree block at \(pointer.address) cannot be read from the media")
+      throw BtrfsError(
+        .medium, "the tree block at \(pointer.address) cannot be read from the media")
     }
     return copies
   }
@@ -80,7 +81,7 @@ struct MediaBlocks {
         break
       }
     }
-    throw BtrfsError("the root tree on the media does not name subvolume \(id)")
+    throw BtrfsError(.medium, "the root tree on the media does not name subvolume \(id)")
   }
 
   /// The key of a subvolume's root item: its offset is the transaction that made a snapshot.
@@ -89,7 +90,7 @@ struct MediaBlocks {
     let first = TreeKey(object: id, type: ItemType.root, offset: 0)
     let last = TreeKey(object: id, type: ItemType.root, offset: .max)
     guard let key = try search.items(in: TreeID.root, first...last).first?.key else {
-      throw BtrfsError("the root tree does not name subvolume \(id)")
+      throw BtrfsError(.malformed, "the root tree does not name subvolume \(id)")
     }
     return key
   }
@@ -109,7 +110,7 @@ struct MediaBlocks {
       let runs = try? map.resolve(
         StoreAddress(store: ChunkTree.addressSpace, offset: address), length: UInt64(nodeSize)),
       runs.count == 1, let run = runs.first
-    else { throw BtrfsError("no chunk holds the tree block at \(address)") }
+    else { throw BtrfsError(.malformed, "no chunk holds the tree block at \(address)") }
     return run.copies
   }
 

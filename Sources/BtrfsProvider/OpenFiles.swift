@@ -110,9 +110,10 @@ final class OpenFiles: Sendable {
       let item = try search.items(in: id, key...key).first,
       let attributes = InodeItem(
         item.payload, inode: inode, sectorSize: subvolume.fileSystem.sectorSize)?.attributes
-    else { throw BtrfsError("\(subvolume.path) has no inode \(inode)") }
+    else { throw BtrfsError(.notFound, "\(subvolume.path) has no inode \(inode)") }
     guard attributes.mode & S_IFMT == format else {
-      throw BtrfsError("inode \(inode) of \(subvolume.path) is of another type than asked for")
+      throw BtrfsError(
+        .invalid, "inode \(inode) of \(subvolume.path) is of another type than asked for")
     }
     let number = cbtrfs_open_inode(
       subvolume.descriptor.rawValue, inode, id,

@@ -1,8 +1,8 @@
 import CBtrfs
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 /// A subvolume of a mounted btrfs, held open.
@@ -37,7 +37,7 @@ final class OpenSubvolume: Sendable {
     let descriptor = try openDirectory(path)
     do {
       guard isOnBtrfs(descriptor) else {
-        throw BtrfsError("\(path) is not on a btrfs file system")
+        throw BtrfsError(.unsupported, "\(path) is not on a btrfs file system")
       }
       var status = stat()
       guard fstat(descriptor.rawValue, &status) == 0 else {
@@ -48,7 +48,7 @@ final class OpenSubvolume: Sendable {
       }
     } catch {
       try? descriptor.close()
-      throw (error as? BtrfsError) ?? BtrfsError("\(error)")
+      throw (error as? BtrfsError) ?? BtrfsError(error)
     }
     try self.init(descriptor, path)
   }
@@ -156,11 +156,13 @@ private func notASubvolume(_ path: String, _ status: stat) -> BtrfsError {
     guard stat(place.string, &above) == 0, above.st_dev == status.st_dev else { break }
     guard above.st_ino != InodeNumbers.root else {
       return BtrfsError(
+        .invalid,
         "\(path) is a directory in the btrfs subvolume \(place), and btrfs freezes whole subvolumes: "
           + "freeze \(place)")
     }
   }
   return BtrfsError(
+    .invalid,
     "\(path) is a directory in a btrfs subvolume, and btrfs freezes whole subvolumes: freeze the "
       + "subvolume, where it is mounted as a whole")
 }

@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 
 /// Scratch space in which a representation can be begun anew: what was appended before is
 /// left where it is and not seen any more.

@@ -3,7 +3,8 @@ import FrozenImage
 /// A subvolume's tree that is not whole cannot be described in one walk: a directory that is
 /// lost may have children that came before it. So the walk ends, and begins anew once it is
 /// known what there is.
-struct TreeDamage: Error, CustomStringConvertible {
+struct TreeDamage: CodedError {
+  let code = ErrorCode.malformed
   let description = "the snapshot's tree is damaged, and was damaged anew while it was described"
 }
 
@@ -84,7 +85,7 @@ struct Salvage {
     gaps: [TreeGap], inodes: [(number: UInt64, isDirectory: Bool)], edges: [Edge]
   ) {
     func inode(_ number: UInt64) -> Bool? {
-      let index = inodes.firstIndexAscending { $0.number >= number }
+      let index = inodes.partitioningIndex { $0.number >= number }
       return index < inodes.count && inodes[index].number == number
         ? inodes[index].isDirectory : nil
     }
@@ -93,7 +94,7 @@ struct Salvage {
     var lost: [UInt64: FileType] = [:]
     var directories = inode(InodeNumbers.root) == true ? [InodeNumbers.root] : []
     while let directory = directories.popLast() {
-      var index = edges.firstIndexAscending { $0.parent >= directory }
+      var index = edges.partitioningIndex { $0.parent >= directory }
       while index < edges.count, edges[index].parent == directory {
         let edge = edges[index]
         index += 1
@@ -118,25 +119,12 @@ struct Salvage {
 
   /// Whether a path leads to an inode.
   func reaches(_ inode: UInt64) -> Bool {
-    let index = reached.firstIndexAscending { $0 >= inode }
+    let index = reached.partitioningIndex { $0 >= inode }
     return index < reached.count && reached[index] == inode
   }
 
   /// Whether an entry of a directory may lead to an inode: a directory has one path only.
   func mayLead(from directory: UInt64, to inode: UInt64) -> Bool {
     parents[inode].map { $0 == directory && inode != directory } ?? true
-  }
-}
-
-extension Array {
-  /// The index of the first element that has a property which all behind it have too.
-  fileprivate func firstIndexAscending(where holds: (Element) -> Bool) -> Int {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if holds(self[middle]) { high = middle } else { low = middle + 1 }
-    }
-    return low
   }
 }

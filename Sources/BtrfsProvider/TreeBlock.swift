@@ -1,5 +1,5 @@
+import Decoding
 import FrozenImage
-import LinuxIO
 
 /// A block of a tree as it lies on a medium (`struct btrfs_header`, `btrfs_key_ptr`,
 /// `btrfs_item`: fs/btrfs/ctree.h, since Linux 6.3 linux/btrfs_tree.h): little-endian. Any

@@ -106,6 +106,6 @@ struct GapFinder {
       pointer = child.pointer
       if block.level == 1 { return range }
     }
-    throw BtrfsError("the tree of subvolume \(id) has too many levels")
+    throw BtrfsError(.malformed, "the tree of subvolume \(id) has too many levels")
   }
 }

@@ -111,7 +111,7 @@ struct TreeSearch: ~Copyable {
     let room = buffer.count - Int(CBTRFS_SEARCH_BUFFER)
     // No item is larger than a tree node, at most 64 KiB.
     guard let needed = needed.flatMap(Int.init(exactly:)), needed > room, needed <= 1 << 20 else {
-      throw BtrfsError("btrfs gave a tree item of impossible size")
+      throw BtrfsError(.malformed, "btrfs gave a tree item of impossible size")
     }
     buffer.deallocate()
     buffer = Self.allocate(needed)
@@ -129,10 +129,10 @@ struct TreeSearch: ~Copyable {
         let type: UInt32 = answer.number(at: position + Int(CBTRFS_HEADER_TYPE)),
         let length: UInt32 = answer.number(at: position + Int(CBTRFS_HEADER_LENGTH)),
         let payload = answer.run(at: position + Int(CBTRFS_HEADER_SIZE), count: Int(length))
-      else { throw BtrfsError("btrfs gave a torn answer to a tree search") }
+      else { throw BtrfsError(.malformed, "btrfs gave a torn answer to a tree search") }
       let key = TreeKey(object: object, type: UInt8(truncatingIfNeeded: type), offset: offset)
       if let last = items.last, last.key >= key {
-        throw BtrfsError("btrfs gave tree items out of order")
+        throw BtrfsError(.malformed, "btrfs gave tree items out of order")
       }
       items.append(TreeItem(key: key, leafTransaction: transaction, payload: payload))
       position += Int(CBTRFS_HEADER_SIZE) + Int(length)

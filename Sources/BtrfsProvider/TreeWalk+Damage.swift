@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 
 /// What of the tree cannot be read, or does not fit together.
 extension TreeWalk {

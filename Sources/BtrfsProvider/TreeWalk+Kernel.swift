@@ -48,6 +48,7 @@ extension TreeWalk {
   ) throws(BtrfsError) -> [UInt8] {
     guard attributes.type == .regular, length <= 1 << 20 else {
       throw BtrfsError(
+        .malformed,
         "inode \(attributes.inode) of \(volume.subvolume.path) has a malformed inline extent")
     }
     let room = UnsafeMutableRawBufferPointer.allocate(
@@ -56,6 +57,7 @@ extension TreeWalk {
     let (count, times) = try files.read(inode: attributes.inode, offset: 0, into: room)
     guard times == FileTimes(attributes) else {
       throw BtrfsError(
+        .inUse,
         "inode \(attributes.inode) of \(volume.subvolume.path) was changed while it was described")
     }
     return Array(room.prefix(count))

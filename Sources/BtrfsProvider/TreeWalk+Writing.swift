@@ -1,6 +1,8 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// Writing what was found.

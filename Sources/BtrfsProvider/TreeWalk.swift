@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 import SystemPackage
 
 /// Walks a frozen subvolume's tree once, in key order, so that all items of an inode
@@ -79,7 +80,8 @@ struct TreeWalk: ~Copyable {
         guard let group, try volume.subvolume.runningGeneration() == generation else {
           attempt += 1
           guard attempt < Self.attempts else {
-            throw BtrfsError("\(volume.subvolume.path) is moved faster than it can be described")
+            throw BtrfsError(
+              .inUse, "\(volume.subvolume.path) is moved faster than it can be described")
           }
           start = first.key
           break

@@ -1,7 +1,7 @@
 import CBtrfs
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A device of the volume as this host sees it now.

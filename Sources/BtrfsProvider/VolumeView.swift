@@ -59,7 +59,8 @@ final class VolumeWatch: Sendable {
       let devices = try scan()
       let own = devices.filter { !$0.isSeed }
       guard let newest = own.compactMap(\.superblock?.generation).max() else {
-        throw BtrfsError("no device of the btrfs at \(subvolume.path) shows its superblock")
+        throw BtrfsError(
+          .medium, "no device of the btrfs at \(subvolume.path) shows its superblock")
       }
       let late = own.filter { $0.superblock?.generation != newest }
       let states = late.map { ($0.medium, $0.superblock?.generation) }
@@ -91,10 +92,10 @@ final class VolumeWatch: Sendable {
       device.superblock.map { ConfigurationID.Entry(medium: device.medium, bytes: $0.witness) }
     }
     guard let first = own.first?.superblock else {
-      throw BtrfsError("no device of the btrfs at \(subvolume.path) shows its superblock")
+      throw BtrfsError(.medium, "no device of the btrfs at \(subvolume.path) shows its superblock")
     }
     guard Set(entries.map(\.medium)).count == entries.count else {
-      throw BtrfsError("two devices of the btrfs at \(subvolume.path) have one UUID")
+      throw BtrfsError(.malformed, "two devices of the btrfs at \(subvolume.path) have one UUID")
     }
     return VolumeView(
       generation: generation, chunkRootGeneration: first.chunkRootGeneration,

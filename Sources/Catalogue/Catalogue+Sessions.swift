@@ -1,6 +1,6 @@
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension Catalogue {
@@ -50,6 +50,8 @@ extension Catalogue {
   }
 
   /// The sessions of an image that are alive.
+  ///
+  /// - Throws: `CatalogueError` when the directory of the sessions cannot be read.
   public func sessions(of image: UniqueIdentifier) throws(CatalogueError) -> [SessionRecord] {
     try sessions(of: image) { isAlive($0) }
   }
@@ -57,6 +59,8 @@ extension Catalogue {
   /// The sessions of an image that nobody kept for longer than they live, and that no
   /// service called over: mounts that may be there all the same, as a session is kept
   /// only through a service.
+  ///
+  /// - Throws: `CatalogueError` when the directory of the sessions cannot be read.
   public func silentSessions(of image: UniqueIdentifier) throws(CatalogueError) -> [SessionRecord] {
     try sessions(of: image) { !isAlive($0) }
   }
@@ -65,6 +69,7 @@ extension Catalogue {
   /// longer than a session lives: whoever has the image mounted would have kept it.
   ///
   /// - Returns: those that are over.
+  /// - Throws: `CatalogueError` when the sessions cannot be read or removed.
   public func endSilentSessions(of image: UniqueIdentifier) throws -> [SessionRecord] {
     guard try !silentSessions(of: image).isEmpty else { return [] }
     return try files.withStateLock {

@@ -1,10 +1,11 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// What `Catalogue.thaw` removed.
 public struct ThawedImage: Hashable, Sendable {
+  /// As it was found before.
   public let entry: ImageEntry
   /// Why what the provider made may still be there, as one sentence; `nil` when it is gone.
   public let leftOver: String?

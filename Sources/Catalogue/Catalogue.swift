@@ -1,6 +1,6 @@
 public import FrozenImage
 import Glibc
-public import LinuxIO
+public import HostSystem
 public import SystemPackage
 
 /// The images of a production host, in its state directory:
@@ -41,6 +41,8 @@ public struct Catalogue: Sendable {
   }
 
   /// Makes the state directory when it is missing, and gives it its identifier.
+  ///
+  /// - Throws: `CatalogueError.failed` when it cannot be made or written.
   public func create() throws(CatalogueError) {
     try files.makeDirectory(images)
     if try storedIdentifier() != nil { return }
@@ -94,6 +96,7 @@ public struct Catalogue: Sendable {
 
 /// An image as the catalogue finds it.
 public struct ImageEntry: Hashable, Sendable {
+  /// What can be done with it: only a frozen image is read.
   public enum State: Hashable, Sendable {
     case frozen
     /// A floe freezes it right now.
@@ -107,6 +110,7 @@ public struct ImageEntry: Hashable, Sendable {
   public let id: UniqueIdentifier
   /// `nil` when it is damaged.
   public let record: ImageRecord?
+  /// As of the look that made this entry.
   public let state: State
   /// The mounts on backup hosts that are alive.
   public let sessions: [SessionRecord]
@@ -117,6 +121,8 @@ public struct ImageEntry: Hashable, Sendable {
 
 extension Catalogue {
   /// Every image, orphans and damaged ones too, in ascending order of identifiers.
+  ///
+  /// - Throws: `CatalogueError.failed` when the state directory cannot be read.
   public func entries() throws(CatalogueError) -> [ImageEntry] {
     var entries: [ImageEntry] = []
     for name in try files.names(in: images) {
@@ -151,6 +157,8 @@ extension Catalogue {
 
   /// The names of the images that are frozen completely; those that cannot be read are left
   /// out.
+  ///
+  /// - Throws: `CatalogueError.failed` when the state directory cannot be read.
   public func frozenNames() throws(CatalogueError) -> [UniqueIdentifier: String] {
     var names: [UniqueIdentifier: String] = [:]
     for name in try files.names(in: images) {

@@ -1,8 +1,9 @@
-import FrozenImage
+public import FrozenImage
+import HostSystem
 public import SystemPackage
 
 /// Why the catalogue cannot do what it was asked, as one sentence.
-public enum CatalogueError: Error, Hashable, Sendable {
+public enum CatalogueError: CodedError, Hashable {
   /// The name is not 1 to 128 of the allowed characters, or looks like a UUID.
   case invalidName(String)
   /// Another image has the name.
@@ -46,7 +47,27 @@ public enum CatalogueError: Error, Hashable, Sendable {
   }
 }
 
-extension CatalogueError: CustomStringConvertible {
+extension CatalogueError {
+  public var code: ErrorCode {
+    switch self {
+    case .invalidName: .invalid
+    case .nameUsed, .nameOrphaned: .exists
+    case .unknownImage: .notFound
+    case .mounted, .perhapsMounted, .beingFrozen, .beingThawed: .inUse
+    case .incomplete, .damaged: .malformed
+    case .tooManySessions, .full: .noRoom
+    case .notWritable: .notPermitted
+    case .failed(_, _, let reason): reason.code
+    }
+  }
+
+  public var cause: (any Error)? {
+    switch self {
+    case .notWritable(_, let reason), .failed(_, _, let reason): reason
+    default: nil
+    }
+  }
+
   public var description: String {
     switch self {
     case .invalidName(let name):

@@ -1,4 +1,5 @@
 public import FrozenImage
+import LogicalRepresentation
 
 /// What the catalogue keeps of an image, in `image.json`.
 public struct ImageRecord: Hashable, Sendable {
@@ -28,6 +29,7 @@ public struct ImageRecord: Hashable, Sendable {
   public let source: String
   /// When freezing began.
   public let created: Timestamp
+  /// Set to `frozen` by the same write as `representation`.
   public var phase: Phase
   /// `nil` while freezing.
   public var representation: Representation?

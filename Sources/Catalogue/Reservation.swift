@@ -1,7 +1,8 @@
 import Crypto
 public import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import Synchronization
 public import SystemPackage
 
@@ -84,6 +85,8 @@ public final class Reservation: Sendable {
   public var representationPath: FilePath { catalogue.representationPath(of: record.id) }
 
   /// Keeps what the provider knows now, the snapshot exists.
+  ///
+  /// - Throws: `CatalogueError.failed` when the record cannot be written.
   public func update(providerData: String) throws(CatalogueError) {
     var record = record
     record.providerData = providerData
@@ -91,6 +94,9 @@ public final class Reservation: Sendable {
   }
 
   /// Measures the representation and makes the image known as frozen.
+  ///
+  /// - Throws: `CatalogueError.failed` when the representation cannot be read, or the record
+  ///   not written.
   @discardableResult
   public func complete() throws(CatalogueError) -> ImageRecord {
     var record = record
@@ -102,6 +108,8 @@ public final class Reservation: Sendable {
   }
 
   /// Forgets the image; what the provider made must be gone by then.
+  ///
+  /// - Throws: `CatalogueError.failed` when a file of it cannot be removed.
   public func abandon() throws {
     let image = record.id
     try catalogue.files.withStateLock { try catalogue.forget(image) }

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// The files of a state directory, written so that a crash leaves the old content

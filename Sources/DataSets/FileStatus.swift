@@ -1,6 +1,7 @@
 import CFileMap
 package import FrozenImage
 import Glibc
+package import HostSystem
 package import SystemPackage
 
 /// What the kernel tells of an open file.
@@ -9,17 +10,8 @@ package struct FileStatus {
   package let attributes: NodeAttributes
   /// The mount that it was opened on; 0 before Linux 5.8.
   package let mount: UInt64
+  /// The device of the file system, as `st_dev` tells it.
   package let device: DeviceNumber
-
-  package struct DeviceNumber: Hashable {
-    package let major: UInt32
-    package let minor: UInt32
-
-    package init(major: UInt32, minor: UInt32) {
-      self.major = major
-      self.minor = minor
-    }
-  }
 
   /// - Parameters:
   ///   - generation: as the file's handle tells it.

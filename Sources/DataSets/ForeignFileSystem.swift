@@ -1,10 +1,12 @@
 import CFileMap
+import FrozenImage
 import Glibc
-package import LinuxIO
+package import HostSystem
 package import SystemPackage
 
 /// A mounted file system of a type that floe does not read, and what the user can do.
 package struct ForeignFileSystem {
+  /// Where this host has it mounted, and its type.
   package let mount: MountEntry
 
   /// - Returns: `nil` when it is of a type that floe reads.
@@ -37,7 +39,7 @@ package struct ForeignFileSystem {
 
   /// Why a directory on it is refused.
   package func refusal(of path: String) -> StackError {
-    StackError("\(path) is on \(mount.type)\(reason)")
+    StackError(.unsupported, "\(path) is on \(mount.type)\(reason)")
   }
 
   private var reason: String {

@@ -3,7 +3,9 @@ public import FrozenImage
 /// What people and machines know an image by.
 public struct FrozenImageLabel: Hashable, Sendable {
   public let id: UniqueIdentifier
+  /// A label for people, unique within the catalogue.
   public let name: String
+  /// When freezing began.
   public let created: Timestamp
   /// The production host's name.
   public let host: String

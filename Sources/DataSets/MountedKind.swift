@@ -6,6 +6,7 @@ package enum MountedKind: String, Sendable {
   case ext4
   case xfs
 
+  /// Whether it is XFS; the others are one driver's, ext4.
   package var isXFS: Bool { self == .xfs }
 
   /// Whether the kernel writes the superblock, and waits for it, before it lets anybody

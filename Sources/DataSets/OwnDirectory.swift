@@ -1,3 +1,4 @@
+import FrozenImage
 import Glibc
 package import SystemPackage
 
@@ -27,7 +28,7 @@ package enum OwnDirectory {
       guard errno == ENOTDIR || errno == ELOOP else {
         throw StackError(cannot: "open \(path)", Errno(rawValue: errno))
       }
-      throw StackError("\(path) is no directory, so nothing is made there")
+      throw StackError(.invalid, "\(path) is no directory, so nothing is made there")
     }
     let directory = FileDescriptor(rawValue: number)
     do throws(StackError) {
@@ -46,11 +47,13 @@ package enum OwnDirectory {
     }
     guard status.st_uid == geteuid() else {
       throw StackError(
+        .notPermitted,
         "\(path) belongs to the user \(status.st_uid), not to \(geteuid()), so nothing is made there"
       )
     }
     guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
       throw StackError(
+        .notPermitted,
         "others than its owner may write to \(path), so nothing is made there: chmod 700 it, or remove it"
       )
     }

@@ -1,5 +1,6 @@
 package import Catalogue
 package import FrozenImage
+package import LogicalRepresentation
 package import SystemPackage
 
 /// How a data set is to be frozen, as the user asked for it.
@@ -8,6 +9,7 @@ package struct FreezeRequest: Sendable {
   package var source: String
   /// The image's name in the catalogue; `nil` when only a file is written.
   package var name: String?
+  /// Where the image gets a record, or would get it.
   package var catalogue: Catalogue
   /// A file for the representation, besides; an absolute path.
   package var output: FilePath?
@@ -67,7 +69,9 @@ package struct FreezeResult: Sendable {
 }
 
 /// An image was wanted of which everything can be read, and this one is not.
-package struct UnreadableImage: Error, CustomStringConvertible {
+package struct UnreadableImage: CodedError {
+  package let code = ErrorCode.medium
+  /// What cannot be read of it, at least one part.
   package let parts: UnreadableList
 
   package var description: String { "\(parts.count) parts of the image cannot be read" }

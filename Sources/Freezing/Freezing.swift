@@ -1,8 +1,9 @@
 import Catalogue
-import DataSets
+package import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// One freeze: from a data set to an image in the catalogue, in a file, or both.
@@ -34,6 +35,7 @@ package struct Freezing {
   package func run() throws -> FreezeResult {
     guard request.name != nil || !dataSet.leavesSomething else {
       throw Failure(
+        .invalid,
         "freezing \(source) makes a snapshot, which has to be found again to be removed: give the "
           + "image a --name")
     }
@@ -74,15 +76,17 @@ package struct Freezing {
     }
     // Only now: a file beside an image that did not come to be would lead nowhere.
     do { try copy?.commit() } catch {
-      throw Failure("\(error); the image itself is complete, as \(name)")
+      throw Failure(
+        ErrorCode(of: error), "\(error); the image itself is complete, as \(name)")
     }
     return result(made, contents, name: name, length: record.representation?.length ?? 0)
   }
 
   private func runWithoutCatalogue() throws -> FreezeResult {
-    guard let output else { throw Failure("there is no place for the image") }
+    guard let output else { throw Failure(.invalid, "there is no place for the image") }
     guard !dataSet.needsService else {
       throw Failure(
+        .invalid,
         "reads of \(source) are validated by questions, as no witness shows its changes: give the "
           + "image a --name, so that floe serve can answer them")
     }
@@ -91,7 +95,7 @@ package struct Freezing {
     let contents = try describe(frozen, as: name, into: output)
     var status = stat()
     guard stat(output.string, &status) == 0 else {
-      throw Failure("\(output): \(Errno(rawValue: errno))")
+      throw Failure("\(output)", cause: Errno(rawValue: errno))
     }
     return result(
       frozen.record, contents, name: name, length: UInt64(clamping: status.st_size))
@@ -119,7 +123,7 @@ package struct Freezing {
       contents.unreadable = list
       if list.count > 0, request.isStrict {
         refused = list
-        throw ScratchError("not everything can be read")
+        throw ScratchError(.medium, "not everything can be read")
       }
     }
     let label = FrozenImageLabel(
@@ -140,7 +144,10 @@ package struct Freezing {
 
   /// Has errors say what they are about.
   private func aboutSource<Result>(_ body: () throws -> Result) throws -> Result {
-    do { return try body() } catch {
+    do { return try body() } catch let error as ScratchError {
+      // It is about the place of the representation.
+      throw error
+    } catch {
       throw Failure.about(source, alias: [String(source.prefix { $0 != ":" })], error)
     }
   }
@@ -189,7 +196,7 @@ package struct Freezing {
   private func beginCopy(of path: FilePath, for output: FilePath) throws -> FileScratch {
     let copy = try FileScratch(writing: output, replacing: request.replacesOutput)
     do { try Self.copy(path, to: copy) } catch let error as Errno {
-      throw Failure("\(path) cannot be read: \(error)")
+      throw Failure("\(path) cannot be read", cause: error)
     }
     return copy
   }

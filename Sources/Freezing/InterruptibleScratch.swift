@@ -1,5 +1,6 @@
 import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 /// Scratch space that fails once a signal asked for the end, so that a description ends there
 /// whatever its provider is busy with.
@@ -12,7 +13,7 @@ final class InterruptibleScratch: RepresentationScratch {
 
   private func check() throws(ScratchError) {
     do throws(Interrupted) { try Interruption.check() } catch {
-      throw ScratchError(error.description)
+      throw ScratchError(error)
     }
   }
 

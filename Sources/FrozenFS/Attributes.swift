@@ -1,6 +1,7 @@
 import CFuse3
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 extension FrozenFileSystem {

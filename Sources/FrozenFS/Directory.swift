@@ -1,6 +1,7 @@
 import CFuse3
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 /// A directory's entries as a reader walks them: position 0 is ".", 1 is "..", and

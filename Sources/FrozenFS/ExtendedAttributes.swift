@@ -1,6 +1,7 @@
 import CFuse3
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 /// The names of the mount's own attributes, which `MountControl` answers.

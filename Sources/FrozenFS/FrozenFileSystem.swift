@@ -3,6 +3,7 @@ import FrozenImage
 import Glibc
 import ImageReader
 import Logging
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 

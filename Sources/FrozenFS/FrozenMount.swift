@@ -3,6 +3,7 @@ public import FrozenImage
 import Glibc
 public import ImageReader
 public import Logging
+public import LogicalRepresentation
 import SystemPackage
 
 /// One mount of an image's tree: FUSE requests in, answers from the representation

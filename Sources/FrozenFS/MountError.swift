@@ -1,5 +1,7 @@
+public import FrozenImage
+
 /// Why an image could not be mounted, or a mount ended.
-public enum MountError: Error, Hashable, Sendable {
+public enum MountError: CodedError, Hashable {
   /// The mount point is not there or cannot be looked at; the reason is errno's text.
   case mountpoint(path: String, reason: String)
   /// The mount point is not a directory.
@@ -22,7 +24,16 @@ public enum MountError: Error, Hashable, Sendable {
   case failed(path: String, reason: String)
 }
 
-extension MountError: CustomStringConvertible {
+extension MountError {
+  public var code: ErrorCode {
+    switch self {
+    case .mountpoint, .notADirectory, .option, .rootIsNoDirectory: .invalid
+    case .deadMount, .mounted: .inUse
+    case .device, .noFusermount: .unsupported
+    case .refused, .failed: .failed
+    }
+  }
+
   public var description: String {
     switch self {
     case .mountpoint(let path, let reason): "the mount point \(path) cannot be used: \(reason)"

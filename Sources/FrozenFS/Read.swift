@@ -2,6 +2,7 @@ import CFuse3
 import FrozenImage
 import Glibc
 import ImageReader
+import LogicalRepresentation
 import SystemPackage
 
 extension FrozenFileSystem {

@@ -1,6 +1,7 @@
 import CFuse3
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 /// Values of lseek(2)'s `whence` (linux/fs.h) that Swift's Glibc module leaves out.

@@ -12,7 +12,7 @@ public enum CRC32C {
   }
 
   /// The checksum of an array of bytes.
-  static func checksum(_ bytes: [UInt8]) -> UInt32 {
+  package static func checksum(_ bytes: [UInt8]) -> UInt32 {
     bytes.withUnsafeBytes { checksum($0) }
   }
 

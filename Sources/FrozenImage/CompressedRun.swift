@@ -9,6 +9,7 @@ public struct CompressedRun: Hashable, Sendable {
   /// fs/btrfs/compression.h).
   public static let maximumLength: UInt64 = 1 << 20
 
+  /// What decodes the stored bytes.
   public let algorithm: CompressionAlgorithm
   /// Where the stored bytes begin.
   public let address: StoreAddress

@@ -7,6 +7,7 @@
 public struct ConfigurationID: Hashable, Sendable {
   /// The witness of one medium.
   public struct Entry: Hashable, Sendable {
+    /// Whose witness it is.
     public let medium: MediumID
     /// What counts of the medium's witness probe.
     public let bytes: [UInt8]
@@ -20,6 +21,7 @@ public struct ConfigurationID: Hashable, Sendable {
   /// In ascending order of the media's identifiers, one for each medium.
   public let entries: [Entry]
 
+  /// The entries may come in any order, at most one for each medium.
   public init(entries: some Sequence<Entry>) {
     self.entries = entries.sorted { $0.medium < $1.medium }
   }

@@ -9,6 +9,7 @@ public struct MappingState: Hashable, Sendable {
   /// show when the ID comes back with another meaning; empty where nothing is known.
   public let marks: [StateMark]
 
+  /// Of the marks the first `StateMark.maximumCount` are kept.
   public init(configurationID: ConfigurationID, cursor: [UInt8], marks: [StateMark] = []) {
     self.configurationID = configurationID
     self.cursor = cursor
@@ -63,6 +64,7 @@ public struct MappingAnswer: Hashable, Sendable {
   /// The run of keys around an asked portion for which the extents are told: every
   /// file byte in `keys` that no extent covers is a hole.
   public struct Located: Hashable, Sendable {
+    /// From the first to behind the last; the asked portion lies inside.
     public let keys: Range<FileKey>
     /// In ascending order, without overlap, inside `keys`.
     public let extents: [Extent]
@@ -75,7 +77,9 @@ public struct MappingAnswer: Hashable, Sendable {
 
   /// A file extent with the file that it belongs to.
   public struct Extent: Hashable, Sendable {
+    /// The source's inode number of the file.
     public let inode: UInt64
+    /// Where a run of the file's bytes comes from.
     public let extent: FileExtent
 
     public init(inode: UInt64, extent: FileExtent) {
@@ -86,7 +90,9 @@ public struct MappingAnswer: Hashable, Sendable {
 
   /// The stores and the media, when they may differ from those of the known state.
   public struct Volume: Hashable, Sendable {
+    /// The whole chain from the stores to the media, not only what changed.
     public let map: StoreMap
+    /// Every medium of the volume, not only new ones.
     public let media: [MediumDescription]
     /// Whether other maps may have held between the known state's and this one. What
     /// lies where it lay may have been away meanwhile, and its place used by others:
@@ -107,6 +113,7 @@ public struct MappingAnswer: Hashable, Sendable {
   /// The state that the answer holds for. Its configuration ID was on the media
   /// before the provider looked, and everything told is durable under it.
   public let state: MappingState
+  /// What reads that were under way have to fear.
   public let changes: Changes
   /// `nil` when stores and media are those of the known state.
   public let volume: Volume?

@@ -1,6 +1,7 @@
 /// A run of a file's bytes and where they come from. What no extent covers is a
 /// hole and reads as zeros.
 public struct FileExtent: Hashable, Sendable {
+  /// Where the bytes of an extent come from.
   public enum Source: Hashable, Sendable {
     /// The bytes lie in a store, one to one.
     case stored(StoreAddress)
@@ -22,6 +23,7 @@ public struct FileExtent: Hashable, Sendable {
   public let offset: UInt64
   /// Bytes, more than 0.
   public let length: UInt64
+  /// Where the bytes come from, the first of them at its beginning.
   public let source: Source
 
   public init(offset: UInt64, length: UInt64, source: Source) {
@@ -91,6 +93,7 @@ public struct Portion: Hashable, Sendable {
     self.range = range
   }
 
+  /// The portion's bytes in the order of all files' bytes.
   public var keys: Range<FileKey> {
     FileKey(
       inode: inode, offset: range.lowerBound)..<FileKey(

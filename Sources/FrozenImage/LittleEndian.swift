@@ -1,6 +1,7 @@
 /// Fields of on-disk structures: little-endian, unaligned, `nil` when they do not
 /// lie inside the buffer.
 extension UnsafeRawBufferPointer {
+  /// The integer of `Number.bitWidth` bits that begins at byte `offset` of the buffer.
   @inlinable package func number<Number: FixedWidthInteger>(
     at offset: Int, as type: Number.Type = Number.self
   )

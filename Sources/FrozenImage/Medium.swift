@@ -113,6 +113,7 @@ public struct MediumDescription: Hashable, Sendable {
   public let hardwareID: String
   /// Where the identity lies, and the bytes that it must have.
   public let identity: Probe
+  /// `identity.byteCount` bytes, its windows one after the other.
   public let identityBytes: [UInt8]
   /// Where the medium's witness lies; `nil` when the stack has none.
   public let witness: Probe?

@@ -6,6 +6,7 @@
 /// the checksum of the tree block that names the frozen snapshot). A medium that shows the
 /// state's configuration ID and not its marks shows another state.
 public struct StateMark: Hashable, Sendable {
+  /// The medium that the mark lies on.
   public let medium: MediumID
   /// Bytes from the start of the medium.
   public let offset: UInt64

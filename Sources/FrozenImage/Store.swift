@@ -11,6 +11,7 @@ public struct StoreID: Hashable, Comparable, Sendable {
 
 /// A place in a store.
 public struct StoreAddress: Hashable, Sendable {
+  /// The store that `offset` counts in.
   public let store: StoreID
   /// Bytes from the start of the store.
   public let offset: UInt64
@@ -67,6 +68,8 @@ public struct StoreExtent: Hashable, Sendable {
   }
 
   /// A run that lies in one piece below.
+  ///
+  /// - Throws: `ChainError.malformedExtent` when the length is 0 or an end is beyond 64 bits.
   public static func linear(
     offset: UInt64, length: UInt64, target: StoreAddress
   ) throws(ChainError) -> StoreExtent {
@@ -80,7 +83,7 @@ public struct StoreExtent: Hashable, Sendable {
 }
 
 /// Why a chain cannot be resolved.
-public enum ChainError: Error, Hashable, Sendable {
+public enum ChainError: CodedError, Hashable {
   /// A store extent whose counts, lengths or ends make no sense.
   case malformedExtent(offset: UInt64)
   /// Two store extents of one store share bytes.
@@ -95,7 +98,9 @@ public enum ChainError: Error, Hashable, Sendable {
   case tooManyPieces(StoreAddress)
 }
 
-extension ChainError: CustomStringConvertible {
+extension ChainError {
+  public var code: ErrorCode { .malformed }
+
   public var description: String {
     switch self {
     case .malformedExtent(let offset): "the store extent at \(offset) is malformed"

@@ -51,14 +51,9 @@ public struct StoreMap: Sendable, Equatable {
   /// The extent that covers a place, found by binary search.
   public func extent(at address: StoreAddress) -> StoreExtent? {
     guard let run = extents[address.store] else { return nil }
-    var low = 0
-    var high = run.count
-    while low < high {
-      let middle = (low + high) / 2
-      if run[middle].end <= address.offset { low = middle + 1 } else { high = middle }
-    }
-    guard low < run.count, run[low].offset <= address.offset else { return nil }
-    return run[low]
+    let found = run.partitioningIndex { $0.end > address.offset }
+    guard found < run.count, run[found].offset <= address.offset else { return nil }
+    return run[found]
   }
 
   /// One step down the chain: the run of bytes that begins at an address and lies
@@ -153,6 +148,7 @@ public struct StoreMap: Sendable, Equatable {
 
 /// A place on a medium.
 public struct MediumAddress: Hashable, Sendable {
+  /// The medium that `offset` counts on.
   public let medium: MediumID
   /// Bytes from the start of the medium.
   public let offset: UInt64

@@ -1,8 +1,11 @@
 package import FrozenImage
+package import LogicalRepresentation
 
 /// Every regular file below a directory of an image, each once, however many names it has.
 package struct FileWalk {
+  /// A regular file, under the name that the walk found first.
   package struct File: Hashable, Sendable {
+    /// The file's record in the representation.
     package let node: NodeIndex
     /// From the directory down, with a slash before each name (`PathText`).
     package let path: String

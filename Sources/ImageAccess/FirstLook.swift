@@ -1,7 +1,9 @@
 import FrozenImage
 import Glibc
+package import HostSystem
 import ImageReader
-package import LinuxIO
+import LogicalRepresentation
+package import VerifiedReading
 
 /// What is known about the reads of an image before the first one: they may all be bound to
 /// fail.
@@ -9,6 +11,8 @@ package struct FirstLook {
   private let image: OpenedImage
   private let problem: SourceError?
 
+  /// Reads the witness on the media, and asks the production host where that differs. Blocks;
+  /// where nobody can be asked, it looks again for a second.
   package init(at reader: BlockingReader, image: OpenedImage) {
     self.image = image
     var problem = reader.firstLook()
@@ -28,9 +32,9 @@ package struct FirstLook {
     let name = image.representation.image.name
     switch problem {
     case nil: return nil
-    case .thawed(let reason)?: throw Failure("“\(name)” is no longer frozen: \(reason)")
+    case .thawed(let reason)?: throw Failure(.thawed, "“\(name)” is no longer frozen: \(reason)")
     case .failed(let reason)? where !image.hasProductionHost:
-      throw Failure("every read of “\(name)” would fail: \(reason)")
+      throw Failure(.failed, "every read of “\(name)” would fail: \(reason)")
     case .failed?, .unreachable?:
       return
         "what “\(name)” lies on changed since it was frozen, or cannot be validated without the "

@@ -1,13 +1,14 @@
 import Dispatch
 package import FrozenImage
+import HostSystem
 package import ImageReader
-import LinuxIO
 import Synchronization
 
 /// The service that a representation names. It is needed only when something changed,
 /// so nothing waits for it before; but it is told of a mount as soon as it can be
 /// reached, so that it does not thaw the image under the mount.
 package final class LateService: ProductionHost {
+  /// Where the service is, and which image it is asked for.
   package let address: ServiceAddress
   private let image: UniqueIdentifier
   private let mountpoint: String?

@@ -1,10 +1,11 @@
 package import FrozenImage
+package import HostSystem
 package import ImageReader
-package import LinuxIO
 
 /// Nobody: the image is a file, which names no service, or one that is not asked. Its
 /// reads hold for as long as the witness on the media does not change.
 package struct NoProductionHost: ProductionHost {
+  /// The path of the representation, for messages.
   package let file: String
   /// Why nobody is asked.
   private let reason: String

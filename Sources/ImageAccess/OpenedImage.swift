@@ -1,6 +1,7 @@
 package import FrozenImage
+package import HostSystem
 package import ImageReader
-package import LinuxIO
+package import LogicalRepresentation
 import SystemPackage
 
 /// Where an image comes from: a service that has it, or a file that holds its
@@ -20,7 +21,7 @@ package enum ImageSource: CustomStringConvertible {
   package init(_ text: String) throws {
     try SourceAdvice.checkScheme(text)
     guard text != Self.unix else {
-      throw Failure("“\(text)” names no socket and no image: \(SourceAdvice.forms)")
+      throw Failure(.invalid, "“\(text)” names no socket and no image: \(SourceAdvice.forms)")
     }
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
@@ -48,6 +49,7 @@ package enum ImageSource: CustomStringConvertible {
 /// An image that was opened: its representation, checked as a whole, and who answers
 /// questions about it.
 package struct OpenedImage {
+  /// Every byte of it checked.
   package let representation: Representation
   /// Whose file the user gave; `nil` when the representation came from a service.
   package let owner: FileOwner?
@@ -129,6 +131,7 @@ package struct OpenedImage {
     try representation.check()
     guard representation.image.id == remote.id else {
       throw Failure(
+        .malformed,
         "the service gave the representation of image \(representation.image.id), not of "
           + "\(remote.id)")
     }
@@ -146,7 +149,7 @@ package struct OpenedImage {
       try representation.check()
       return (representation, file)
     } catch {
-      throw Failure("\(path): \(error)")
+      throw Failure("\(path)", cause: error)
     }
   }
 
@@ -199,6 +202,7 @@ package struct OpenedImage {
   /// The tree that a view shows.
   ///
   /// - Parameter view: `nil` for the files, or the volume where there are none.
+  /// - Throws: `Failure` when the image has no such tree.
   package func root(_ view: Root.View?) throws(Failure) -> Root {
     let roots = representation.roots
     let wanted = view.map { [$0] } ?? [.tree, .volume]
@@ -207,15 +211,19 @@ package struct OpenedImage {
     }
     let name = representation.image.name
     throw Failure(
+      .notFound,
       view == .volume
         ? "the image “\(name)” has no volume view: the volume that it lies on is not frozen"
         : "the image “\(name)” has no file tree; mount it with --view volume")
   }
 
   /// The volume that a tree's data lies on.
+  ///
+  /// - Throws: `Failure` when the representation has no volume of that number.
   package func volume(of root: Root) throws(Failure) -> VolumeDescription {
     guard representation.volumes.indices.contains(root.volume) else {
-      throw Failure("the image “\(representation.image.name)” has no volume \(root.volume)")
+      throw Failure(
+        .notFound, "the image “\(representation.image.name)” has no volume \(root.volume)")
     }
     return representation.volumes[root.volume]
   }

@@ -1,4 +1,4 @@
-import LinuxIO
+import HostSystem
 import Synchronization
 
 /// Whether the image's service was seen to run on this very host.

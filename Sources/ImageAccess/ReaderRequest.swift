@@ -1,7 +1,8 @@
 package import FrozenImage
 import ImageReader
-package import LinuxIO
 import Logging
+package import Media
+package import VerifiedReading
 
 /// How an image is to be read, as the user asked for it.
 package struct ReaderRequest {
@@ -9,6 +10,7 @@ package struct ReaderRequest {
   package var media: [String: String] = [:]
   /// Seconds.
   package var remapTimeout: Double = 30
+  /// Whether bytes are compared with the volume's data checksums.
   package var verifiesChecksums = true
   /// Whether every copy of mirrored data is judged.
   package var readsEveryCopy = false
@@ -20,6 +22,8 @@ package struct ReaderRequest {
   /// Finds the media, and verifies the identity of each.
   ///
   /// - Parameter taken: is told of each.
+  /// - Throws: an error that names the medium that is not there, is another one, or may not be
+  ///   taken.
   package func makeReader(
     of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia()
   ) throws -> BlockingReader {

@@ -1,8 +1,11 @@
+import FrozenImage
+
 /// What a mount is made of: an image, and the service that has it.
 ///
 /// Written `floe+unix:SOCKETPATH/IMAGE` or `floe://HOST[:PORT]/IMAGE`, where IMAGE is the
 /// last component: a name or a UUID.
 public struct ServiceAddress: Hashable, Sendable {
+  /// Where the service listens.
   public let endpoint: ServiceEndpoint
   /// A name or a UUID.
   public let image: String
@@ -18,10 +21,12 @@ public struct ServiceAddress: Hashable, Sendable {
       rest = text.dropFirst("floe://".count)
     } else {
       throw AddressError(
+        .invalid,
         "“\(text)” is not a source: write floe+unix:SOCKETPATH/IMAGE or floe://HOST[:PORT]/IMAGE")
     }
     guard let slash = rest.lastIndex(of: "/"), rest.index(after: slash) != rest.endIndex else {
-      throw AddressError("“\(text)” names no image: its last part, after a “/”, is to be one")
+      throw AddressError(
+        .invalid, "“\(text)” names no image: its last part, after a “/”, is to be one")
     }
     let place = String(rest[..<slash])
     image = String(rest[rest.index(after: slash)...])
@@ -29,7 +34,7 @@ public struct ServiceAddress: Hashable, Sendable {
       endpoint = try ServiceEndpoint(socketPath: place)
     } else {
       guard !place.contains("/") else {
-        throw AddressError("“\(text)” has more than one part after its host")
+        throw AddressError(.invalid, "“\(text)” has more than one part after its host")
       }
       endpoint = try ServiceEndpoint(authority: place, defaultPort: ServiceEndpoint.defaultPort)
     }

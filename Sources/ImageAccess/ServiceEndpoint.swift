@@ -1,4 +1,4 @@
-import FrozenImage
+public import FrozenImage
 import Glibc
 
 /// Where a service listens.
@@ -18,10 +18,13 @@ public enum ServiceEndpoint: Hashable, Sendable {
   ///
   /// - Throws: `AddressError` when the path is empty or too long for a socket.
   public init(socketPath: String) throws(AddressError) {
-    guard !socketPath.isEmpty else { throw AddressError("the path of the Unix socket is missing") }
+    guard !socketPath.isEmpty else {
+      throw AddressError(.invalid, "the path of the Unix socket is missing")
+    }
     let count = PathText.bytes(of: socketPath).count
     guard count <= Self.maximumPathLength else {
       throw AddressError(
+        .invalid,
         "the Unix socket's path \(socketPath) has \(count) bytes, more than the "
           + "\(Self.maximumPathLength) that a socket can have")
     }
@@ -37,26 +40,28 @@ public enum ServiceEndpoint: Hashable, Sendable {
     var portText: Substring?
     if authority.hasPrefix("[") {
       guard let end = authority.firstIndex(of: "]") else {
-        throw AddressError("“\(authority)” has no “]” after its IPv6 address")
+        throw AddressError(.invalid, "“\(authority)” has no “]” after its IPv6 address")
       }
       host = authority[authority.index(after: authority.startIndex)..<end]
       let rest = authority[authority.index(after: end)...]
       guard rest.isEmpty || rest.hasPrefix(":") else {
-        throw AddressError("“\(authority)” is not [ADDRESS]:PORT")
+        throw AddressError(.invalid, "“\(authority)” is not [ADDRESS]:PORT")
       }
       portText = rest.isEmpty ? nil : rest.dropFirst()
     } else if let colon = authority.lastIndex(of: ":") {
       host = authority[..<colon]
       portText = authority[authority.index(after: colon)...]
       guard !host.contains(":") else {
-        throw AddressError("“\(authority)”: write an IPv6 address in brackets, as in [::1]:7733")
+        throw AddressError(
+          .invalid, "“\(authority)”: write an IPv6 address in brackets, as in [::1]:7733")
       }
     }
     guard let port = portText.map({ UInt16($0) }) ?? defaultPort else {
-      throw AddressError("“\(authority)” has no port of 0 to 65535")
+      throw AddressError(.invalid, "“\(authority)” has no port of 0 to 65535")
     }
     guard let loopback = Loopback(String(host)) else {
       throw AddressError(
+        .invalid,
         "“\(host)” is not a loopback address (127.0.0.0/8, ::1 or localhost), and without TLS "
           + "floe speaks over no other network")
     }
@@ -102,11 +107,15 @@ public enum Loopback: Hashable, Sendable {
 }
 
 /// An address that makes no sense, or is not allowed; says why, in one sentence.
-public struct AddressError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let description: String
+public struct AddressError: SentenceError {
+  public let code: ErrorCode
+  public let sentence: String
+  public let cause: (any Error)?
 
-  init(_ description: String) {
-    self.description = description
+  public init(code: ErrorCode, sentence: String, cause: (any Error)?) {
+    self.code = code
+    self.sentence = sentence
+    self.cause = cause
   }
 }
 
@@ -119,6 +128,7 @@ extension ServiceEndpoint {
       try self.init(socketPath: String(text.dropFirst(5)))
     } else if text.contains("/") {
       throw AddressError(
+        .invalid,
         "“\(text)” is neither unix:PATH nor HOST:PORT; write unix:\(text) for a Unix socket")
     } else {
       try self.init(authority: text, defaultPort: nil)

@@ -1,7 +1,8 @@
+public import FrozenImage
 public import ImageReader
 
 /// Why the production host's service did not do what a backup host asked, as one sentence.
-public enum ServiceError: Error, Hashable, Sendable {
+public enum ServiceError: CodedError, Hashable {
   /// Nothing answers there now.
   case unreachable(ServiceEndpoint, reason: String)
   /// Another state directory than the one that was greeted is served there now: what it
@@ -21,7 +22,19 @@ public enum ServiceError: Error, Hashable, Sendable {
   case cannotKeep(String)
 }
 
-extension ServiceError: CustomStringConvertible {
+extension ServiceError {
+  public var code: ErrorCode {
+    switch self {
+    case .unreachable, .otherStateDirectory: .unreachable
+    case .unknownImage: .notFound
+    case .thawed: .thawed
+    case .incompatible: .unsupported
+    case .refused: .failed
+    case .corrupt: .malformed
+    case .cannotKeep: .noRoom
+    }
+  }
+
   public var description: String {
     switch self {
     case .unreachable(let endpoint, let reason):

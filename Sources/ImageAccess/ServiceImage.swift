@@ -1,10 +1,11 @@
 public import FrozenImage
+public import HostSystem
 public import ImageReader
-public import LinuxIO
 public import SystemPackage
 
 /// An image that a service has, as a backup host reaches it over whatever wire.
 public protocol ServiceImage: AnyObject, ProductionHost {
+  /// The image's own, by which every question names it.
   var id: UniqueIdentifier { get }
 
   /// How the image was asked for.

@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
-import LinuxIO
+import FrozenImage
+import HostSystem
 import SystemPackage
 
 /// A private key that signs manifests: ECDSA over P-256 and SHA-256, as
@@ -20,7 +21,7 @@ package struct SigningKey {
     do {
       key = try P256.Signing.PrivateKey(pemRepresentation: lines.joined(separator: "\n"))
     } catch {
-      throw Failure("\(path) is no private key of the curve P-256 in PEM form")
+      throw Failure(.invalid, "\(path) is no private key of the curve P-256 in PEM form")
     }
   }
 
@@ -33,11 +34,13 @@ package struct SigningKey {
         return Array(bytes[..<count])
       }
     } catch {
-      throw Failure("the signing key \(path) cannot be read: \(error)")
+      throw Failure("the signing key \(path) cannot be read", cause: error)
     }
   }
 
   /// The signature in DER form.
+  ///
+  /// - Throws: an error of the cryptographic library.
   package func signature(of bytes: [UInt8]) throws -> [UInt8] {
     Array(try key.signature(for: bytes).derRepresentation)
   }

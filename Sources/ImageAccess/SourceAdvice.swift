@@ -1,5 +1,6 @@
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// What is wrong with a SOURCE, as far as this host can tell before anybody is asked.
@@ -17,7 +18,7 @@ enum SourceAdvice {
     let hint =
       text.hasPrefix("ssh:")
       ? "; carry the service's socket over with ssh -L, and name its end here" : ""
-    throw Failure("“\(text)” is no image: \(forms)\(hint)")
+    throw Failure(.notFound, "“\(text)” is no image: \(forms)\(hint)")
   }
 
   /// - Parameter path: of what is to be a representation's file.
@@ -28,20 +29,21 @@ enum SourceAdvice {
       let reason = Errno(rawValue: errno)
       let parent = FilePath(path).removingLastComponent().string
       if reason == .notDirectory, isSocket(parent) {
-        throw Failure("\(parent) is a socket: write floe+unix:\(path)")
+        throw Failure(.invalid, "\(parent) is a socket: write floe+unix:\(path)")
       }
-      throw Failure("\(path): \(reason); \(forms)")
+      throw Failure(.invalid, "\(path): \(reason); \(forms)")
     }
     switch status.st_mode & S_IFMT {
     case S_IFREG:
       guard access(path, R_OK) == 0 else {
-        throw Failure("\(path) cannot be read: \(Errno(rawValue: errno))")
+        throw Failure("\(path) cannot be read", cause: Errno(rawValue: errno))
       }
-    case S_IFDIR: throw Failure("\(path) is a directory; \(forms)")
+    case S_IFDIR: throw Failure(.invalid, "\(path) is a directory; \(forms)")
     case S_IFSOCK:
       throw Failure(
+        .invalid,
         "\(path) is a socket: write floe+unix:\(path)/IMAGE, with the name of an image behind it")
-    default: throw Failure("\(path) is no file; \(forms)")
+    default: throw Failure(.invalid, "\(path) is no file; \(forms)")
     }
   }
 
@@ -51,19 +53,22 @@ enum SourceAdvice {
     let socket = FilePath(path).removingLastComponent().string
     if isSocket(path) || path.hasSuffix("/") && isSocket(socket) {
       throw Failure(
+        .invalid,
         "floe+unix:\(path) names no image: write its name behind the socket, "
           + "floe+unix:\(isSocket(path) ? path : socket)/IMAGE (floe images lists them)")
     }
     var status = stat()
     guard stat(socket, &status) == 0 else {
       guard errno == EACCES else { return }
-      throw Failure("the socket \(socket) may not be used by this user: \(Errno(rawValue: errno))")
+      throw Failure(
+        "the socket \(socket) may not be used by this user", cause: Errno(rawValue: errno))
     }
     guard status.st_mode & S_IFMT == S_IFSOCK else {
-      throw Failure("\(socket) is no socket of a service; \(forms)")
+      throw Failure(.invalid, "\(socket) is no socket of a service; \(forms)")
     }
     guard access(socket, W_OK) == 0 else {
       throw Failure(
+        .notPermitted,
         "the socket \(socket) is for its owner alone: \(Errno(rawValue: errno)); "
           + "run this as the owner, or as root")
     }

@@ -1,11 +1,13 @@
 package import FrozenImage
-package import LinuxIO
 import Logging
+package import Media
 import Synchronization
 
 /// The media that were taken for an image, so that whoever reads it sees which, and why.
 package final class TakenMedia: Sendable {
+  /// A medium, where it was found, and why it was taken.
   package struct Entry: Sendable, CustomStringConvertible {
+    /// The medium as the image describes it.
     package let medium: MediumDescription
     /// Where this host has it open.
     package let path: String

@@ -1,5 +1,6 @@
 package import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 extension Representation {
   /// Follows a path from a directory; symbolic links are not followed, and "." is where it
@@ -13,7 +14,7 @@ extension Representation {
     where !name.elementsEqual(".".utf8) {
       guard try attributes(of: node).type == .directory,
         let next = try Array(name).withUnsafeBytes({ try lookup($0, in: node) })
-      else { throw Failure("the image “\(image.name)” has no file “\(path)”") }
+      else { throw Failure(.notFound, "the image “\(image.name)” has no file “\(path)”") }
       node = next
     }
     return node

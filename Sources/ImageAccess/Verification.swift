@@ -1,33 +1,43 @@
 package import FrozenImage
+import HostSystem
 import ImageReader
-package import LinuxIO
+import LogicalRepresentation
 import SystemPackage
+package import VerifiedReading
 
 /// Reads every byte of an image's files, and collects what is wrong with them.
 package final class Verification: Sendable {
   /// A copy of some bytes that is damaged on its medium.
   package struct Mismatch: Codable {
+    /// From the image's top down, with a slash before each name (`PathText`).
     package var path: String
     /// Bytes from the start of the file.
     package var offset: UInt64
+    /// Which copy it is and what is wrong with it, for people.
     package var reason: String
   }
 
   /// A file that cannot be read as a whole.
   package struct Unreadable: Codable {
+    /// From the image's top down, with a slash before each name (`PathText`).
     package var path: String
+    /// What a read of it failed of, for people.
     package var reason: String
   }
 
+  /// What was found so far.
   package struct Findings {
+    /// Regular files that were read, or tried, to their end.
     package var files: UInt64 = 0
     /// Bytes that were read; holes are not.
     package var bytes: UInt64 = 0
     /// The first of them; `mismatchCount` counts all.
     package var mismatches: [Mismatch] = []
+    /// Damaged copies, those beyond the list too.
     package var mismatchCount = 0
     /// The first of them; `unreadableCount` counts all.
     package var unreadable: [Unreadable] = []
+    /// Files that cannot be read, those beyond the list too.
     package var unreadableCount = 0
     /// Why the walk over the tree ended early.
     package var failure: (any Error)?
@@ -65,7 +75,7 @@ package final class Verification: Sendable {
           try Thread.detach { self.work() }
         } catch {
           state.withLock { $0.workers -= 1 }
-          throw Failure("no thread can be started to read with: \(error)")
+          throw Failure("no thread can be started to read with", cause: error)
         }
       }
       noteUnreadable()

@@ -1,27 +1,40 @@
 package import FrozenImage
+import HostSystem
 import ImageReader
-package import LinuxIO
+package import LogicalRepresentation
+package import VerifiedReading
 
 /// What `floe verify` found; the JSON form's keys are part of floe's interface.
 package struct VerificationManifest: Encodable {
   /// The version of this form.
   package var format = 1
+  /// The image's name.
   package var image: String
+  /// The image's UUID.
   package var image_id: String
+  /// What was frozen, as the production host names it.
   package var source: String
+  /// The production host's name.
   package var host: String
   /// Seconds since 1970.
   package var frozen_seconds: Int64
+  /// Seconds since 1970, by this host's clock.
   package var began_seconds: Int64
+  /// Seconds since 1970, by this host's clock.
   package var ended_seconds: Int64
   /// What the data was compared with, or "none".
   package var data_checksums: String
+  /// Regular files that were read.
   package var files: UInt64
+  /// Bytes that were read; holes are not.
   package var bytes: UInt64
   /// States of the mapping that came and went meanwhile.
   package var configuration_ids_crossed: UInt64
+  /// The last one that was known, as reports show it.
   package var configuration_id: String
+  /// Reads whose bytes were thrown away, as their place may have changed.
   package var reads_thrown_away: UInt64
+  /// Portions whose place was asked for again.
   package var remaps: UInt64
   /// Copies that are damaged on their medium, also where another copy had the bytes.
   package var mismatch_count: Int
@@ -32,6 +45,7 @@ package struct VerificationManifest: Encodable {
   /// The first of them.
   package var unreadable: [Verification.Unreadable]
 
+  /// The end is now; findings are put in order by their paths.
   package init(
     _ representation: Representation, _ volume: VolumeDescription, _ status: ReaderStatus,
     _ findings: Verification.Findings, began: Timestamp

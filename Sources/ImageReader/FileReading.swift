@@ -15,14 +15,21 @@ public protocol FileReading: Sendable {
 }
 
 /// Why a file's bytes could not be read.
-public enum ReadError: Error, Hashable, Sendable {
+public enum ReadError: CodedError, Hashable {
   /// The image is no longer what was frozen, or is gone (ESTALE at a mount).
   case thawed(String)
   /// The bytes cannot be read now, or cannot be proved to be the image's (EIO at a mount).
   case unreadable(String)
 }
 
-extension ReadError: CustomStringConvertible {
+extension ReadError {
+  public var code: ErrorCode {
+    switch self {
+    case .thawed: .thawed
+    case .unreadable: .medium
+    }
+  }
+
   public var description: String {
     switch self {
     case .thawed(let reason), .unreadable(let reason): reason

@@ -18,7 +18,7 @@ public protocol Medium: Sendable {
 }
 
 /// Why bytes of a medium could not be read.
-public struct MediumError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct MediumError: CodedError, Hashable {
   /// Where the medium was found.
   public let path: String
   /// Bytes from the start of the medium.
@@ -31,6 +31,8 @@ public struct MediumError: Error, Hashable, Sendable, CustomStringConvertible {
     self.offset = offset
     self.reason = reason
   }
+
+  public var code: ErrorCode { .medium }
 
   public var description: String { "\(path): cannot read at byte \(offset): \(reason)" }
 }
@@ -57,7 +59,7 @@ public protocol ProductionHost: Sendable {
 }
 
 /// Why the production host gave no answer.
-public enum SourceError: Error, Hashable, Sendable {
+public enum SourceError: CodedError, Hashable {
   /// It cannot be reached now; asking again later may succeed.
   case unreachable(String)
   /// The image is no longer what was frozen, or is gone: no answer will ever come.
@@ -66,7 +68,15 @@ public enum SourceError: Error, Hashable, Sendable {
   case failed(String)
 }
 
-extension SourceError: CustomStringConvertible {
+extension SourceError {
+  public var code: ErrorCode {
+    switch self {
+    case .unreachable: .unreachable
+    case .thawed: .thawed
+    case .failed: .failed
+    }
+  }
+
   public var description: String {
     switch self {
     case .unreachable(let reason): "the production host cannot be reached: \(reason)"

@@ -19,13 +19,7 @@ struct KeyRanges: Equatable {
 
   /// The index of the first range that ends after `key`.
   private func firstIndex(endingAfter key: FileKey) -> Int {
-    var low = 0
-    var high = ranges.count
-    while low < high {
-      let middle = (low + high) / 2
-      if ranges[middle].upperBound <= key { low = middle + 1 } else { high = middle }
-    }
-    return low
+    ranges.partitioningIndex { $0.upperBound > key }
   }
 
   /// Whether any byte of `range` is in the set.

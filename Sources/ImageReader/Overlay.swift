@@ -60,13 +60,7 @@ struct Overlay {
   }
 
   private func firstRun(endingAfter key: FileKey) -> Int {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].keys.upperBound <= key { low = middle + 1 } else { high = middle }
-    }
-    return low
+    runs.partitioningIndex { $0.keys.upperBound > key }
   }
 
   /// Marks file bytes as unknown.

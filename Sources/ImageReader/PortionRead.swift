@@ -2,6 +2,7 @@ public import FrozenImage
 
 /// One read of a portion on its way through the read rule (see `ReadRule`).
 public struct PortionRead: Sendable {
+  /// What is read: the rule takes it as one, all or nothing.
   public let portion: Portion
   let content: PortionContent
   var phase = Phase.planning(Planning())

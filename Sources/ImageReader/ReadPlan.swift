@@ -42,6 +42,7 @@ public struct ReadPlan: Sendable, Equatable {
   public struct Piece: Sendable, Hashable {
     /// Bytes of the file.
     public let range: Range<UInt64>
+    /// Where the bytes come from, the first of them at its beginning.
     public let source: Source
   }
 
@@ -58,6 +59,7 @@ public struct ReadPlan: Sendable, Equatable {
 
   /// A run of bytes in a store.
   public struct StoreRun: Sendable, Hashable {
+    /// The top store of the volume.
     public let store: StoreID
     /// Bytes from the start of the store.
     public let range: Range<UInt64>

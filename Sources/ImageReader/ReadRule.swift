@@ -103,6 +103,7 @@ public struct ReadRule: Sendable {
     var isOvertaken = false
   }
 
+  /// A rule that knows what a representation tells, before any look at the media.
   public init(
     state: MappingState, map: StoreMap, media: [MediumDescription],
     validation: Validation = .witness, limits: Limits = Limits()

@@ -4,6 +4,7 @@ public import FrozenImage
 public struct WitnessFindings: Sendable {
   /// The witness of one medium.
   public struct Witness: Sendable {
+    /// Whose witness it is.
     public let medium: MediumID
     /// What counts of the medium's witness probe.
     public let bytes: [UInt8]

@@ -1,4 +1,4 @@
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A few threads of its own for work that blocks, so that Swift's cooperative pool never

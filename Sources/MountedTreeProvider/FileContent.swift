@@ -83,6 +83,7 @@ struct FileContent {
       let (end, overflow) = offset.addingReportingOverflow(length)
       guard !overflow, end <= layer.size else {
         throw StackError(
+          .malformed,
           "the kernel tells of an extent at byte \(offset), beyond the end of \(layer.title)")
       }
       return layer.fileExtents(

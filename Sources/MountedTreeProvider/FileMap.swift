@@ -1,6 +1,7 @@
 import CFileMap
 import FrozenImage
 import Glibc
+import HostSystem
 import SystemPackage
 
 /// A run of a file's bytes and what the kernel says of their place.
@@ -145,11 +146,19 @@ extension cfilemap_extent {
 }
 
 /// Why a file's place is not known.
-enum FileMapError: Error, Hashable, CustomStringConvertible {
+enum FileMapError: CodedError, Hashable {
   /// Data still has no place after it was written back several times.
   case isBeingWritten
   case malformed(UInt64)
   case failed(Errno)
+
+  var code: ErrorCode {
+    switch self {
+    case .isBeingWritten: .inUse
+    case .malformed: .malformed
+    case .failed(let error): error.code
+    }
+  }
 
   var description: String {
     switch self {

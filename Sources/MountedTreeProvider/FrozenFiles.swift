@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 import VolumeLayers
@@ -81,11 +82,11 @@ final class FrozenFiles: Sendable {
     if let known { return known }
     let representation = try representation()
     guard let node = try representation.node(withInode: inode, inRoot: 0) else {
-      throw StackError("the image has no inode \(inode)")
+      throw StackError(.notFound, "the image has no inode \(inode)")
     }
     let attributes = try representation.attributes(of: node)
     guard attributes.type == .regular, let generation = UInt32(exactly: attributes.generation)
-    else { throw StackError("inode \(inode) of the image is no regular file") }
+    else { throw StackError(.invalid, "inode \(inode) of the image is no regular file") }
     let handle = NodeHandle(inode: inode, generation: generation)
     let descriptor: FileDescriptor
     do {

@@ -55,10 +55,10 @@ struct MountedSuperblock: Sendable {
     do {
       try bytes.withUnsafeMutableBytes { try read(window.offset, $0) }
     } catch {
-      throw StackError("\(error)")
+      throw StackError(error)
     }
     guard let found = MountedSuperblock(bytes, kind: kind) else {
-      throw StackError("\(title) has no superblock of \(kind.rawValue)")
+      throw StackError(.unsupported, "\(title) has no superblock of \(kind.rawValue)")
     }
     self = found
   }

@@ -1,8 +1,9 @@
 import CFileMap
 public import DataSets
-public import FrozenImage
+import FrozenImage
 import Glibc
-import LinuxIO
+public import LogicalRepresentation
+import Media
 import SystemPackage
 public import VolumeLayers
 
@@ -50,7 +51,8 @@ extension MountedTree {
       try layer.read(into: buffer, at: offset)
     }
     guard found.id == fileSystemID, layer.size >= medium.size else {
-      throw StackError("\(layer.title) is not the device \(device) that \(image.path) is on")
+      throw StackError(
+        .medium, "\(layer.title) is not the device \(device) that \(image.path) is on")
     }
   }
 
@@ -170,7 +172,7 @@ extension MountedTree {
     let now = try? frozenAttributes(of: opened.file, node.handle)
     if let now, now.isUnchanged(since: opened.attributes) { return }
     let reason = "inode \(node.handle.inode) of \(image.path) was changed while it was described"
-    guard image.promise == .assumed else { throw StackError(reason) }
+    guard image.promise == .assumed else { throw StackError(.inUse, reason) }
     try writer.markUnreadable(.content, reason: reason)
   }
 

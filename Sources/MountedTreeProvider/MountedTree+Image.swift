@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 public import VolumeLayers
 
 extension MountedTree {
@@ -23,7 +24,8 @@ extension MountedTree {
       volumes: [volume], scratch: scratch)
     try describe(into: &writer, deviceLayer: stack.top, progress: progress)
     guard try stack.configurationID() == volume.state.configurationID else {
-      throw StackError("the device \(device) below \(image.path) moved while it was described")
+      throw StackError(
+        .inUse, "the device \(device) below \(image.path) moved while it was described")
     }
     try writer.finish(rootInode: topInode, rootName: label.name)
     return volume.media

@@ -2,7 +2,7 @@ public import DataSets
 public import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 public import VolumeLayers
 
@@ -77,7 +77,7 @@ public final class MountedTree: Sendable {
     do throws(SourceError) {
       try self.init(image)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
   }
 

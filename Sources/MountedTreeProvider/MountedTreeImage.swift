@@ -21,6 +21,7 @@ public struct MountedTreeImage: Codable, Hashable, Sendable {
   public var inode: UInt64
   /// The top directory's generation: another directory may get its number later.
   public var generation: UInt32
+  /// What was true, or promised, at the freeze and is proved again for every answer.
   public var promise: Promise
   /// A digest of the superblock when the tree was frozen, as a UUID's text.
   public var superblockDigest: String

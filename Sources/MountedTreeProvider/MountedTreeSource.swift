@@ -1,5 +1,6 @@
 public import FrozenImage
 public import ImageReader
+public import LogicalRepresentation
 import SystemPackage
 public import VolumeLayers
 

@@ -1,8 +1,9 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// The file system that a directory is on, and its block device.
@@ -28,19 +29,19 @@ struct OpenFileSystem {
     }
     guard status.mount != 0, let mount = try MountEntry.find(mount: status.mount) else {
       throw StackError(
-        "the mount of \(path) is not in /proc/self/mountinfo (this takes Linux 5.8)")
+        .unsupported, "the mount of \(path) is not in /proc/self/mountinfo (this takes Linux 5.8)")
     }
     guard let kind = MountedKind(rawValue: mount.type) else {
-      throw StackError("\(path) is on \(mount.type), which floe does not read")
+      throw StackError(.unsupported, "\(path) is on \(mount.type), which floe does not read")
     }
     let device = try BlockDevice.path(major: status.device.major, minor: status.device.minor)
     do throws(MediumError) {
       medium = try OpenMedium(path: device)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
     guard medium.deviceNumber == status.device.packed else {
-      throw StackError("\(device) is not the device that \(path) is on")
+      throw StackError(.medium, "\(device) is not the device that \(path) is on")
     }
     superblock = try Self.superblock(on: medium, kind: kind)
     self.kind = kind
@@ -60,6 +61,7 @@ struct OpenFileSystem {
     let hidden = mount.mountOptions.contains("ro") ? " (only this mount of it is read-only)" : ""
     let copy = kind.isXFS && superblock.hasReflinks ? ", let floe make a reflink copy" : ""
     return StackError(
+      .inUse,
       "\(path) is on the \(kind.rawValue) of \(medium.path), which is mounted read-write\(hidden), "
         + "so its files may change: remount it read-only, freeze a snapshot that the storage "
         + "array made of its device\(copy), or promise with --assume-frozen that nobody writes there"
@@ -71,6 +73,7 @@ struct OpenFileSystem {
   func requireOrderedData(_ path: String) throws(StackError) {
     if mount.superOptions.contains("data=journal") {
       throw StackError(
+        .unsupported,
         "\(path) is on the \(kind.rawValue) of \(medium.path), which keeps data in its journal "
           + "(data=journal): remount it read-only")
     }
@@ -94,16 +97,6 @@ struct OpenFileSystem {
       }
       guard place.removeLastComponent() else { return nil }
     }
-  }
-}
-
-extension FileStatus.DeviceNumber {
-  /// As `st_rdev` has it (gnu_dev_makedev, bits/sysmacros.h).
-  var packed: UInt64 {
-    let major = UInt64(major)
-    let minor = UInt64(minor)
-    return (major & 0xFFFF_F000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFF_FF00) << 12
-      | minor & 0xFF
   }
 }
 

@@ -2,7 +2,8 @@ import CFileMap
 import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 extension ReflinkCopy {

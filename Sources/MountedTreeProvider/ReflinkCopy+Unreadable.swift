@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import SystemPackage
 
 /// What stands in a copy for what cannot be copied.

@@ -2,7 +2,8 @@ import CFileMap
 import DataSets
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// Copies a tree within one XFS, file by file, all data shared.
@@ -136,7 +137,7 @@ extension ReflinkCopy {
     }
     defer { try? directory.close() }
     for entry in names {
-      if Interruption.signal != nil { throw StackError("interrupted") }
+      if Interruption.signal != nil { throw StackError(.interrupted, "interrupted") }
       do throws(Errno) {
         try copy(entry, in: directory, to: target)
       } catch {
@@ -258,7 +259,7 @@ extension ReflinkCopy {
         throw Errno(rawValue: errno)
       }
     } else {
-      let device = FileStatus.DeviceNumber(
+      let device = DeviceNumber(
         major: attributes.deviceMajor, minor: attributes.deviceMinor)
       let mode = attributes.mode & UInt32(S_IFMT) | 0o600
       guard mknodat(target.rawValue, name, mode, dev_t(device.packed)) == 0 else {

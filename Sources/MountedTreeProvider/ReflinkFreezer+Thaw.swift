@@ -34,11 +34,12 @@ extension ReflinkFreezer {
     let directory = place.removingLastComponent()
     guard let name = place.lastComponent?.string, UniqueIdentifier(name) != nil,
       directory.lastComponent?.string == directoryName
-    else { throw StackError("\(path) is no copy of floe's, so it is left alone") }
+    else { throw StackError(.notPermitted, "\(path) is no copy of floe's, so it is left alone") }
     let beside = directory.removingLastComponent()
     // The file system must be there: on another one, absence says nothing.
     guard let mount = try writableMount(beside.string, fileSystem) else {
-      throw StackError("cannot remove \(path): the XFS \(fileSystem) is not mounted there")
+      throw StackError(
+        .notFound, "cannot remove \(path): the XFS \(fileSystem) is not mounted there")
     }
     do {
       try remove(name, mustBe: node, from: mount, path)
@@ -49,7 +50,7 @@ extension ReflinkFreezer {
       }
     } catch {
       if let error = error as? Errno { throw StackError(cannot: "remove \(path)", error) }
-      throw (error as? StackError) ?? StackError("\(error)")
+      throw (error as? StackError) ?? StackError(error)
     }
   }
 
@@ -87,7 +88,7 @@ extension ReflinkFreezer {
       throw error
     }
     guard node == nil || node == top else {
-      throw StackError("\(path) is another directory than the copy that was made there")
+      throw StackError(.medium, "\(path) is another directory than the copy that was made there")
     }
     try ReflinkRemoval(on: mount).remove(name.nameBytes, top, in: NodeHandle(of: directory))
   }

@@ -1,8 +1,8 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 /// Freezes a directory tree of an XFS by a copy whose files share the originals' blocks
@@ -53,7 +53,7 @@ public struct ReflinkFreezer: Sendable {
     } catch {
       try? directory.close()
       if let error = error as? Errno { throw StackError(cannot: "look at \(path)", error) }
-      throw (error as? StackError) ?? StackError("\(error)")
+      throw (error as? StackError) ?? StackError(error)
     }
     try? directory.close()
     source = try TreeMount(
@@ -69,17 +69,21 @@ public struct ReflinkFreezer: Sendable {
   ) throws(StackError) {
     guard fileSystem.kind.isXFS else {
       throw StackError(
+        .unsupported,
         "\(path) is on \(fileSystem.kind.rawValue), which cannot share blocks between files; "
           + "only a directory on XFS can be frozen by a reflink copy")
     }
     guard fileSystem.superblock.hasReflinks else {
       throw StackError(
+        .unsupported,
         "the XFS of \(path) was made without reflinks (mkfs.xfs -m reflink=1), so it cannot be "
           + "frozen by a reflink copy")
     }
     guard !fileSystem.mount.mountOptions.contains("ro"),
       !fileSystem.mount.superOptions.contains("ro")
-    else { throw StackError("\(path) is mounted read-only, so no copy can be made there") }
+    else {
+      throw StackError(.unsupported, "\(path) is mounted read-only, so no copy can be made there")
+    }
   }
 
   private static func parent(of path: String, _ fileSystem: OpenFileSystem) -> FilePath {
@@ -127,7 +131,7 @@ public struct ReflinkFreezer: Sendable {
     } catch {
       try? Self.thaw(copyAt: path, onFileSystem: fileSystemID.description)
       if let error = error as? Errno { throw StackError(cannot: "make \(path)", error) }
-      throw (error as? StackError) ?? StackError("\(error)")
+      throw (error as? StackError) ?? StackError(error)
     }
   }
 }

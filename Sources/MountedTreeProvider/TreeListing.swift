@@ -115,15 +115,8 @@ struct TreeListing {
 
   /// The node with an inode number; `nil` when the tree has none.
   subscript(inode: UInt64) -> Node? {
-    var low = 0
-    var high = nodes.count
-    while low < high {
-      let middle = (low + high) / 2
-      let found = nodes[middle]
-      if found.handle.inode == inode { return found }
-      if found.handle.inode < inode { low = middle + 1 } else { high = middle }
-    }
-    return nil
+    let found = nodes.partitioningIndex { $0.handle.inode >= inode }
+    return found < nodes.count && nodes[found].handle.inode == inode ? nodes[found] : nil
   }
 }
 

@@ -1,5 +1,6 @@
 import CFileMap
 import DataSets
+import FrozenImage
 import Glibc
 import SystemPackage
 
@@ -31,7 +32,7 @@ final class TreeMount: Sendable {
       let error = Errno(rawValue: errno)
       try? visible.close()
       throw StackError(
-        "cannot make a private mount of \(path), which takes root and Linux 5.12: \(error)")
+        "cannot make a private mount of \(path), which takes root and Linux 5.12", cause: error)
     }
     let mount = FileDescriptor(rawValue: number)
     let top = openat(number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)

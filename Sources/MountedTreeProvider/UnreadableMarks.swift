@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 import SystemPackage
 
 /// What of an original could not be copied, kept with the copy: an extended attribute for

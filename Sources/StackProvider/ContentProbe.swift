@@ -2,6 +2,7 @@ import BlockMappers
 import CBlkid
 public import DataSets
 import FileTrees
+import FrozenImage
 import Glibc
 public import VolumeLayers
 
@@ -101,7 +102,7 @@ public struct ContentProbe: Hashable, Sendable {
       }
       ?? "mount the one that is in use and freeze a directory of it, or remove what is stale with "
       + "wipefs"
-    throw StackError("\(layer.title) has signatures of \(names): \(advice)")
+    throw StackError(.invalid, "\(layer.title) has signatures of \(names): \(advice)")
   }
 }
 

@@ -2,7 +2,7 @@ import BlockMappers
 import DataSets
 import FileTrees
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// Where this host has the file system of a block device mounted.
 struct DeviceMount {

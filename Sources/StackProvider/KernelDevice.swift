@@ -1,7 +1,7 @@
 import CLinuxIO
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A block device as the kernel knows it, with what it lies on (sysfs,
 /// Documentation/ABI/stable/sysfs-block in the kernel's sources).
@@ -98,16 +98,9 @@ struct KernelDevice {
       node: .file(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)), start: start)
   }
 
-  /// A device's number as stat(2) gives it (gnu_dev_makedev, bits/sysmacros.h).
+  /// A device's number as stat(2) gives it.
   private static func number(in directory: String) -> UInt64? {
-    guard let parts = text("\(directory)/dev")?.split(separator: ":"), parts.count == 2,
-      let major = UInt32(parts[0]), let minor = UInt32(parts[1])
-    else { return nil }
-    return pack(major: UInt64(major), minor: UInt64(minor))
-  }
-
-  static func pack(major: UInt64, minor: UInt64) -> UInt64 {
-    (major & 0xFFFF_F000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFF_FF00) << 12 | minor & 0xFF
+    text("\(directory)/dev").flatMap(DeviceNumber.init)?.packed
   }
 
   /// The first line of an attribute; `nil` when it is not there, or empty.

@@ -1,6 +1,6 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A mount of a file system on a block device, in any mount namespace of this host that
 /// this user may look into.
@@ -30,10 +30,9 @@ struct MountedDevice: Hashable {
   }
 
   private init?(_ mount: MountEntry) {
-    let parts = mount.device.split(separator: ":").compactMap { UInt64($0) }
-    guard parts.count == 2 else { return nil }
-    if parts[0] > 0 {
-      device = KernelDevice.pack(major: parts[0], minor: parts[1])
+    guard let number = DeviceNumber(mount.device) else { return nil }
+    if number.major > 0 {
+      device = number.packed
     } else if mount.source.hasPrefix("/"),
       case .device(let number) = KernelDevice.Node(at: mount.source)
     {

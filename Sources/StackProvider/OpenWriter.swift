@@ -1,6 +1,6 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A process that holds a file or block device open for writing.
 struct OpenWriter {

@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 import VolumeLayers
 
 /// The view of an image's volume as one raw file, `data.img`, in a directory of its own.

@@ -1,5 +1,6 @@
 import BlockMappers
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 extension StackFinder {
@@ -23,7 +24,8 @@ extension StackFinder {
           return try map(volume, of: found)
         }
       }
-      throw StackError("the logical volume \(id.volume) is on no physical volume that was found")
+      throw StackError(
+        .notFound, "the logical volume \(id.volume) is on no physical volume that was found")
     }
     let met = known.isEmpty ? nil : groups.first.map { "\($0.group.id)" }
     let found = try FoundVolumeGroup.choose(group ?? met, of: volumes)

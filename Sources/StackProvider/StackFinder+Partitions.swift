@@ -1,5 +1,6 @@
 import BlockMappers
 import DataSets
+import FrozenImage
 import ImageReader
 import VolumeLayers
 
@@ -15,14 +16,14 @@ extension StackFinder {
     guard let first = selectors.first else {
       guard parts.count == 1, let part = parts.first else {
         throw StackError(
-          "which partition of \(layer.title) is meant? There are: \(Self.list(parts))")
+          .invalid, "which partition of \(layer.title) is meant? There are: \(Self.list(parts))")
       }
       return try take(part, of: table)
     }
     if let number = Self.number(first) {
       guard let part = parts.first(where: { $0.number == number }) else {
         throw StackError(
-          "\(layer.title) has no partition \(first); there are: \(Self.list(parts))")
+          .notFound, "\(layer.title) has no partition \(first); there are: \(Self.list(parts))")
       }
       selectors.removeFirst()
       return try take(part, of: table)
@@ -35,12 +36,13 @@ extension StackFinder {
     }
     guard matches.count < 2 else {
       throw StackError(
+        .invalid,
         "several partitions of \(layer.title) may be meant by \(first), so take the number: "
           + Self.list(matches.map(\.0)))
     }
     guard let (part, count) = matches.first else {
       throw StackError(
-        "\(layer.title) has no partition \(first); there are: \(Self.list(parts))")
+        .notFound, "\(layer.title) has no partition \(first); there are: \(Self.list(parts))")
     }
     selectors.removeFirst(count)
     return try take(part, of: table)
@@ -55,7 +57,8 @@ extension StackFinder {
     _ shown: StackDevice.Partition, shownAs path: String, on disk: Layer
   ) throws(StackError) -> Layer {
     guard let table = try PartitionTable.find(on: disk) else {
-      throw StackError("\(shown.disk.path) has no partition table although \(path) is its part")
+      throw StackError(
+        .notFound, "\(shown.disk.path) has no partition table although \(path) is its part")
     }
     let container = table.partitions.first {
       $0.number == shown.number && $0.isExtended && $0.start == shown.start
@@ -68,6 +71,7 @@ extension StackFinder {
     }
     guard let part = matches.first(where: { $0.number == shown.number }) ?? matches.first else {
       throw StackError(
+        .inUse,
         "the kernel shows \(path) as \(shown.size) bytes from byte \(shown.start) of "
           + "\(shown.disk.path), where its partition table has no partition: the table was changed "
           + "behind the kernel, which reads it again with partx -u \(shown.disk.path)")
@@ -93,6 +97,7 @@ extension StackFinder {
     }
     guard let other, let size = other.sectorSize else { return }
     throw StackError(
+      .unsupported,
       "the partition table of \(medium.path) counts sectors of unknown length, and \(other.path) "
         + "shows the file with \(size) bytes in each, not \(table.sectorSize): freeze "
         + "\(other.path), or detach it")

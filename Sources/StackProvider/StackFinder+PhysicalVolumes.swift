@@ -1,7 +1,9 @@
 import BlockMappers
 import DataSets
+import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {
@@ -35,8 +37,8 @@ extension StackFinder {
   private mutating func add(
     named place: String, to volumes: inout [PhysicalVolume]
   ) throws(StackError) {
-    guard let (path, selectors) = StackPlace.split(place) else {
-      throw StackError("\(place): there is no such file or device")
+    guard let (path, selectors) = NamedData.split(place) else {
+      throw StackError(.notFound, "\(place): there is no such file or device")
     }
     // As the device that it is, which the other physical volumes are, too.
     let isDevice = try StackDevice.find(path) != nil
@@ -50,7 +52,8 @@ extension StackFinder {
     }
     if !selectors.isEmpty {
       guard let table = try PartitionTable.find(on: layer) else {
-        throw StackError("\(path) has no partition table, so there is no “\(selectors[0])” in it")
+        throw StackError(
+          .notFound, "\(path) has no partition table, so there is no “\(selectors[0])” in it")
       }
       let onTheWay = self.selectors
       self.selectors = selectors[...]
@@ -60,7 +63,7 @@ extension StackFinder {
       let rest = self.selectors
       self.selectors = onTheWay
       if let rest = rest.first {
-        throw StackError("\(layer.title) has no parts, so there is no “\(rest)” in it")
+        throw StackError(.notFound, "\(layer.title) has no parts, so there is no “\(rest)” in it")
       }
     }
     guard let volume = try PhysicalVolume.find(on: layer) else { return }

@@ -2,8 +2,9 @@ import BlockMappers
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {
@@ -52,28 +53,23 @@ extension StackFinder {
     do throws(MediumError) {
       return Layer(try OpenMedium(path: path))
     } catch {
-      throw StackError("\(path): \(error.reason)")
+      throw StackError(.medium, "\(path): \(error.reason)")
     }
   }
 
   /// The layer that a block device is: what the kernel made it of, where that is known,
   /// since a backup host may see only that.
-  private mutating func layer(
+  mutating func layer(
     of device: StackDevice, depth: Int
   ) throws(StackError) -> Layer {
-    guard depth < 8 else { throw StackError("\(device.path) is made of too many devices") }
+    guard depth < 8 else { throw StackError(.noRoom, "\(device.path) is made of too many devices") }
     if device.partition == nil, let map = sysfs.multipathMap(overDevice: device.path),
       let whole = try StackDevice.find(map)
     {
       return try layer(of: whole, depth: depth + 1)
     }
-    if let loop = try LoopDevice.layer(ofDevice: device.path) { return loop }
-    if let part = device.partition {
-      let below = try layer(of: part.disk, depth: depth + 1)
-      return try partition(part, shownAs: device.path, on: below)
-    }
-    if let volume = device.logicalVolume {
-      return try logicalVolume(of: nil, id: volume, on: [])
+    for mapper in Self.mappers {
+      if let layer = try mapper.layer(of: device, depth: depth, &self) { return layer }
     }
     return try Self.medium(device.path)
   }

@@ -3,16 +3,16 @@ import DataSets
 import FileTrees
 import FrozenImage
 import ImageReader
-import LinuxIO
+import Media
 import VolumeLayers
 
 extension StackFinder {
   func top(_ layer: Layer) throws(StackError) -> FoundStack {
     if let selector = selectors.first {
       if let image = try ForeignImage.find(on: layer) {
-        throw StackError("\(layer.title) is \(image.name): \(image.advice)")
+        throw StackError(.unsupported, "\(layer.title) is \(image.name): \(image.advice)")
       }
-      throw StackError("\(layer.title) has no parts, so there is no “\(selector)” in it")
+      throw StackError(.notFound, "\(layer.title) has no parts, so there is no “\(selector)” in it")
     }
     let content: ExtFileSystem?
     if let frozen, frozen.kind == ExtFileSystem.kind {
@@ -37,6 +37,7 @@ extension StackFinder {
     let stack = try Stack(top: layer, identity: windows, witness: windows)
     guard stack.validation == .witness else {
       throw StackError(
+        .unsupported,
         "the first bytes of \(layer.title) are not kept plainly on a medium, so nothing would show "
           + "that somebody wrote it")
     }

@@ -2,7 +2,7 @@ import BlockMappers
 public import DataSets
 import FileTrees
 import FrozenImage
-public import LinuxIO
+public import HostSystem
 public import VolumeLayers
 
 /// Finds the layers of a volume stack, from the media up, and what the top of it holds.
@@ -63,27 +63,16 @@ public struct StackFinder {
       guard let next = try step(up: layer) else { return try top(layer) }
       layer = next
     }
-    throw StackError("the stack below \(layer.title) is too deep")
+    throw StackError(.malformed, "the stack below \(layer.title) is too deep")
   }
 
   /// The layer that a layer holds; `nil` when it is the top.
   private mutating func step(up layer: Layer) throws(StackError) -> Layer? {
     if selectors.isEmpty, isTop(layer) { return nil }
-    // A label under a partition table is a stale one: lvm2 does not look at it either.
-    let isPartitioned = try BootRecords.isPartitioned(layer)
-    if !isPartitioned, let volume = try PhysicalVolume.find(on: layer) {
-      return try logicalVolume(of: nil, on: [volume])
+    for mapper in Self.mappers {
+      if let next = try mapper.layer(on: layer, &self) { return next }
     }
-    // A file system may begin with what looks like a boot record.
-    if selectors.isEmpty, let content = try ContentProbe.find(on: layer),
-      !isPartitioned || content.type != ContentProbe.physicalVolume
-    {
-      return nil
-    }
-    guard let table = try PartitionTable.find(on: layer) else { return nil }
-    try requireOneSectorSize(of: table, on: layer)
-    tables.append(table)
-    return try selectedPartition(of: table, on: layer)
+    return nil
   }
 
   /// Whether a file system is known to be on the layer before anything else is looked for.

@@ -1,6 +1,7 @@
 public import DataSets
 public import FrozenImage
 import Glibc
+public import LogicalRepresentation
 import VolumeLayers
 
 /// Describes what lies at rest in a volume stack: a file system that is not mounted, or
@@ -8,6 +9,7 @@ import VolumeLayers
 public struct StackFreezer: Sendable {
   /// What is needed to find out later whether the image is still what was frozen.
   public struct Image: Codable, Hashable, Sendable {
+    /// Where the stack is found again.
     public let place: StackPlace
     /// The partitions and logical volumes on the way up (`FoundStack.pins`).
     public let pins: [String]
@@ -17,6 +19,7 @@ public struct StackFreezer: Sendable {
     public let witness: [UInt8]
   }
 
+  /// Where the stack was looked for.
   public let place: StackPlace
   private let found: FoundStack
   private let state: ConfigurationID
@@ -35,7 +38,7 @@ public struct StackFreezer: Sendable {
     try StackViews(of: place.path).flush()
     unflushed = try StackViews(of: StackFinder(place).find()).flush().map(\.path)
     let watch = StackWatch { try StackFinder(place).find() }
-    guard let look = try watch.look() else { throw StackError("the volume keeps changing") }
+    guard let look = try watch.look() else { throw StackError(.inUse, "the volume keeps changing") }
     found = look.found
     state = look.configurationID
   }
@@ -73,7 +76,7 @@ public struct StackFreezer: Sendable {
     try views.requireNoWriter(promised: place.assumesFrozen)
     try views.flush()
     guard try isUnchanged() else {
-      throw StackError("\(found.stack.top.title) was changed while it was frozen")
+      throw StackError(.inUse, "\(found.stack.top.title) was changed while it was frozen")
     }
   }
 
@@ -87,6 +90,8 @@ public struct StackFreezer: Sendable {
   }
 
   /// What the representation is made of, for the catalogue.
+  ///
+  /// - Throws: `StackError` when the witness cannot be read.
   public func image() throws -> Image {
     Image(
       place: place, pins: found.pins, kind: found.content?.kind,
@@ -128,7 +133,7 @@ public struct StackFreezer: Sendable {
     ).describe(into: &writer)
     roots.append(RawVolume.root)
     guard try isUnchanged() else {
-      throw StackError("\(stack.top.title) was changed while it was described")
+      throw StackError(.inUse, "\(stack.top.title) was changed while it was described")
     }
     try writer.finish(roots)
     return media

@@ -1,5 +1,6 @@
 import BlockMappers
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 extension StackPlace {
@@ -16,13 +17,14 @@ extension StackPlace {
     guard format != .raw else { return layer }
     let title = path ?? layer.title
     guard try Qcow2.begins(layer) else {
-      guard format == nil else { throw StackError("\(title) is no qcow2 image") }
+      guard format == nil else { throw StackError(.unsupported, "\(title) is no qcow2 image") }
       return layer
     }
     let isNamedSo = layer.file != nil && path?.hasSuffix(".qcow2") == true
     guard format == .qcow2 || isNamedSo, let image = try Qcow2.find(on: layer) else {
       let why = layer.file == nil ? "is no file of such a name" : "is not named so"
       throw StackError(
+        .invalid,
         "\(title) begins as a qcow2 image does, but \(why): say --format qcow2 if it is one, or "
           + "--format raw when its bytes are a disk's own")
     }

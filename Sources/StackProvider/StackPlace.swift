@@ -1,8 +1,6 @@
-import Glibc
-import LinuxIO
-
 /// Where a volume stack is: where to begin, and what to take on the way.
 public struct StackPlace: Codable, Hashable, Sendable {
+  /// Where the way up begins.
   public enum Start: Codable, Hashable, Sendable {
     /// A block device or a file, by its absolute path.
     case path(String)
@@ -10,6 +8,7 @@ public struct StackPlace: Codable, Hashable, Sendable {
     case volumeGroup(String)
   }
 
+  /// Where the way up begins, as the user named it.
   public var start: Start
   /// The format of a disk image, in a file or on a block device.
   public enum ImageFormat: String, Codable, CaseIterable, Sendable {
@@ -58,22 +57,6 @@ public struct StackPlace: Codable, Hashable, Sendable {
     switch start {
     case .path(let path): path
     case .volumeGroup(let name): "/dev/\(name)/\(selectors.first ?? "")"
-    }
-  }
-
-  /// Splits off the parts after colons, as far as what is before them exists.
-  ///
-  /// - Returns: `nil` when there is no such path.
-  public static func split(_ text: String) -> (path: String, selectors: [String])? {
-    var path = text
-    var selectors: [String] = []
-    while true {
-      if access(path, F_OK) == 0 { return (path, selectors) }
-      // It is there, but not for this user: the error is told by whoever opens it.
-      if errno == EACCES { return (path, selectors) }
-      guard let colon = path.lastIndex(of: ":") else { return nil }
-      selectors.insert(String(path[path.index(after: colon)...]), at: 0)
-      path = String(path[..<colon])
     }
   }
 }

@@ -1,8 +1,9 @@
 import DataSets
 public import FrozenImage
 import Glibc
+import HostSystem
 public import ImageReader
-import LinuxIO
+public import LogicalRepresentation
 import Synchronization
 public import SystemPackage
 import VolumeLayers
@@ -163,7 +164,7 @@ public final class StackSource: ProductionHost, Sendable {
       } else if let content = look.found.content {
         count = try content.read(inode: inode, offset: offset, into: buffer)
       } else {
-        throw StackError("the image has no inode \(inode)")
+        throw StackError(.notFound, "the image has no inode \(inode)")
       }
     } catch {
       throw .failed(error.description)

@@ -1,7 +1,8 @@
 import CLinuxIO
 import DataSets
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 extension StackViews {
@@ -45,6 +46,7 @@ extension StackViews {
     let nodes = Set(devices.map { .device($0.number) }).union(files.keys)
     if let writer = OpenWriter.find(of: nodes) {
       throw StackError(
+        .inUse,
         "\(path(of: writer.node)) is open for writing by process \(writer.process) "
           + "(\(writer.command)), so it does not rest: let that program close it or end, and freeze "
           + "again")
@@ -66,6 +68,7 @@ extension StackViews {
     for mount in MountedDevice.all() where mount.isWritable {
       guard let device = devices.first(where: { $0.number == mount.device }) else { continue }
       throw StackError(
+        .inUse,
         "\(device.path) is mounted read-write at \(mount.path), so it does not rest: unmount it, or "
           + "remount it read-only")
     }
@@ -78,7 +81,7 @@ extension StackViews {
         let node = KernelDevice.Node(at: String(decoding: name, as: UTF8.self)),
         nodes.contains(node)
       else { continue }
-      throw StackError("\(path(of: node)) is in use as swap space, so it does not rest")
+      throw StackError(.inUse, "\(path(of: node)) is in use as swap space, so it does not rest")
     }
   }
 
@@ -91,6 +94,7 @@ extension StackViews {
         close(descriptor)
       } else if errno == EBUSY {
         throw StackError(
+          .inUse,
           "\(device.path) is in use by the kernel (mounted in another container, part of an array "
             + "or a target), so nothing shows that it rests; --assume-frozen takes it, and you "
             + "promise that nobody writes it")
@@ -112,6 +116,7 @@ extension StackViews {
       defer { close(descriptor) }
       guard floe_is_open_for_writing(descriptor) == 1 else { continue }
       throw StackError(
+        .inUse,
         "\(path) is open for writing by somebody whom this user cannot see (another user's "
           + "process, one in a container, or the kernel), so it does not rest; root sees more")
     }

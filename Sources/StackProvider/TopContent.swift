@@ -1,8 +1,10 @@
 import BlockMappers
 import DataSets
 import FileTrees
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// Looks for the file system on the top layer of a stack.
@@ -30,20 +32,21 @@ struct TopContent {
     if let mount = mount ?? ofFile {
       let advice = ForeignContent(type: mount.type).adviceWhenMounted(at: mount.mountpoint)
       return StackError(
-        "\(layer.title) is mounted at \(mount.mountpoint) (\(mount.type)): \(advice)")
+        .invalid, "\(layer.title) is mounted at \(mount.mountpoint) (\(mount.type)): \(advice)")
     }
     if let image = try ForeignImage.find(on: layer) {
-      return StackError("\(layer.title) is \(image.name): \(image.advice)")
+      return StackError(.unsupported, "\(layer.title) is \(image.name): \(image.advice)")
     }
     let promise = "--assume-frozen takes it as a raw volume, and you promise that nobody writes it"
     guard let found else {
       return StackError(
+        .unsupported,
         "\(layer.title) holds nothing that floe knows, so nothing shows that it rests; \(promise)")
     }
     let content = ForeignContent(type: found.type)
     // The directory is there as long as a btrfs of this UUID is mounted (fs/btrfs/sysfs.c).
     let isInUse = found.type == "btrfs" && access("/sys/fs/btrfs/\(found.uuid)", F_OK) == 0
     let raw = content.isWholeByItself && !isInUse ? "; \(promise)" : ""
-    return StackError("\(layer.title) \(content.what): \(content.advice)\(raw)")
+    return StackError(.unsupported, "\(layer.title) \(content.what): \(content.advice)\(raw)")
   }
 }

@@ -11,7 +11,9 @@ extension Layer {
       guard
         let found = Probe.Window(
           offset: window.offset, length: window.length, fragments: window.fragments)
-      else { throw StackError("a probe of \(title) at byte \(window.offset) is malformed") }
+      else {
+        throw StackError(.malformed, "a probe of \(title) at byte \(window.offset) is malformed")
+      }
       return [(self, found)]
     case .mapped(let map):
       var found: [(Layer, Probe.Window)] = []

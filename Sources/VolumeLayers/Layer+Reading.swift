@@ -12,7 +12,8 @@ extension Layer {
   ) throws(StackError) {
     let (end, overflow) = offset.addingReportingOverflow(UInt64(buffer.count))
     guard !overflow, end <= size else {
-      throw StackError("\(title) has \(size) bytes; there is nothing to read at byte \(offset)")
+      throw StackError(
+        .notFound, "\(title) has \(size) bytes; there is nothing to read at byte \(offset)")
     }
     guard !buffer.isEmpty else { return }
     switch substance {
@@ -20,7 +21,7 @@ extension Layer {
       do throws(MediumError) {
         try medium.read(into: buffer, at: offset)
       } catch {
-        throw StackError(error.description)
+        throw StackError(error)
       }
     case .mapped(let map):
       if let live = map.live { return try live.runs.read(into: buffer, at: offset) }
@@ -106,7 +107,7 @@ extension LayerMap {
     case .zeros:
       buffer.initializeMemory(as: UInt8.self, repeating: 0)
     case .encoded:
-      guard let decoder else { throw StackError("\(title) cannot be decoded") }
+      guard let decoder else { throw StackError(.malformed, "\(title) cannot be decoded") }
       try decoder.read(into: buffer, at: range.lowerBound)
     case .below(let placement):
       var position = range.lowerBound
@@ -171,17 +172,8 @@ extension [LayerRun] {
   /// The runs that share bytes with a range, found by binary search among runs in ascending
   /// order.
   package func overlapping(_ range: Range<UInt64>) -> ArraySlice<LayerRun> {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if self[middle].range.upperBound <= range.lowerBound {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return self[low...].prefix { $0.range.lowerBound < range.upperBound }
+    let first = partitioningIndex { $0.range.upperBound > range.lowerBound }
+    return self[first...].prefix { $0.range.lowerBound < range.upperBound }
   }
 }
 

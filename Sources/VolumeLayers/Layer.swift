@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
 public import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 
 /// An address space of bytes in a volume stack, as the production host sees it: a
@@ -10,6 +10,7 @@ import SystemPackage
 /// A mapper is a pure function: it reads the layers below and gives a `LayerMap`. A
 /// layer is what the next mapper reads, so stacks of any order compose.
 public final class Layer: Sendable {
+  /// Where the bytes of a layer are.
   public enum Substance: Sendable {
     /// The bytes of a block device or file, one to one.
     case medium(any Medium)
@@ -20,6 +21,7 @@ public final class Layer: Sendable {
   public let title: String
   /// Bytes.
   public let size: UInt64
+  /// Where its bytes are: on a medium, or in the layers below.
   public let substance: Substance
   /// Bytes of the logical sectors of the device that shows the layer, in which its
   /// partition table counts; `nil` where no device tells.
@@ -37,6 +39,7 @@ public final class Layer: Sendable {
     isSolid = true
   }
 
+  /// What a mapper made of the layers that the map names.
   public init(_ map: LayerMap) {
     title = map.title
     size = map.size
@@ -49,6 +52,7 @@ public final class Layer: Sendable {
 
   /// Where a layer begins in one of the layers below.
   public struct Base {
+    /// The medium that the layer lies on.
     public let medium: any Medium
     /// Bytes from the start of the medium.
     public let offset: UInt64
@@ -71,6 +75,7 @@ public final class Layer: Sendable {
 /// What a mapper makes: an address space, and for each run of it the place in the
 /// layers below.
 public struct LayerMap: Sendable {
+  /// What the layer is, for people ("partition 2 (GPT)").
   public let title: String
   /// Bytes.
   public let size: UInt64
@@ -111,21 +116,25 @@ public struct LayerMap: Sendable {
     var position: UInt64 = 0
     for run in runs {
       guard run.range.lowerBound == position, !run.range.isEmpty else {
-        throw StackError("the map of \(title) has a gap or an overlap at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) has a gap or an overlap at byte \(position)")
       }
       guard run.fits(lower) else {
-        throw StackError("the map of \(title) points beyond the layer below at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) points beyond the layer below at byte \(position)")
       }
       if case .encoded = run.content, decoder == nil {
-        throw StackError("the map of \(title) has no decoder for the run at byte \(position)")
+        throw StackError(
+          .malformed, "the map of \(title) has no decoder for the run at byte \(position)")
       }
       position = run.range.upperBound
     }
     guard position == size else {
-      throw StackError("the map of \(title) ends at byte \(position), not at its end \(size)")
+      throw StackError(
+        .malformed, "the map of \(title) ends at byte \(position), not at its end \(size)")
     }
     for window in identity + witness + (live?.vacant ?? []) where !window.fits(lower) {
-      throw StackError("a probe of \(title) lies beyond the layer below")
+      throw StackError(.malformed, "a probe of \(title) lies beyond the layer below")
     }
     self.title = title
     self.size = size
@@ -152,6 +161,7 @@ public struct LayerMap: Sendable {
 
 /// A run of a layer's bytes and what it consists of.
 public struct LayerRun: Hashable, Sendable {
+  /// What the bytes of a run are.
   public enum Content: Hashable, Sendable {
     case below(Placement<LayerAddress>)
     /// Reads as zeros; nothing below holds it.
@@ -162,6 +172,7 @@ public struct LayerRun: Hashable, Sendable {
 
   /// Bytes from the start of the layer.
   public let range: Range<UInt64>
+  /// What the bytes are, the first of them at its beginning.
   public let content: Content
 
   public init(_ range: Range<UInt64>, _ content: Content) {

@@ -81,6 +81,8 @@ extension Stack {
 
   /// Why a layer may hold something else than in an earlier state; see
   /// `LayerHistory.departure(since:frozen:)`.
+  ///
+  /// - Throws: `StackError` when a history cannot be read now.
   package func departure(since cursor: [UInt8], frozen: Int64) throws(StackError) -> String? {
     let now = counted
     guard let known = states(in: cursor, of: now.count) else {

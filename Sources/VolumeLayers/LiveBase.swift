@@ -1,7 +1,9 @@
 package import DataSets
+import FrozenImage
 
 /// What the witness of layers showed at one moment: whether they are still as they were.
 package struct LiveBase: Sendable {
+  /// What the windows showed, one after the other.
   package let bytes: [UInt8]
   private let windows: [(layer: Layer, window: ProbeWindow)]
 
@@ -33,7 +35,7 @@ package struct LiveBase: Sendable {
   /// - Throws: `StackError` when they are not as they were.
   package func requirePresent(_ title: String) throws(StackError) {
     guard try Self.counted(windows) == bytes else {
-      throw StackError("what the \(title) lies on was changed meanwhile")
+      throw StackError(.inUse, "what the \(title) lies on was changed meanwhile")
     }
   }
 }

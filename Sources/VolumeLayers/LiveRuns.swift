@@ -92,6 +92,7 @@ extension Layer {
 }
 
 extension FoundStack {
+  /// Whether a layer of it moves all the time.
   package var isLive: Bool { stack.top.isLive }
 
   /// Whether both were found while nothing changed below the layers that move all the time.

@@ -1,7 +1,7 @@
 public import DataSets
 public import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
 
 /// A volume stack as floe found it: the layer that holds the data, everything below
 /// it, and what the backup host has to know of it.
@@ -9,6 +9,7 @@ public struct Stack: Sendable {
   /// The number of the top layer's store, in every state of the stack.
   public static let topStore = StoreID(rawValue: 0)
 
+  /// The layer that holds the data, the last one on the way up.
   public let top: Layer
   /// Every layer once: the top first, media last; a layer's number as a store is its
   /// place here.
@@ -55,7 +56,8 @@ public struct Stack: Sendable {
     while !level.isEmpty {
       depth += 1
       guard depth <= StoreMap.maximumDepth else {
-        throw StackError("the volume stack of \(top.title) is deeper than \(depth - 1) layers")
+        throw StackError(
+          .malformed, "the volume stack of \(top.title) is deeper than \(depth - 1) layers")
       }
       // A layer that is reached on several ways counts where it is deepest.
       layers.removeAll { layer in level.contains { $0 === layer } }
@@ -124,7 +126,7 @@ public struct Stack: Sendable {
   /// - Throws: `StackError` for a layer that is none of this stack's.
   private func store(of layer: Layer) throws(StackError) -> StoreID {
     guard let index = layers.firstIndex(where: { $0 === layer }) else {
-      throw StackError("\(layer.title) is no layer of the volume stack of \(top.title)")
+      throw StackError(.invalid, "\(layer.title) is no layer of the volume stack of \(top.title)")
     }
     return StoreID(rawValue: UInt32(index))
   }
@@ -139,7 +141,8 @@ public struct Stack: Sendable {
       let identity = try identityProbe(of: layer)
       let id = try self.medium(of: layer)
       if let twin = media.first(where: { $0.id == id }) {
-        throw StackError("\(twin.path) and \(medium.path) cannot be told apart by their bytes")
+        throw StackError(
+          .medium, "\(twin.path) and \(medium.path) cannot be told apart by their bytes")
       }
       media.append(
         MediumDescription(
@@ -230,7 +233,7 @@ public struct Stack: Sendable {
     let length = Int(min(layer.size, 4096))
     let whole = Probe(
       offset: 0, length: length, fragments: [Probe.Fragment(offset: 0, length: length)])
-    guard let whole else { throw StackError("\(layer.title) is empty") }
+    guard let whole else { throw StackError(.malformed, "\(layer.title) is empty") }
     return whole
   }
 
@@ -247,7 +250,7 @@ public struct Stack: Sendable {
     _ windows: [Probe.Window], of layer: Layer
   ) throws(StackError) -> Probe {
     guard let probe = Probe(windows: windows) else {
-      throw StackError("identity or witness of \(layer.title) lies in too many pieces")
+      throw StackError(.noRoom, "identity or witness of \(layer.title) lies in too many pieces")
     }
     return probe
   }

@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 
 /// What the top layer of a stack holds: a file system that is read without the kernel.
 public protocol StackContent: Sendable {
@@ -9,6 +10,7 @@ public protocol StackContent: Sendable {
   var id: UniqueIdentifier { get }
   /// The file system's label, often empty.
   var label: String { get }
+  /// What `statvfs` would tell if the kernel had it mounted.
   var statistics: FileSystemStatistics { get }
   /// Bytes of the top layer that never change while it is the right one.
   var identity: [ProbeWindow] { get }
@@ -19,6 +21,8 @@ public protocol StackContent: Sendable {
 
   /// Writes every node in ascending order of inode number, all of them below
   /// `RawVolume.firstInode`.
+  ///
+  /// - Throws: `StackError` of what cannot be read, `RepresentationWriterError` or `ScratchError`.
   func describe(
     into writer: inout RepresentationWriter, progress: (FreezeProgress) -> Void
   ) throws
@@ -33,6 +37,7 @@ public protocol StackContent: Sendable {
 
 /// A stack and what it holds, as they were found.
 public struct FoundStack: Sendable {
+  /// The layers, from what holds the data down to the media.
   public let stack: Stack
   /// `nil` for bytes that nothing here reads as a file system.
   public let content: (any StackContent)?

@@ -12,12 +12,15 @@ package final class StackWatch: Sendable {
 
   /// A stack as it is under one configuration ID.
   package struct Look: Sendable {
+    /// The stack, and the file system that is on top of it.
     package let found: FoundStack
+    /// The witness of all media, the same before the stack was looked for and after.
     package let configurationID: ConfigurationID
     let media: [MediumDescription]
     /// Which map it is: two looks with one number have the same places and media.
     fileprivate let map: UInt64
 
+    /// The layers of what was found.
     package var stack: Stack { found.stack }
   }
 
@@ -36,6 +39,8 @@ package final class StackWatch: Sendable {
   }
 
   /// The present stack; `nil` when it keeps changing.
+  ///
+  /// - Throws: what finding the stack throws, and `StackError` when a medium cannot be read.
   package func look() throws -> Look? {
     // A medium that cannot be read is looked for anew.
     // Nor is one whose witness does not show every change known by it.
@@ -101,12 +106,16 @@ package final class StackWatch: Sendable {
   }
 
   /// Whether a look still holds.
+  ///
+  /// - Throws: `StackError` when a medium cannot be read.
   package func isPresent(_ look: Look) throws(StackError) -> Bool {
     try look.stack.configurationID() == look.configurationID
   }
 
   /// Where everything lies, unless it is where it was in the known state: a witness may
   /// change although nothing of this stack moved, as with each commit of a thin pool.
+  ///
+  /// - Throws: `StackError` when the stack cannot be described as stores.
   package func volume(
     of look: Look, since known: MappingState
   ) throws -> MappingAnswer.Volume? {
@@ -125,6 +134,8 @@ package final class StackWatch: Sendable {
 extension StackWatch.Look {
   /// Where everything lies, unless it is where it was in the known state: one ID stands
   /// for one map.
+  ///
+  /// - Throws: `StackError`, or `ChainError` when the stores do not fit together.
   package func volume(since known: MappingState) throws -> MappingAnswer.Volume? {
     guard known.configurationID != configurationID else { return nil }
     return MappingAnswer.Volume(

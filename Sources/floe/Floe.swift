@@ -1,7 +1,8 @@
 import ArgumentParser
+import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 
 /// The program.
 @main
@@ -23,17 +24,20 @@ struct Floe: ParsableCommand {
   static func main() {
     // A reader that goes away must end a call, not the program.
     signal(SIGPIPE, SIG_IGN)
+    var command: (any ParsableCommand)?
     do {
-      var command = try parsed(MountHelper.arguments(from: ProgramArguments.all))
-      try command.run()
+      command = try parsed(MountHelper.arguments(from: ProgramArguments.all))
+      try command?.run()
     } catch let exit as SilentExit {
       Glibc.exit(exit.status)
     } catch let interrupted as Interrupted {
       interrupted.endProcess()
-    } catch let failure as Failure {
-      fail(failure.description)
     } catch  where isOurs(error) {
-      fail("\(error)")
+      if let command = command as? any JSONReporting, command.json {
+        print(JSON.text(of: ErrorReport(error)))
+      }
+      printError("floe: \(error)")
+      Glibc.exit(EXIT_FAILURE)
     } catch {
       end(with: error)
     }
@@ -44,10 +48,6 @@ struct Floe: ParsableCommand {
     exitCode(for: error) == .failure && !(error is CleanExit) && !(error is ExitCode)
   }
 
-  private static func fail(_ sentence: String) -> Never {
-    printError("floe: \(sentence)")
-    Glibc.exit(EXIT_FAILURE)
-  }
 }
 
 /// `mount -t fuse.floe SOURCE MOUNTPOINT -o …` runs the program as

@@ -1,8 +1,10 @@
 import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
 import SystemPackage
+import TestTags
 import Testing
 
 /// What crashes, damage and failures leave in a state directory.
@@ -92,7 +94,7 @@ extension CatalogueTests {
     #expect(try catalogue.entries() == [])
   }
 
-  @Test(.enabled(if: SmallFileSystem.isPossible))
+  @Test(.tags(.needsRoot), .enabled(if: SmallFileSystem.isPossible))
   func aFullStateDirectoryIsSaidAndNothingStays() throws {
     let small = try SmallFileSystem(size: "128k")
     let full = Catalogue(directory: small.path)
@@ -109,7 +111,7 @@ extension CatalogueTests {
     #expect(CatalogueError.full(stateDirectory: "/s").description.contains("/s is full"))
   }
 
-  @Test(.enabled(if: SmallFileSystem.isPossible))
+  @Test(.tags(.needsRoot), .enabled(if: SmallFileSystem.isPossible))
   func aStateDirectoryThatCannotBeWrittenIsSaid() throws {
     let small = try SmallFileSystem(size: "128k")
     let fixed = Catalogue(directory: small.path)

@@ -2,11 +2,15 @@ import Catalogue
 import Freezing
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 import Testing
+
+@testable import DataSets
+@testable import floe
 
 @Suite struct DataSetTests {
   let directory: TemporaryDirectory
@@ -20,7 +24,7 @@ import Testing
   @Test(.enabled(if: ExtDisk.isPossible))
   func aDiskImageIsFrozenAndAnsweredFor() throws {
     let disk = try ExtDisk()
-    let dataSet = try DataSetFinder().find(disk.path.string)
+    let dataSet = try Providers.all.find(disk.path.string)
     #expect(!dataSet.leavesSomething && !dataSet.needsService)
     #expect(try dataSet.explanation.contains { $0.contains(disk.path.string) })
     let frozen = try Freezing(
@@ -33,7 +37,7 @@ import Testing
     #expect(frozen.unreadable.count == 0)
 
     let record = try catalogue.frozenRecord(of: frozen.id)
-    let host = try Provider.productionHost(for: record, in: catalogue)
+    let host = try Providers.all.productionHost(for: record, in: catalogue)
     try host.liveCheck()
     try disk.use()
     #expect {
@@ -42,7 +46,7 @@ import Testing
       if case SourceError.thawed = error { true } else { false }
     }
     // Nothing was made, so nothing is removed.
-    try catalogue.thaw("disk", force: false, release: Provider.release)
+    try catalogue.thaw("disk", force: false, release: Providers.all.release)
     #expect(access(disk.path.string, F_OK) == 0)
   }
 
@@ -54,7 +58,7 @@ import Testing
       ("\(place)/none", "no such file"), ("\(place)/fifo", "neither a directory"),
       ("\(place)/directory:2", "it has no parts"), ("no/such/volume", "no such file"),
     ] {
-      let error = #expect(throws: Failure.self) { try DataSetFinder().find(words) }
+      let error = #expect(throws: Failure.self) { try Providers.all.find(words) }
       #expect(error?.description.contains(reason) == true, "\(words): \(String(describing: error))")
       #expect(error?.description.contains(words.prefix { $0 != ":" }) == true)
     }
@@ -78,7 +82,7 @@ import Testing
       .random(), name: "old", provider: provider, providerData: data, source: "/srv/data")
     let record = reservation.record
     do {
-      let host = try Provider.productionHost(for: record, in: catalogue)
+      let host = try Providers.all.productionHost(for: record, in: catalogue)
       #expect(problem == nil)
       // It is read, and what it leads to is not there.
       #expect(throws: SourceError.self) { try host.liveCheck() }

@@ -2,8 +2,9 @@ import Catalogue
 import Freezing
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 import Testing

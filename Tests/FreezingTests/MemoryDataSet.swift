@@ -2,9 +2,10 @@ import Catalogue
 import DataSets
 import Freezing
 import FrozenImage
+import HostSystem
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 
@@ -58,7 +59,7 @@ final class MemoryDataSet: DataSet, Sendable {
 
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {
     note(.frozen)
-    if behaviour.freezeFails { throw Failure("it moves") }
+    if behaviour.freezeFails { throw Failure(.failed, "it moves") }
     return Frozen(dataSet: self, record: Record(image: image, stage: .made, of: self))
   }
 
@@ -83,13 +84,13 @@ final class MemoryDataSet: DataSet, Sendable {
     func release() throws {
       let dataSet = Self.dataSets.withLock { [image] in $0[image] }
       dataSet?.note(.released(stage))
-      if dataSet?.behaviour.releaseFails == true { throw Failure("the volume is gone") }
+      if dataSet?.behaviour.releaseFails == true { throw Failure(.failed, "the volume is gone") }
     }
 
     func open(
       name: String, representation: @escaping @Sendable () throws -> Representation
     ) throws -> any ProductionHost {
-      throw Failure("nobody answers for it")
+      throw Failure(.failed, "nobody answers for it")
     }
   }
 
@@ -109,7 +110,7 @@ final class MemoryDataSet: DataSet, Sendable {
       try writer.addDirectory(256, [("a", 257, .regular), ("b", 258, .regular)])
       try writer.addFile(257, [1, 2, 3])
       progress(FreezeProgress(nodes: 2, files: 1, bytes: 3))
-      if dataSet.behaviour.describeFails { throw Failure("a medium is gone") }
+      if dataSet.behaviour.describeFails { throw Failure(.failed, "a medium is gone") }
       if dataSet.behaviour.isPartlyUnreadable {
         try writer.addUnreadableNode(inode: 258, type: .regular, reason: "a bad sector")
       } else {

@@ -2,6 +2,7 @@ import CMountCalls
 import FrozenFS
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Testing
 
 extension MountTests {

@@ -2,8 +2,8 @@ import CFuse3
 import CMountCalls
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import Testing
 
 extension MountTests {

@@ -2,6 +2,7 @@ import CFuse3
 import FrozenFS
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Testing
 
 extension MountTests {

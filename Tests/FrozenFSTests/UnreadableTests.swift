@@ -3,6 +3,7 @@ import CMountCalls
 import FrozenFS
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Testing
 
 extension MountTests {

@@ -16,7 +16,7 @@ import Testing
     ]
     for (bytes, expected) in vectors {
       #expect(CRC32C.checksum(bytes) == expected)
-      #expect(bytes.lend { CRC32C.tables($0, ~0) } == expected)
+      #expect(bytes.withUnsafeBytes { CRC32C.tables($0, ~0) } == expected)
     }
   }
 
@@ -26,7 +26,7 @@ import Testing
     for _ in 0..<1000 {
       let start = Int.random(in: 0...100, using: &generator)
       let end = Int.random(in: start...bytes.count, using: &generator)
-      bytes.lend { all in
+      bytes.withUnsafeBytes { all in
         let part = UnsafeRawBufferPointer(rebasing: all[start..<end])
         #expect(CRC32C.checksum(part) == CRC32C.tables(part, ~0), "\(start)..<\(end)")
       }
@@ -38,8 +38,8 @@ import Testing
     let bytes = generator.bytes(10_000)
     for _ in 0..<100 {
       let cut = Int.random(in: 0...bytes.count, using: &generator)
-      let first = Array(bytes[..<cut]).lend { CRC32C.checksum($0) }
-      let whole = Array(bytes[cut...]).lend { CRC32C.checksum($0, continuing: first) }
+      let first = Array(bytes[..<cut]).withUnsafeBytes { CRC32C.checksum($0) }
+      let whole = Array(bytes[cut...]).withUnsafeBytes { CRC32C.checksum($0, continuing: first) }
       #expect(whole == CRC32C.checksum(bytes))
     }
   }

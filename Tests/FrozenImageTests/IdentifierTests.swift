@@ -52,8 +52,8 @@ import Testing
           .init(offset: 1, length: 2), .init(offset: 3, length: 1), .init(offset: 7, length: 1),
         ]))
     let window: [UInt8] = [0, 1, 2, 3, 4, 5, 6, 7]
-    #expect(window.lend { probe.windows[0].extract(from: $0) } == [1, 2, 3, 7])
-    #expect(Array(window.dropLast()).lend { probe.windows[0].extract(from: $0) } == nil)
+    #expect(window.withUnsafeBytes { probe.windows[0].extract(from: $0) } == [1, 2, 3, 7])
+    #expect(Array(window.dropLast()).withUnsafeBytes { probe.windows[0].extract(from: $0) } == nil)
   }
 
   @Test func probesOutOfRangeAreRefused() {

@@ -22,69 +22,95 @@ let package = Package(
   targets: [
     .target(name: "CChecksum"),
     .target(name: "FrozenImage", dependencies: ["CChecksum"], swiftSettings: rules),
+    .target(name: "LogicalRepresentation", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "CLinuxIO"),
+    .systemLibrary(name: "CBlkid", pkgConfig: "blkid"),
     .systemLibrary(name: "CCompression"),
     .systemLibrary(name: "CHash"),
     .target(
-      name: "LinuxIO",
+      name: "HostSystem",
       dependencies: [
-        "FrozenImage", "ImageReader", "CBlkid", "CCompression", "CHash", "CLinuxIO",
+        "CLinuxIO", "FrozenImage",
         .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Decoding",
+      dependencies: [
+        "CCompression", "CHash", "FrozenImage",
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "Media",
+      dependencies: [
+        "CBlkid", "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "VerifiedReading",
+      dependencies: [
+        "Decoding", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
-    .systemLibrary(name: "CBlkid", pkgConfig: "blkid"),
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
       name: "DataSets",
       dependencies: [
-        "CFileMap", "FrozenImage", "LinuxIO",
+        "CFileMap", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "VolumeLayers",
       dependencies: [
-        "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "DataSets", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
+        "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
+        "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "FileTrees",
       dependencies: [
-        "CExt2", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
-        .product(name: "SystemPackage", package: "swift-system"),
+        "CExt2", "DataSets", "FrozenImage", "LogicalRepresentation", "VolumeLayers",
       ],
       swiftSettings: rules),
     .target(
       name: "StackProvider",
       dependencies: [
-        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage", "ImageReader",
-        "LinuxIO", "VolumeLayers",
+        "BlockMappers", "CBlkid", "CLinuxIO", "DataSets", "FileTrees", "FrozenImage",
+        "HostSystem", "ImageReader", "LogicalRepresentation", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "ImageReader", "LinuxIO", "VolumeLayers",
+        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
       name: "BtrfsProvider",
       dependencies: [
-        "CBtrfs", "DataSets", "FrozenImage", "ImageReader", "LinuxIO",
+        "CBtrfs", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
+        "LogicalRepresentation", "Media",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -102,9 +128,9 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "BlockMappers", "BtrfsProvider", "CBtrfs", "CCompression", "DataSets", "FileTrees",
-        "FloeWire", "FrozenImage", "ImageReader", "ImageService", "LinuxIO", "StackProvider",
-        "VolumeLayers",
+        "BlockMappers", "BtrfsProvider", "CBtrfs", "CCompression", "DataSets", "Decoding",
+        "FileTrees", "FloeWire", "FrozenImage", "ImageReader", "ImageService",
+        "LogicalRepresentation", "StackProvider", "VolumeLayers",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

@@ -1,3 +1,4 @@
+import FrozenImage
 import Testing
 
 @testable import ImageAccess

@@ -1,10 +1,11 @@
 import Dispatch
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 import Testing

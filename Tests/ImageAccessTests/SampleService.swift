@@ -1,8 +1,8 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import SystemPackage
 
 /// A service that notes what it is asked.

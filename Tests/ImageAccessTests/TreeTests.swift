@@ -1,7 +1,8 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import Testing
 
 @Suite struct TreeTests {

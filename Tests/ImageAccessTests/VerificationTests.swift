@@ -1,12 +1,14 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import StackProvider
 import SystemPackage
 import Testing
+import VerifiedReading
 
 /// With real bytes on a real medium, which is a file.
 @Suite(.enabled(if: ExtDisk.isPossible)) struct VerificationTests {

@@ -1,6 +1,8 @@
+import DataSets
 import FrozenImage
+import HostSystem
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 /// A representation in a file, as a freeze writes it, of this tree: `/a`, `/d/again` (the same

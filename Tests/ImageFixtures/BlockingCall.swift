@@ -1,4 +1,4 @@
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// Runs a body that blocks on a thread of its own.

@@ -1,4 +1,5 @@
-package import LinuxIO
+import FrozenImage
+package import HostSystem
 
 /// Runs a script with `sh -e`.
 ///
@@ -6,5 +7,5 @@ package import LinuxIO
 ///   output goes.
 package func shell(_ script: String) throws(Failure) {
   let status = ChildProcess.run("sh", ["sh", "-ec", script])
-  guard status == 0 else { throw Failure("status \(status) of: \(script)") }
+  guard status == 0 else { throw Failure(.failed, "status \(status) of: \(script)") }
 }

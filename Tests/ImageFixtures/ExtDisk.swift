@@ -1,5 +1,4 @@
 import Glibc
-import LinuxIO
 package import SystemPackage
 
 /// A disk image with an ext4 that holds `FileTree`, made without root; gone with the object.

@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import HostSystem
 package import SystemPackage
 
 /// The files of a data set that tests freeze: some bytes, many bytes, none, a second name, and

@@ -1,5 +1,6 @@
 package import Catalogue
 package import FrozenImage
+import HostSystem
 import Synchronization
 import SystemPackage
 

@@ -1,4 +1,5 @@
 package import FrozenImage
+import LogicalRepresentation
 
 extension ImageDescription {
   /// Of an image that a test writes.

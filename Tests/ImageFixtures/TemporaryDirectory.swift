@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 package import SystemPackage
 
 /// A directory of its own for a test, in memory, removed with all that it holds at the end.

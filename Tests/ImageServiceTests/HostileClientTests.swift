@@ -8,7 +8,6 @@ import Glibc
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import Logging
 import SwiftProtobuf
 import SystemPackage

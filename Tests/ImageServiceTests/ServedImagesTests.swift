@@ -1,9 +1,9 @@
 import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import Synchronization
 import SystemPackage
 import Testing

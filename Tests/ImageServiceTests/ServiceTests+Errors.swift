@@ -1,8 +1,8 @@
 import Catalogue
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import Logging
 import Synchronization
 import SystemPackage

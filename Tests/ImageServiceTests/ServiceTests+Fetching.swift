@@ -1,8 +1,8 @@
 import Catalogue
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageFixtures
-import LinuxIO
 import Logging
 import SystemPackage
 import Testing

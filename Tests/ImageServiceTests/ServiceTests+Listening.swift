@@ -1,9 +1,9 @@
 import Catalogue
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import Logging
 import Synchronization
 import SystemPackage

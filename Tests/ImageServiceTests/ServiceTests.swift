@@ -1,10 +1,10 @@
 import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
 import Logging
 import SeededNumbers
 import Synchronization

@@ -1,8 +1,10 @@
 import BtrfsProvider
+import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 /// A mounted btrfs with a subvolume that holds `FileTree`; gone with the object.

@@ -2,7 +2,7 @@ import FrozenImage
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Testing
 
 /// A frozen image of `FileTree`, and what answers for it.

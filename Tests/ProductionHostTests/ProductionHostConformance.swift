@@ -1,8 +1,10 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import Media
 import Synchronization
 import Testing
 
@@ -203,7 +205,7 @@ extension HostUnderTest {
         })
       return located.extents.filter { $0.inode == portion.inode }.map(\.extent)
     }
-    guard case .ranges(let changed) = answer.changes else { throw Failure("everything changed") }
+    guard case .ranges(let changed) = answer.changes else { throw Failure(.failed, "everything changed") }
     #expect(!changed.contains { $0.overlaps(portion.keys) })
     return try representation.extents(
       of: representation.node(at: path, below: representation.roots[0].node), in: portion.range)

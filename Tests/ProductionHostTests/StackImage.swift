@@ -1,7 +1,8 @@
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageFixtures
-import LinuxIO
+import LogicalRepresentation
 import StackProvider
 import SystemPackage
 

@@ -1,9 +1,9 @@
 import Catalogue
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
 import ImageService
-import LinuxIO
 import Logging
 import SystemPackage
 

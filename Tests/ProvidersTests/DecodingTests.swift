@@ -1,8 +1,9 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Testing
+import VerifiedReading
 
 /// Compressed extents and every kind of data checksum, on real volumes: the reader gives
 /// the kernel's bytes, and needs the production host for none of them.

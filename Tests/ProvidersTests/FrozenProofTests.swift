@@ -2,6 +2,7 @@ import BtrfsProvider
 import FrozenImage
 import Glibc
 import ImageReader
+import LogicalRepresentation
 import Testing
 
 /// What an answer proves about the snapshot: dedupe is harmless, a write is not.

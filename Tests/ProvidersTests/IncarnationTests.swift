@@ -2,6 +2,7 @@ import FrozenImage
 import Testing
 
 @testable import BtrfsProvider
+@testable import LogicalRepresentation
 
 /// What a source says of states that were noted while the file system was mounted another
 /// time: between two mounts, the storage may have been taken back.

@@ -1,8 +1,10 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import Testing
 
 @testable import BtrfsProvider
+@testable import LogicalRepresentation
 
 /// A leaf of a tree that is lost on every device costs what is in it, and nothing else.
 extension BtrfsTests {

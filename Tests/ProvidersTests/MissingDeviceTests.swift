@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import Media
 import Testing
 
 @testable import BtrfsProvider

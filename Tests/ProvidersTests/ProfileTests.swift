@@ -2,6 +2,7 @@ import BtrfsProvider
 import FrozenImage
 import Glibc
 import ImageReader
+import LogicalRepresentation
 import Testing
 
 /// Every profile, on real devices: what is described leads to the file's bytes, on

@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Testing
 
 @testable import BtrfsProvider

@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
 import ImageReader
+import LogicalRepresentation
 import Testing
 
 @testable import BtrfsProvider

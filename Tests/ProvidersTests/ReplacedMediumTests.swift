@@ -1,11 +1,14 @@
 import Dispatch
 import FrozenImage
+import HostSystem
 import ImageReader
 import Logging
 import Synchronization
 import Testing
 
-@testable import LinuxIO
+@testable import LogicalRepresentation
+@testable import Media
+@testable import VerifiedReading
 
 /// A medium that is replaced while a read is at work on it.
 @Suite("replaced medium", .enabled(if: ExtPrivileges.haveTools))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Look for what a change left behind: links in the docs that lead nowhere, commands in the
-docs that do not exist, and declarations that nothing uses.
+"""Look for what a change left behind: links in the docs that lead nowhere, commands and
+tests in the docs that do not exist, and declarations that nothing uses.
 
 usage: Tests/Tidy/tidy.py [--floe PROGRAM]
 
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What another module's protocol asks for, and no line here names.
 CALLED_BY_OTHERS = {
     "OutboundIn", "OutboundOut", "handlerRemoved", "createBuildCommands", "configuration",
-    "provideScope",
+    "provideScope", "allValueStrings",
 }
 USED_BY_FRAMEWORKS = {"@Test", "@Suite", "@main", "@_cdecl"}
 DECLARATION = re.compile(
@@ -58,14 +58,34 @@ def dead_links(documents):
 
 
 def dead_paths(documents):
-    """Names of files in backquotes that are not there."""
+    """Names of files in backquotes that are not there. A line of its own names one that the
+    reader is to make."""
     tops = "Sources|Tests|docs|mount-scripts|Benchmarks|\\.ci"
     for document in documents:
-        for path in re.findall(rf"`((?:{tops})/[\w./+*-]+)", (ROOT / document).read_text()):
+        text = re.sub(r"^`[^`\n]+`:$", "", (ROOT / document).read_text(), flags=re.M)
+        for path in re.findall(rf"`((?:{tops})/[\w./+*-]+)", text):
             path = path.rstrip(".")
             ignored = subprocess.run(["git", "-C", ROOT, "check-ignore", "-q", path]).returncode == 0
             if not any(ROOT.glob(path)) and not ignored:
                 yield f"{document}: there is no {path}"
+
+
+def dead_tests(documents):
+    """Tests that a document names by file and function, `XTests.function`, and that are not there."""
+    homes = {}
+    for path in tracked("Tests/*.swift"):
+        homes.setdefault(path.stem.split("+")[0], []).append((ROOT / path).read_text())
+    # A folder of tests, and a suite in a file of another name.
+    folders = {path.parts[1] for path in tracked("Tests/*Tests/*")}
+    suites = set(re.findall(r"struct (\w+Tests)\b", "".join(sum(homes.values(), []))))
+    for document in documents:
+        for name, function in re.findall(
+                r"`(?:[\w/]+/)?([A-Z]\w*Tests)(?:\.(?!swift)(\w+))?`", (ROOT / document).read_text()):
+            if name not in homes and name not in folders | suites and name != "XTests":
+                yield f"{document}: there are no tests {name}"
+            elif function and not any(re.search(rf"func {function}\b", text)
+                                      for text in homes.get(name, [])):
+                yield f"{document}: {name} has no test {function}"
 
 
 def dead_commands(documents, floe):
@@ -138,7 +158,7 @@ def main():
     arguments = parser.parse_args()
     documents = tracked("*.md")
     found = [
-        *dead_links(documents), *dead_paths(documents),
+        *dead_links(documents), *dead_paths(documents), *dead_tests(documents),
         *dead_declarations(tracked("Sources/*", "Tests/*", "Benchmarks/*")),
     ]
     if arguments.floe:

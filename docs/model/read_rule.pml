@@ -5,8 +5,9 @@
  * 1 on medium 1. Each medium carries a witness, the number of the transaction that
  * was committed last. The storage moves the portion, commits, and overwrites what it
  * freed. What the backup host has open as medium 0 may turn out to be another device, until
- * it finds the medium again. Readers of one backup host share what is known of the mapping, as the reads
- * of a mount share a `ReadRule`, and obey the rule for every read.
+ * it finds the medium again. The line between the hosts may be cut for a while, in which the storage
+ * goes on. Readers of one backup host share what is known of the mapping, as the reads of a mount
+ * share a `ReadRule`, and obey the rule for every read.
  *
  * An `atomic` or `d_step` of a reader is what the driver does under the rule's lock;
  * between two of them anything may happen elsewhere.
@@ -34,6 +35,15 @@
 #endif
 #ifndef SWAPS       /* how often another device turns out to be in medium 0's place */
 #define SWAPS 0
+#endif
+
+#ifndef OUTAGES     /* how often the line to the production host is cut for a while */
+#define OUTAGES 0
+#endif
+#if OUTAGES         /* one more asks in the background while nobody answers: never reads */
+#define ASKERS (READERS + 1)
+#else
+#define ASKERS READERS
 #endif
 
 #define MEDIUM(p) ((p) & 1)
@@ -86,8 +96,8 @@ bool wanted = false;
 /* Rounds: 2: needs one that is not begun, 1: served by the one that is under way,
  * 0: served. The same as ReadRule's tickets, without numbers that grow. */
 bool checkIsUnderWay = false;
-byte checkNeed[READERS];
-byte answerNeed[READERS];
+byte checkNeed[ASKERS];
+byte answerNeed[ASKERS];
 byte foundNeed = 0;             /* the check that the next question has to wait for */
 
 #ifdef LIVENESS
@@ -102,8 +112,17 @@ byte askedOn = 0;               /* the one that the question tells of */
 byte inStepOn = 0;              /* the one that was in step */
 byte swaps = SWAPS;
 
-bool isUnderWay[READERS];
-bool isOvertaken[READERS];
+bool isUnderWay[ASKERS];
+bool isOvertaken[ASKERS];
+
+/* ---- the line between the hosts ---- */
+bool isCut = false;
+byte outages = OUTAGES;
+bool isSilent = false;          /* the last question had no answer: reads may give up */
+#ifdef LATE_ANSWER              /* what was looked up for a question that was given up */
+bool isLate = false, lateChanged, lateHasMedium1;
+byte lateID, latePlace, lateInStep;
+#endif
 
 #define IS_LOST(p) (MEDIUM(p) == 1 && (medium1IsBehind || known[1] == 0))
 #define IS_INSTALLED(p, i) (MEDIUM(p) == 1 || (i) == incarnation)
@@ -114,14 +133,14 @@ bool isOvertaken[READERS];
 #define BEGIN(need) \
   r = 0; \
   do \
-  :: r < READERS -> if :: need[r] == 2 -> need[r] = 1 :: else fi; r++ \
+  :: r < ASKERS -> if :: need[r] == 2 -> need[r] = 1 :: else fi; r++ \
   :: else -> break \
   od; \
   r = 0
 #define FINISH(need) \
   r = 0; \
   do \
-  :: r < READERS -> if :: need[r] == 1 -> need[r] = 0 :: else fi; r++ \
+  :: r < ASKERS -> if :: need[r] == 1 -> need[r] = 0 :: else fi; r++ \
   :: else -> break \
   od; \
   r = 0
@@ -207,6 +226,16 @@ active proctype Devices() {
   od
 }
 
+/* The line is cut, and whole again. What is asked or answered meanwhile is lost. */
+#if OUTAGES
+active proctype Line() {
+  do
+  :: atomic { outages > 0 && !isCut -> outages--; isCut = true }
+  :: atomic { isCut -> isCut = false }
+  od
+}
+#endif
+
 /* The provider on the production host: answers of one durable state. */
 active proctype Provider() {
   do
@@ -217,10 +246,34 @@ active proctype Provider() {
   /* Witnesses that differ are those of a commit under way, or of one that a crash
    * cut: the next commit brings them together. */
   :: atomic { question == ASKED && up && !fallen && witness[0] != witness[1] &&
-              !committing && !wantCommit -> wantCommit = true }
-  :: atomic { question == ASKED && up && !wantCommit && (fallen || witness[0] == witness[1]) ->
+              !committing && !wantCommit && !isCut -> wantCommit = true }
+  :: atomic { question == ASKED && up && !wantCommit && !isCut &&
+              (fallen || witness[0] == witness[1]) ->
+#ifdef LATE_ANSWER
+       if
+       :: isLate ->
+          isLate = false; failed = false;
+          answerID = lateID; hasMedium1 = lateHasMedium1; answerPlace = latePlace;
+          changed = lateChanged; answerInStep = lateInStep; question = REPLIED
+       :: !isLate -> lookedAt = witness[0]; question = LOOKING
+       fi }
+#else
        lookedAt = witness[0]; question = LOOKING }
-  :: atomic { question == LOOKING && up ->
+#endif
+  /* Who asked gives up. What was looked up for it is thrown away when it comes. */
+  :: atomic { question == ASKED && isCut -> failed = true; question = REPLIED }
+  :: atomic { question == LOOKING && isCut ->
+#ifdef LATE_ANSWER
+       if
+       :: movedIn <= lookedAt ->
+          isLate = true; lateID = lookedAt; lateHasMedium1 = !fallen; latePlace = place;
+          lateChanged = (movedIn > known[0]);
+          lateInStep = (asFound[0] >= known[0]) | (!fallen && asFound[1] >= known[0] -> 2 : 0)
+       :: else
+       fi;
+#endif
+       failed = true; question = REPLIED }
+  :: atomic { question == LOOKING && up && !isCut ->
        if
 #ifndef UNCOMMITTED
        :: movedIn > lookedAt -> wantCommit = true; question = ASKED
@@ -248,6 +301,12 @@ proctype Reader(byte me) {
 plan:
   atomic {
     used = 0;
+#if OUTAGES
+    if
+    :: me == READERS -> goto probe
+    :: else
+    fi;
+#endif
     if
     :: placeIsUnknown -> wanted = true; isUnderWay[me] = false; answerNeed[me] = 2; goto ask
     :: !placeIsUnknown && IS_LOST(knownPlace) -> goto through
@@ -299,6 +358,12 @@ check:
 ask:
   atomic {
     if
+#if OUTAGES         /* ReadRule.failInOutage, expired: with an error, which is no wrong byte */
+    :: isSilent && me != READERS ->
+       answerNeed[me] = 0; isUnderWay[me] = false; isOvertaken[me] = false;
+       isGood = false; at = 0;
+       goto plan
+#endif
     :: answerNeed[me] == 0 ->
        if
        :: !hasAnswer && isUnderWay[me] -> checkNeed[me] = 2; goto check
@@ -327,7 +392,7 @@ ask:
     question == REPLIED;
     question = NOBODY_ASKS;
     FINISH(answerNeed);
-    hasAnswer = !failed;
+    hasAnswer = !failed; isSilent = (OUTAGES && failed);
     if
     :: failed
     :: else ->
@@ -336,7 +401,7 @@ ask:
           placeIsUnknown = true;
 #ifndef NOT_OVERTAKEN
           do
-          :: r < READERS -> if :: isUnderWay[r] -> isOvertaken[r] = true :: else fi; r++
+          :: r < ASKERS -> if :: isUnderWay[r] -> isOvertaken[r] = true :: else fi; r++
           :: else -> break
           od;
           r = 0
@@ -394,6 +459,16 @@ look:
     fi
   }
 
+#if OUTAGES         /* ReadRule.nextProbe: a question like any other, for nobody's bytes */
+probe:
+  atomic {
+#ifdef NO_PROBE
+    false;
+#endif
+    isSilent && answerNeed[me] == 0 -> answerNeed[me] = 2; goto ask
+  }
+#endif
+
 take:
   atomic {
     assert(isGood);         /* no accepted stale read */
@@ -413,7 +488,7 @@ init {
   atomic {
     good[0] = true;
     do
-    :: r < READERS -> run Reader(r); r++
+    :: r < ASKERS -> run Reader(r); r++
     :: else -> break
     od
   }

@@ -25,7 +25,7 @@ final class SnapshotRuns: LiveRuns {
   init(_ description: Description) throws(StackError) {
     self.description = description
     guard description.size <= description.origin.size else {
-      throw StackError("the \(description.title) is larger than its origin")
+      throw StackError(.malformed, "the \(description.title) is larger than its origin")
     }
     below = try LiveBase(of: [description.origin, description.store])
     var store = try SnapshotStore(

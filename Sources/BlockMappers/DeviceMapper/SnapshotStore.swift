@@ -88,6 +88,7 @@ struct SnapshotStore: Sendable {
         guard new != 0 else { break search }
         guard old < originChunks, new < storeChunks, !isExceptions(new) else {
           throw StackError(
+            .malformed,
             "the store of the \(title) is damaged: exception \(number) says that chunk \(old) lies "
               + "in chunk \(new)")
         }
@@ -117,7 +118,8 @@ struct SnapshotStore: Sendable {
     for (old, new) in sorted {
       take(upTo: firstIndex(from: old))
       guard copied.last != old, index >= self.copied.count || self.copied[index] != old else {
-        throw StackError("the store of the \(title) is damaged: it holds chunk \(old) twice")
+        throw StackError(
+          .malformed, "the store of the \(title) is damaged: it holds chunk \(old) twice")
       }
       copied.append(old)
       places.append(new)
@@ -133,7 +135,7 @@ struct SnapshotStore: Sendable {
 
   private static func header(of layer: Layer, title: String) throws(StackError) -> Header {
     guard layer.size >= UInt64(Field.length) else {
-      throw StackError("the store of the \(title) has \(layer.size) bytes")
+      throw StackError(.malformed, "the store of the \(title) has \(layer.size) bytes")
     }
     let bytes = try layer.bytes(at: 0, count: Field.length)
     let fields = bytes.withUnsafeBytes { bytes in
@@ -143,7 +145,7 @@ struct SnapshotStore: Sendable {
     }
     guard fields[0] == magic else {
       throw StackError(
-        "the store of the \(title) was not used yet, or is damaged: activate it once")
+        .malformed, "the store of the \(title) was not used yet, or is damaged: activate it once")
     }
     guard fields[Field.valid / 4] == 1 else {
       throw StackError.gone(
@@ -152,6 +154,7 @@ struct SnapshotStore: Sendable {
     }
     guard fields[Field.version / 4] == version else {
       throw StackError(
+        .unsupported,
         "the store of the \(title) is of version \(fields[Field.version / 4]), which floe does not "
           + "know")
     }
@@ -159,7 +162,8 @@ struct SnapshotStore: Sendable {
     guard chunkSectors.contains(sectors), sectors.nonzeroBitCount == 1,
       layer.size >= 2 * sectors * sector
     else {
-      throw StackError("the store of the \(title) is damaged: it has chunks of \(sectors) sectors")
+      throw StackError(
+        .malformed, "the store of the \(title) is damaged: it has chunks of \(sectors) sectors")
     }
     return Header(chunkSize: sectors * sector)
   }
@@ -186,7 +190,7 @@ extension SnapshotStore {
   /// - Throws: as `advance`.
   func requireValid(on layer: Layer) throws(StackError) {
     guard try Self.header(of: layer, title: title).chunkSize == chunkSize else {
-      throw StackError("the store of the \(title) was made anew")
+      throw StackError(.malformed, "the store of the \(title) was made anew")
     }
   }
 
@@ -252,14 +256,8 @@ extension SnapshotStore {
     return runs
   }
 
-  /// The first chunk that was copied, at or after a chunk, by binary search.
+  /// The first chunk that was copied, at or after a chunk.
   private func firstIndex(from chunk: UInt64) -> Int {
-    var low = 0
-    var high = copied.count
-    while low < high {
-      let middle = (low + high) / 2
-      if copied[middle] < chunk { low = middle + 1 } else { high = middle }
-    }
-    return low
+    copied.partitioningIndex { $0 >= chunk }
   }
 }

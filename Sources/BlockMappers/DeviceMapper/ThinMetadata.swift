@@ -73,28 +73,31 @@ struct ThinMetadata: Sendable {
       bytes.withUnsafeBytes { $0.number(at: offset) } ?? 0
     }
     guard number(Field.magic) == Self.magic else {
-      throw StackError("the metadata of the \(title) have no superblock")
+      throw StackError(.malformed, "the metadata of the \(title) have no superblock")
     }
     let version: UInt32 = number(Field.version)
     guard (1...2).contains(version) else {
       throw StackError(
+        .unsupported,
         "the metadata of the \(title) are of version \(version), which floe does not know")
     }
     let incompatible: UInt32 = number(Field.incompatibleFlags)
     guard incompatible == 0 else {
       throw StackError(
+        .unsupported,
         "the metadata of the \(title) have the incompatible features "
           + "\(String(incompatible, radix: 16)) (hexadecimal), which floe does not know")
     }
     let flags: UInt32 = number(Field.flags)
     guard flags & Self.needsCheck == 0 else {
       throw StackError(
-        "the \(title) is marked needs_check: repair it first (lvconvert --repair)")
+        .malformed, "the \(title) is marked needs_check: repair it first (lvconvert --repair)")
     }
     let metadataBlock: UInt32 = number(Field.metadataBlockSize)
     let chunk: UInt32 = number(Field.dataBlockSize)
     guard UInt64(metadataBlock) * 512 == Self.blockSize, (128...2_097_152).contains(chunk) else {
       throw StackError(
+        .malformed,
         "the metadata of the \(title) have blocks of \(metadataBlock) and chunks of \(chunk) sectors"
       )
     }
@@ -125,7 +128,8 @@ struct ThinMetadata: Sendable {
       guard node.keys[index] == device else { return nil }
       return Entry(root: value, checksum: try self.node(value).checksum)
     }
-    throw StackError("a tree of the metadata of the \(title) is deeper than a tree can be")
+    throw StackError(
+      .malformed, "a tree of the metadata of the \(title) is deeper than a tree can be")
   }
 
   /// Chunks of a device that lie one after the other in the pool, too.
@@ -146,7 +150,8 @@ struct ThinMetadata: Sendable {
     _ number: UInt64, keys: Range<UInt64>, depth: Int, into runs: inout [Run]
   ) throws(StackError) {
     guard depth < Self.maximumDepth else {
-      throw StackError("a tree of the metadata of the \(title) is deeper than a tree can be")
+      throw StackError(
+        .malformed, "a tree of the metadata of the \(title) is deeper than a tree can be")
     }
     let node = try node(number)
     for index in node.keys.indices {
@@ -154,7 +159,8 @@ struct ThinMetadata: Sendable {
       let next = index + 1 < node.keys.count ? node.keys[index + 1] : keys.upperBound
       // A child that covers less than its place, always: so that no circle is walked for ever.
       guard keys.contains(key), key < next else {
-        throw StackError("block \(number) of the metadata of the \(title) has keys out of order")
+        throw StackError(
+          .malformed, "block \(number) of the metadata of the \(title) has keys out of order")
       }
       let value = try node.value(index, title: title)
       guard node.isLeaf else {
@@ -186,7 +192,7 @@ struct ThinMetadata: Sendable {
     func value(_ index: Int, title: String) throws(StackError) -> UInt64 {
       let offset = Field.nodeHeader + 8 * maximum + 8 * index
       guard let value: UInt64 = bytes.withUnsafeBytes({ $0.number(at: offset) }) else {
-        throw StackError("block \(number) of the metadata of the \(title) is cut short")
+        throw StackError(.malformed, "block \(number) of the metadata of the \(title) is cut short")
       }
       return value
     }
@@ -200,6 +206,7 @@ struct ThinMetadata: Sendable {
     let room = (Self.blockSize - UInt64(Field.nodeHeader)) / 16
     guard count <= maximum, UInt64(maximum) <= room, field(Field.valueSize) == 8 else {
       throw StackError(
+        .malformed,
         "block \(number) of the metadata of the \(title) is no node: it has \(count) of \(maximum) "
           + "entries")
     }
@@ -213,7 +220,7 @@ struct ThinMetadata: Sendable {
 
   private func block(_ number: UInt64, kind: UInt32) throws(StackError) -> [UInt8] {
     guard number < layer.size / Self.blockSize else {
-      throw StackError("the metadata of the \(title) have no block \(number)")
+      throw StackError(.malformed, "the metadata of the \(title) have no block \(number)")
     }
     let bytes = try layer.bytes(at: number * Self.blockSize, count: Int(Self.blockSize))
     let (stored, own, checksum) = bytes.withUnsafeBytes { bytes in
@@ -224,7 +231,7 @@ struct ThinMetadata: Sendable {
       )
     }
     guard stored == checksum, own == number else {
-      throw StackError("block \(number) of the metadata of the \(title) is damaged")
+      throw StackError(.malformed, "block \(number) of the metadata of the \(title) is damaged")
     }
     return bytes
   }

@@ -52,12 +52,13 @@ final class ThinRuns: LiveRuns {
   private static func look(
     _ description: Description, _ metadata: ThinMetadata, _ below: LiveBase
   ) throws(StackError) -> Known {
-    var failure = StackError("the \(description.pool) commits all the time")
+    var failure = StackError(.inUse, "the \(description.pool) commits all the time")
     for _ in 0..<attempts {
       do throws(StackError) {
         let (superblock, entry) = try find(description, metadata)
         guard superblock.chunkSize == description.chunkSize else {
           throw StackError(
+            .malformed,
             "the \(description.pool) has chunks of \(superblock.chunkSize) bytes, not of "
               + "\(description.chunkSize)")
         }
@@ -102,7 +103,7 @@ final class ThinRuns: LiveRuns {
       }
       return (superblock, entry)
     }
-    throw failure ?? StackError("the \(description.pool) commits all the time")
+    throw failure ?? StackError(.inUse, "the \(description.pool) commits all the time")
   }
 
   private static func layerRuns(
@@ -118,6 +119,7 @@ final class ThinRuns: LiveRuns {
       let count = UInt64(run.chunks.count)
       guard run.place < places, count <= places - run.place else {
         throw StackError(
+          .malformed,
           "the metadata of the \(description.pool) say that chunk \(run.chunks.lowerBound) of the "
             + "\(description.title) lies beyond the pool")
       }
@@ -177,7 +179,7 @@ final class ThinRuns: LiveRuns {
       // A chunk that the volume no longer had was given away by a commit only.
       if try present().entry == before.entry { return }
     }
-    throw StackError("the \(description.title) is written")
+    throw StackError(.inUse, "the \(description.title) is written")
   }
 
   /// What is right now.

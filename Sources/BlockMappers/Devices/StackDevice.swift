@@ -1,11 +1,13 @@
 package import DataSets
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// A block device of this host, and what sysfs tells of it
 /// (Documentation/ABI/stable/sysfs-block, testing/sysfs-block-dm in the kernel's sources).
 package struct StackDevice {
+  /// As the caller named it; below /dev for the disk of a partition.
   package let path: String
   /// Its directory in sysfs.
   private let directory: String
@@ -15,19 +17,18 @@ package struct StackDevice {
   package static func find(_ path: String) throws(StackError) -> StackDevice? {
     var status = stat()
     guard stat(path, &status) == 0 else {
-      throw StackError("\(path): \(Errno(rawValue: errno))")
+      throw StackError("\(path)", cause: Errno(rawValue: errno))
     }
     guard status.st_mode & S_IFMT == S_IFBLK else { return nil }
-    // dev_t as glibc packs it (gnu_dev_major, bits/sysmacros.h).
-    let device = UInt64(status.st_rdev)
-    let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
-    let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
-    return StackDevice(path: path, directory: "/sys/dev/block/\(major):\(minor)")
+    let number = DeviceNumber(packed: UInt64(status.st_rdev))
+    return StackDevice(path: path, directory: "/sys/dev/block/\(number)")
   }
 
   /// What the kernel knows of a partition.
   package struct Partition {
+    /// The whole device that carries the partition.
     package let disk: StackDevice
+    /// From 1 on, as the kernel numbers it.
     package let number: Int
     /// Bytes from the start of the disk.
     package let start: UInt64

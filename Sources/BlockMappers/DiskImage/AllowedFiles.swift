@@ -1,7 +1,9 @@
 public import DataSets
+import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-package import LinuxIO
+package import Media
 public import VolumeLayers
 
 /// The files that a disk image may lead to: its backing file, its data file, theirs.
@@ -50,7 +52,7 @@ public struct AllowedFiles: Sendable {
   /// - Throws: `StackError` when it is not there, not allowed or cannot be read.
   func open(_ path: String, namedBy title: String) throws(StackError) -> Layer {
     guard let real = Self.real(path) else {
-      throw StackError("\(title) needs the file \(path), which cannot be found")
+      throw StackError(.notFound, "\(title) needs the file \(path), which cannot be found")
     }
     let isDevice = try StackDevice.find(real) != nil
     guard contains(real) else {
@@ -58,6 +60,7 @@ public struct AllowedFiles: Sendable {
       // What the name of a device leads to has another name after the next start of the host.
       let shown = isDevice && path.hasPrefix("/dev/") && !path.contains("/..") ? path : real
       throw StackError(
+        .notPermitted,
         "\(title) needs the file \(shown), which \(place): whoever wrote the image may have named "
           + "any file of this host, so say --backing \(shown) if it is the right one")
     }
@@ -65,7 +68,7 @@ public struct AllowedFiles: Sendable {
     let medium = try Self.medium(real)
     // A link may have been put in the place of a directory since.
     guard medium.presentPath == real else {
-      throw StackError("\(real), which \(title) needs, was replaced while it was opened")
+      throw StackError(.inUse, "\(real), which \(title) needs, was replaced while it was opened")
     }
     return Layer(medium)
   }
@@ -74,7 +77,7 @@ public struct AllowedFiles: Sendable {
     do throws(MediumError) {
       return try OpenMedium(path: path)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
   }
 

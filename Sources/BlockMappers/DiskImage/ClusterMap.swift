@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// Makes runs of an image's L1 and L2 tables.
@@ -39,6 +40,7 @@ struct ClusterMap {
     let count = UInt64(table.count { $0 & Self.offsetMask != 0 })
     guard count * header.clusterSize <= Self.maximumTableLength else {
       throw StackError(
+        .malformed,
         "\(title) has \(count) L2 tables of \(header.clusterSize) bytes, more than "
           + "\(Self.maximumTableLength) bytes in all")
     }
@@ -57,12 +59,13 @@ struct ClusterMap {
         header.clusterSize <= image.size - offset
       else {
         throw StackError(
+          .malformed,
           "\(title): the L2 table for byte \(start) lies at byte \(offset), where none can be")
       }
       // One table for two parts of the disk cannot come from a writer, and would let a
       // small file ask for boundless memory.
       guard seen.insert(offset).inserted else {
-        throw StackError("\(title): the L2 table at byte \(offset) is used twice")
+        throw StackError(.malformed, "\(title): the L2 table at byte \(offset) is used twice")
       }
       try read(&entries, at: offset)
       try add(entries, of: range)
@@ -94,6 +97,7 @@ struct ClusterMap {
       } else if entry & Self.zeroFlag != 0 {
         guard header.version >= 3 else {
           throw StackError(
+            .unsupported,
             "\(title): a zero cluster at byte \(position), which version 2 does not know")
         }
         try runs.append(cluster, .zeros)
@@ -126,7 +130,8 @@ struct ClusterMap {
       let isKept = bitmap >> UInt64(index) & 1 != 0
       let isZero = bitmap >> UInt64(32 + index) & 1 != 0
       guard !isKept || !isZero && isAllocated(entry) else {
-        throw StackError("\(title): the allocation bitmap for byte \(start) contradicts itself")
+        throw StackError(
+          .malformed, "\(title): the allocation bitmap for byte \(start) contradicts itself")
       }
       if isKept {
         try addData(range, at: host, skipping: UInt64(index) * length)
@@ -158,6 +163,7 @@ struct ClusterMap {
     let file = lower[dataFile]
     guard cluster % header.clusterSize == 0, cluster < file.size else {
       throw StackError(
+        .malformed,
         "\(title): the cluster for byte \(range.lowerBound) lies at byte \(cluster), but \(file.title) has \(file.size) bytes"
       )
     }
@@ -177,15 +183,18 @@ struct ClusterMap {
       entry: entry, index: range.lowerBound >> header.clusterBits, clusterBits: header.clusterBits)
     guard !keepsDataOutside else {
       throw StackError(
+        .malformed,
         "\(title): a compressed cluster at byte \(range.lowerBound), but data lies in another file")
     }
     guard cluster.offset < lower[0].size else {
       throw StackError(
+        .malformed,
         "\(title): the compressed cluster for byte \(range.lowerBound) lies at byte \(cluster.offset), but the file has \(lower[0].size) bytes"
       )
     }
     guard compressed.count < RunList.maximumCount else {
-      throw StackError("\(title) has more than \(RunList.maximumCount) compressed clusters")
+      throw StackError(
+        .noRoom, "\(title) has more than \(RunList.maximumCount) compressed clusters")
     }
     compressed.append(cluster)
     try runs.append(range, .encoded)
@@ -216,7 +225,7 @@ struct RunList {
       return
     }
     guard runs.count < Self.maximumCount else {
-      throw StackError("the disk image lies in more than \(Self.maximumCount) pieces")
+      throw StackError(.noRoom, "the disk image lies in more than \(Self.maximumCount) pieces")
     }
     close()
     last = (range, place)

@@ -1,9 +1,10 @@
 import DataSets
-import LinuxIO
+import Decoding
+import FrozenImage
 import VolumeLayers
 
 /// Reads the compressed clusters of a qcow2 image.
-struct CompressedClusters: RunDecoder {
+struct CompressedClusters: VolumeLayers.RunDecoder {
   /// Where a cluster of the guest's disk is kept.
   struct Cluster: Hashable {
     /// Number of the cluster on the guest's disk.
@@ -67,6 +68,7 @@ struct CompressedClusters: RunDecoder {
   private func content(at index: UInt64) throws(StackError) -> [UInt8] {
     guard let cluster = cluster(at: index) else {
       throw StackError(
+        .malformed,
         "\(image.title) has no compressed cluster for byte \(index << header.clusterBits)")
     }
     // The last sector may be cut by the file's end.
@@ -85,19 +87,14 @@ struct CompressedClusters: RunDecoder {
     }
     guard count == bytes.count else {
       throw StackError(
-        "\(image.title): the compressed cluster at byte \(cluster.offset) is damaged")
+        .malformed, "\(image.title): the compressed cluster at byte \(cluster.offset) is damaged")
     }
     return bytes
   }
 
   /// Found by binary search.
   private func cluster(at index: UInt64) -> Cluster? {
-    var low = 0
-    var high = clusters.count
-    while low < high {
-      let middle = (low + high) / 2
-      if clusters[middle].index < index { low = middle + 1 } else { high = middle }
-    }
-    return low < clusters.count && clusters[low].index == index ? clusters[low] : nil
+    let found = clusters.partitioningIndex { $0.index >= index }
+    return found < clusters.count && clusters[found].index == index ? clusters[found] : nil
   }
 }

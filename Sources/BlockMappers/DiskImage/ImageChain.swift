@@ -1,6 +1,8 @@
 import DataSets
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
 import VolumeLayers
 
 /// The files that a disk image leads to: itself, its backing file, the backing file's…
@@ -60,19 +62,21 @@ struct ImageChain {
   ) throws(StackError) -> Layer {
     let path = try path(of: name, namedBy: image)
     guard let id = FileID(path: path) else {
-      throw StackError("\(image.title) needs the file \(path), which cannot be found")
+      throw StackError(.notFound, "\(image.title) needs the file \(path), which cannot be found")
     }
     guard !files.contains(id) else {
-      throw StackError("the chain of disk images runs in a circle: \(image.title) leads to \(path)")
+      throw StackError(
+        .malformed, "the chain of disk images runs in a circle: \(image.title) leads to \(path)")
     }
     guard length < Self.maximumLength else {
       throw StackError(
-        "the chain of disk images at \(path) is longer than \(Self.maximumLength) files")
+        .malformed, "the chain of disk images at \(path) is longer than \(Self.maximumLength) files"
+      )
     }
     let layer = try allowed.open(path, namedBy: image.title)
     guard format == .qcow2 else { return layer }
     guard let below = try Qcow2.find(on: layer) else {
-      throw StackError("\(image.title) needs \(path) as a qcow2 image, which it is not")
+      throw StackError(.malformed, "\(image.title) needs \(path) as a qcow2 image, which it is not")
     }
     let chain = ImageChain(
       files: files.union([id]), length: length + 1, path: path, allowed: allowed)
@@ -88,11 +92,13 @@ struct ImageChain {
     if name.hasPrefix("file:") { name = name.dropFirst(5) }
     if let end = name.firstIndex(where: { $0 == ":" || $0 == "/" }), name[end] == ":" {
       throw StackError(
+        .unsupported,
         "\(image.title) reaches a file through “\(name[..<end])”, which is not supported")
     }
     if name.hasPrefix("/") { return String(name) }
     guard let path else {
       throw StackError(
+        .invalid,
         "\(image.title) has no path, so its file “\(name)” has no directory: name the device by a "
           + "path, in the directory that the name is meant for")
     }
@@ -109,11 +115,13 @@ extension Qcow2Header {
   func format(ofBacking image: Layer) throws(StackError) -> ImageChain.Format {
     guard let name = backingFormat else {
       throw StackError(
+        .invalid,
         "\(image.title) does not say which format its backing file has; qemu-img rebase -u -F FORMAT -b FILE sets it"
       )
     }
     guard let format = ImageChain.Format(rawValue: name) else {
       throw StackError(
+        .unsupported,
         "\(image.title) has a backing file of format “\(name)”, which is not supported")
     }
     return format

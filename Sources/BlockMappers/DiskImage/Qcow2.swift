@@ -1,4 +1,5 @@
 public import DataSets
+import FrozenImage
 public import VolumeLayers
 
 /// A disk image in QEMU's format qcow2, versions 2 and 3 (QEMU, docs/interop/qcow2).
@@ -50,7 +51,8 @@ public struct Qcow2: Sendable {
     var dataFile: Int?
     if header.features.contains(.externalDataFile) {
       guard let name = header.dataFile else {
-        throw StackError("\(image.title) keeps its data in a file that it does not name")
+        throw StackError(
+          .malformed, "\(image.title) keeps its data in a file that it does not name")
       }
       lower.append(try chain.file(named: name, by: image, format: .raw))
       dataFile = lower.count - 1

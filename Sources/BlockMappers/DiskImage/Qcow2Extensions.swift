@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// The extensions behind the header's fields, up to the end of the first cluster.
@@ -29,7 +30,7 @@ struct Qcow2Extensions {
       position += 8
       guard length <= end - position else {
         throw StackError(
-          "\(title) has a damaged qcow2 header: an extension is \(length) bytes long")
+          .malformed, "\(title) has a damaged qcow2 header: an extension is \(length) bytes long")
       }
       switch type {
       case Self.formatType: backingFormat = try image.bytes(at: position, count: Int(length))

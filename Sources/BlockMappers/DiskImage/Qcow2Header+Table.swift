@@ -15,6 +15,7 @@ extension Qcow2Header {
     let needed = size / tableSpan + (size % tableSpan == 0 ? 0 : 1)
     guard needed <= UInt64(tableCount), needed * 8 <= Self.maximumTableLength else {
       throw StackError(
+        .malformed,
         "\(image.title) has a damaged qcow2 header: an L1 table of \(tableCount) entries for a disk of \(size) bytes"
       )
     }
@@ -23,6 +24,7 @@ extension Qcow2Header {
       needed * 8 <= image.size - tableOffset
     else {
       throw StackError(
+        .malformed,
         "\(image.title) has a damaged qcow2 header: the L1 table at byte \(tableOffset) lies outside it"
       )
     }

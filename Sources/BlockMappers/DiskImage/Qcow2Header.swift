@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// The header of a qcow2 image, checked; all numbers are big-endian.
@@ -56,15 +57,18 @@ struct Qcow2Header {
     let fields = BigEndianFields(bytes: bytes, title: title)
     version = try fields.number(at: 4)
     guard version == 2 || version == 3 else {
-      throw StackError("\(title) is a qcow image of version \(version), which is not supported")
+      throw StackError(
+        .unsupported, "\(title) is a qcow image of version \(version), which is not supported")
     }
     clusterBits = UInt64(try fields.number(at: 20) as UInt32)
     guard (9...21).contains(clusterBits) else {
-      throw StackError("\(title) has a damaged qcow2 header: clusters of 2^\(clusterBits) bytes")
+      throw StackError(
+        .malformed, "\(title) has a damaged qcow2 header: clusters of 2^\(clusterBits) bytes")
     }
     let bytesOfDisk: UInt64 = try fields.number(at: 24)
     guard bytesOfDisk <= UInt64(Int64.max) else {
-      throw StackError("\(title) has a damaged qcow2 header: a disk of \(bytesOfDisk) bytes")
+      throw StackError(
+        .malformed, "\(title) has a damaged qcow2 header: a disk of \(bytesOfDisk) bytes")
     }
     size = bytesOfDisk & ~511
     try Self.refuseEncryption(method: fields.number(at: 32), title)
@@ -75,7 +79,8 @@ struct Qcow2Header {
     if version == 3 {
       length = try fields.number(at: 100)
       guard length >= 104, UInt64(length) <= 1 << clusterBits, Int(length) <= bytes.count else {
-        throw StackError("\(title) has a damaged qcow2 header: it is \(length) bytes long")
+        throw StackError(
+          .malformed, "\(title) has a damaged qcow2 header: it is \(length) bytes long")
       }
       features = Features(rawValue: try fields.number(at: 72))
     }
@@ -88,7 +93,8 @@ struct Qcow2Header {
       of: image, from: UInt64(length), to: place?.lowerBound ?? 1 << clusterBits, title)
     try Self.refuse(features, extensions, title)
     guard !features.contains(.extendedEntries) || clusterBits >= 14 else {
-      throw StackError("\(title) has a damaged qcow2 header: extended L2 entries in small clusters")
+      throw StackError(
+        .malformed, "\(title) has a damaged qcow2 header: extended L2 entries in small clusters")
     }
     compression = try Self.compression(features, length > 104 ? fields.number(at: 104) : 0, title)
     backingFile =
@@ -106,7 +112,7 @@ struct Qcow2Header {
   private static func refuseEncryption(method: UInt32, _ title: String) throws(StackError) {
     guard method != 0 else { return }
     let name = method == 1 ? "AES" : method == 2 ? "LUKS" : "method \(method)"
-    throw StackError("\(title) is encrypted (\(name)), which is not supported")
+    throw StackError(.unsupported, "\(title) is encrypted (\(name)), which is not supported")
   }
 
   private static func refuse(
@@ -114,13 +120,16 @@ struct Qcow2Header {
   ) throws(StackError) {
     if let bit = features.subtracting(.all).lowestBit {
       let name = extensions.incompatibleFeatures[bit].map { " (“\($0)”)" } ?? ""
-      throw StackError("\(title) needs the qcow2 feature bit \(bit)\(name), which is not supported")
+      throw StackError(
+        .unsupported, "\(title) needs the qcow2 feature bit \(bit)\(name), which is not supported")
     }
     if features.contains(.corrupt) {
-      throw StackError("\(title) is marked as corrupt; qemu-img check -r all may repair it")
+      throw StackError(
+        .malformed, "\(title) is marked as corrupt; qemu-img check -r all may repair it")
     }
     if features.contains(.dirty) {
       throw StackError(
+        .inUse,
         "\(title) is marked as dirty: a virtual machine uses it, or it was not closed; shut the "
           + "machine down, and only when nobody has it open run qemu-img check -r all")
     }
@@ -130,10 +139,12 @@ struct Qcow2Header {
     _ features: Features, _ type: UInt8, _ title: String
   ) throws(StackError) -> Compression {
     guard let compression = Compression(rawValue: type) else {
-      throw StackError("\(title) has compressed clusters of type \(type), which is not supported")
+      throw StackError(
+        .unsupported, "\(title) has compressed clusters of type \(type), which is not supported")
     }
     guard (compression != .deflate) == features.contains(.compressionType) else {
-      throw StackError("\(title) has a damaged qcow2 header: its compression type contradicts it")
+      throw StackError(
+        .malformed, "\(title) has a damaged qcow2 header: its compression type contradicts it")
     }
     return compression
   }
@@ -146,6 +157,7 @@ struct Qcow2Header {
     let count = UInt64(try fields.number(at: 16) as UInt32)
     guard (1...1023).contains(count), offset <= clusterSize, count <= clusterSize - offset else {
       throw StackError(
+        .malformed,
         "\(fields.title) has a damaged qcow2 header: the name of its backing file lies outside it")
     }
     return offset..<offset + count
@@ -153,7 +165,8 @@ struct Qcow2Header {
 
   private static func text(_ bytes: [UInt8], _ title: String) throws(StackError) -> String {
     guard !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) else {
-      throw StackError("\(title) names a file or format in bytes that are not UTF-8 text")
+      throw StackError(
+        .unsupported, "\(title) names a file or format in bytes that are not UTF-8 text")
     }
     return text
   }
@@ -172,7 +185,7 @@ struct BigEndianFields {
   /// - Throws: `StackError` when the number does not lie inside the bytes.
   func number<Number: FixedWidthInteger>(at offset: Int) throws(StackError) -> Number {
     guard offset >= 0, offset <= bytes.count - MemoryLayout<Number>.size else {
-      throw StackError("\(title) ends inside its qcow2 header")
+      throw StackError(.malformed, "\(title) ends inside its qcow2 header")
     }
     return Number(
       bigEndian: bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: Number.self) }

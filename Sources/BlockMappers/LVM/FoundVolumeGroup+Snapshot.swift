@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 extension FoundVolumeGroup {
@@ -16,20 +17,23 @@ extension FoundVolumeGroup {
     let title = "logical volume \(name)"
     guard !snapshot.isMerging else {
       throw StackError(
+        .unsupported,
         "the \(title) is a snapshot that its origin \(group.name)/\(snapshot.origin) takes back, so "
           + "floe cannot map it")
     }
     guard !store.status.contains("WRITE") else {
       throw StackError(
+        .inUse,
         "the \(title) is a snapshot that may be written, so it is not frozen: make it read-only "
           + "(lvchange -pr \(name)), or make one that is (lvcreate -s -pr)")
     }
     guard let origin = group.logicalVolume(snapshot.origin), origin.name != store.name else {
-      throw StackError("the metadata do not describe the origin of the \(title)")
+      throw StackError(.malformed, "the metadata do not describe the origin of the \(title)")
     }
     let extents = group.extentCount(ofSnapshotIn: store.name) ?? origin.extentCount
     guard extents <= origin.extentCount else {
-      throw StackError("the \(title) is larger than its origin \(group.name)/\(origin.name)")
+      throw StackError(
+        .malformed, "the \(title) is larger than its origin \(group.name)/\(origin.name)")
     }
     try checkMerges(into: origin)
     return try SnapshotRuns(

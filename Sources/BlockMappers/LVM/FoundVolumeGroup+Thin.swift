@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 extension FoundVolumeGroup {
@@ -15,21 +16,26 @@ extension FoundVolumeGroup {
     let title = "logical volume \(name)"
     guard !volume.status.contains("WRITE") else {
       throw StackError(
+        .inUse,
         "the \(title) is a thin volume that may be written, so it is not frozen: make a read-only "
           + "snapshot of it (lvcreate -s -pr -kn) and freeze that")
     }
     if let origin = thin.externalOrigin {
       throw StackError(
+        .unsupported,
         "the \(title) has an external origin, \(group.name)/\(origin), which holds the rest of it: "
           + "floe cannot map that")
     }
     if thin.isMerging {
-      throw StackError("the \(title) is merged into its origin, so floe cannot map it")
+      throw StackError(
+        .unsupported, "the \(title) is merged into its origin, so floe cannot map it")
     }
     guard let holder = group.logicalVolume(thin.pool),
       case .thinPool(let pool)? = holder.segments.first?.layout, holder.segments.count == 1,
       let data = group.logicalVolume(pool.data), let metadata = group.logicalVolume(pool.metadata)
-    else { throw StackError("the metadata do not describe the thin pool of the \(title)") }
+    else {
+      throw StackError(.malformed, "the metadata do not describe the thin pool of the \(title)")
+    }
     let poolName = "\(group.name)/\(holder.name)"
     let guards: @Sendable (VolumeGroup) -> String? = { Self.departure(of: volume, thin, in: $0) }
     return try ThinRuns(

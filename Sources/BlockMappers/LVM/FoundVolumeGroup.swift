@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// A volume group and the physical volumes that were found of it.
@@ -53,10 +54,12 @@ package struct FoundVolumeGroup: Sendable {
     let differs = texts.contains { $0.sequenceNumber == newest.sequenceNumber && $0 != newest }
     if let (volume, other) = stranger {
       conflict = StackError(
+        .malformed,
         "the volume group \(newest.name) counts \(volume.layer.title) as its own, but that "
           + "says it belongs to \(other.name)")
     } else if differs {
       conflict = StackError(
+        .malformed,
         "the metadata of the volume group \(newest.name) differ from one physical volume to the "
           + "other, with the same sequence number \(newest.sequenceNumber)")
     } else {
@@ -89,16 +92,18 @@ package struct FoundVolumeGroup: Sendable {
       "RESIZEABLE", "READ", "WRITE", "PVMOVE", "CLUSTERED", "SHARED", "NOAUTOACTIVATE",
     ]
     if group.status.contains("EXPORTED") {
-      throw StackError("the volume group \(group.name) is exported (vgexport)")
+      throw StackError(.inUse, "the volume group \(group.name) is exported (vgexport)")
     }
     if let status = group.status.first(where: { !known.contains($0) }) {
       throw StackError(
+        .unsupported,
         "the volume group \(group.name) has a status that floe does not know: \(status)")
     }
     for member in group.members {
       guard let copies = found[member.id], copies.count > 1 else { continue }
       let titles = copies.map(\.layer.title).joined(separator: " and ")
       throw StackError(
+        .malformed,
         "the physical volume \(member.id) of the volume group \(group.name) appears "
           + "\(copies.count) times, as \(titles)")
     }

@@ -35,6 +35,7 @@ extension FoundVolumeGroup {
   func checkMerges(into volume: LogicalVolume) throws(StackError) {
     for snapshot in group.snapshots where snapshot.origin == volume.name && snapshot.isMerging {
       throw StackError(
+        .inUse,
         "the logical volume \(group.name)/\(volume.name) takes back its snapshot "
           + "\(group.name)/\(snapshot.store), so floe cannot map it before that has ended")
     }
@@ -120,6 +121,7 @@ private struct LogicalVolumeMapping {
     for member in group.members where used.contains(member.id) {
       guard let missing, found.volume(member)?.hasAreaInUse == false else { continue }
       throw StackError(
+        .medium,
         "the physical volume \(missing.title) of the volume group \(group.name) is missing, and "
           + "\(member.title) has no metadata in use that would show a change without it")
     }
@@ -145,7 +147,7 @@ private struct LogicalVolumeMapping {
       guard columns.count == 1 || (columnCount * group.extentSize).isMultiple(of: elementSize)
       else {
         throw StackError(
-          "the \(title(of: volume)) has a \(segment.key) whose stripes are cut short")
+          .malformed, "the \(title(of: volume)) has a \(segment.key) whose stripes are cut short")
       }
       var places: [LayerAddress] = []
       for column in columns {
@@ -164,7 +166,8 @@ private struct LogicalVolumeMapping {
         let placement = Placement(
           columns: places.count, copies: 1, stripeLength: elementSize, targets: places)
       else {
-        throw StackError("the \(title(of: volume)) has a \(segment.key) that has no stripes")
+        throw StackError(
+          .malformed, "the \(title(of: volume)) has a \(segment.key) that has no stripes")
       }
       runs.append(LayerRun(range, .below(placement)))
     }
@@ -180,21 +183,23 @@ private struct LogicalVolumeMapping {
     let isImage = segment.type != "striped" && segment.type != "linear"
     if !isImage, let member = group.member(column.volume) {
       guard column.extent + count <= member.extentCount else {
-        throw StackError("\(owner) lies beyond the end of \(column.volume) (\(member.id))")
+        throw StackError(
+          .malformed, "\(owner) lies beyond the end of \(column.volume) (\(member.id))")
       }
       let layer = try layer(of: member, for: owner)
       let offset = member.start + column.extent * group.extentSize
       guard offset + count * group.extentSize <= layer.size else {
         throw StackError(
+          .malformed,
           "\(owner) lies beyond the end of \(layer.title), which has \(layer.size) bytes")
       }
       return (layer, offset)
     }
     guard let part = group.logicalVolume(column.volume) else {
-      throw StackError("\(owner) lies on a volume that the metadata do not describe")
+      throw StackError(.malformed, "\(owner) lies on a volume that the metadata do not describe")
     }
     guard column.extent + count <= part.extentCount else {
-      throw StackError("\(owner) lies beyond the end of its part \(part.name)")
+      throw StackError(.malformed, "\(owner) lies beyond the end of its part \(part.name)")
     }
     return (try layer(of: part), column.extent * group.extentSize)
   }
@@ -203,11 +208,12 @@ private struct LogicalVolumeMapping {
     of member: VolumeGroup.Member, for owner: String
   ) throws(StackError) -> Layer {
     guard let volume = found.volume(member) else {
-      throw StackError("\(owner) lies on the physical volume \(member.title), which is missing")
+      throw StackError(
+        .medium, "\(owner) lies on the physical volume \(member.title), which is missing")
     }
     if let flag = member.flags.first(where: { $0 == "MISSING" || $0 == "EXPORTED" }) {
       throw StackError(
-        "\(owner) lies on the physical volume \(member.title), which is marked \(flag)")
+        .medium, "\(owner) lies on the physical volume \(member.title), which is marked \(flag)")
     }
     used.insert(member.id)
     return volume.layer
@@ -220,6 +226,7 @@ private struct LogicalVolumeMapping {
       parts.count < Self.maximumParts
     else {
       throw StackError(
+        .malformed,
         "the \(title(of: part)) is made of itself, nests too deep, or is one part of too many")
     }
     let (lower, runs) = try runs(of: part)
@@ -234,6 +241,7 @@ private struct LogicalVolumeMapping {
   private func check(_ volume: LogicalVolume) throws(StackError) {
     if found.isMoving(volume) {
       throw StackError(
+        .inUse,
         "the \(title(of: volume)) is being moved by pvmove, so floe cannot map it before that "
           + "has ended")
     }
@@ -241,6 +249,7 @@ private struct LogicalVolumeMapping {
     let known: Set = ["READ", "WRITE", "VISIBLE", "FIXED_MINOR"]
     if let status = volume.status.first(where: { !known.contains($0) }) {
       throw StackError(
+        .unsupported,
         "the \(title(of: volume)) has the status \(status), with which floe cannot map it")
     }
   }
@@ -252,7 +261,7 @@ private struct LogicalVolumeMapping {
       "the \(title(of: volume)) has a segment (\(segment.key)) of type \(segment.type), which "
       + "floe cannot map"
     if let why = Self.reason(for: segment.type) { text += ": \(why)" }
-    return StackError(text)
+    return StackError(.unsupported, text)
   }
 
   private static func reason(for type: String) -> String? {

@@ -1,6 +1,6 @@
 import DataSets
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// The copies of metadata texts that lvm2 keeps on a host: before each command that
 /// changes a group it writes the text as it was then to its archive, and after it the new one

@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 extension MetadataArea {
@@ -55,7 +56,7 @@ extension MetadataArea {
     for length in Set([first, whole]).sorted() where length > 0 {
       let bytes = try ring.bytes(before: start, count: length)
       guard try ring.bytes(from: start, count: text.count) == text else {
-        throw StackError("the LVM2 metadata of \(layer.title) were overwritten meanwhile")
+        throw StackError(.inUse, "the LVM2 metadata of \(layer.title) were overwritten meanwhile")
       }
       let commits = Self.commits(in: bytes, before: group, until: isLast)
       if length == whole || commits.last.map({ isLast($0.state) }) ?? false { return commits }

@@ -63,6 +63,7 @@ struct MetadataArea: Sendable {
       guard header != before, attempt < attempts else { break }
     }
     throw StackError(
+      .malformed,
       "the text of the LVM2 metadata area of \(layer.title) at byte \(offset) is damaged")
   }
 
@@ -82,7 +83,7 @@ struct MetadataArea: Sendable {
       return try ParsedTexts.group(text)
     } catch {
       throw StackError(
-        "the LVM2 metadata of \(layer.title) in the area at byte \(offset): \(error)")
+        "the LVM2 metadata of \(layer.title) in the area at byte \(offset)", cause: error)
     }
   }
 
@@ -124,14 +125,15 @@ extension MetadataArea {
         let fields = bytes.withUnsafeBytes({ Fields($0) }),
         fields.checksum == MetadataChecksum.checksum(bytes[Field.magic...]),
         bytes[Field.magic...].starts(with: magicBytes)
-      else { throw StackError("the header of \(place) is damaged") }
+      else { throw StackError(.malformed, "the header of \(place) is damaged") }
       guard fields.version == version else {
-        throw StackError("\(place) is of version \(fields.version), which floe does not know")
+        throw StackError(
+          .unsupported, "\(place) is of version \(fields.version), which floe does not know")
       }
       let (end, overflow) = offset.addingReportingOverflow(fields.size)
       guard fields.start == offset, fields.size > UInt64(Field.headerLength), !overflow,
         end <= layer.size
-      else { throw StackError("\(place) does not lie where its header says") }
+      else { throw StackError(.malformed, "\(place) does not lie where its header says") }
       self.offset = offset
       size = fields.size
       isIgnored = fields.flags & ignored != 0
@@ -149,6 +151,7 @@ extension MetadataArea {
         slot.size <= UInt64(MetadataParser.maximumLength)
       else {
         throw StackError(
+          .malformed,
           "the text of the LVM2 metadata area of \(layer.title) at byte \(offset) lies outside "
             + "of it")
       }

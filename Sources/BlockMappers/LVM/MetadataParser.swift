@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 
 /// Reads LVM2's metadata text, by recursive descent. The grammar is that of lvm2's
 /// configuration files (libdm/libdm-config.c):
@@ -34,7 +35,7 @@ struct MetadataParser {
   /// - Throws: `StackError`, which names the line, when the bytes are no such text.
   static func parse(_ bytes: [UInt8]) throws(StackError) -> MetadataSection {
     guard bytes.count <= maximumLength else {
-      throw StackError("the text has \(bytes.count) bytes, more than \(maximumLength)")
+      throw StackError(.malformed, "the text has \(bytes.count) bytes, more than \(maximumLength)")
     }
     var parser = Self(bytes)
     return try parser.section(path: "", depth: 0)
@@ -206,6 +207,6 @@ struct MetadataParser {
 
   private func failure(_ reason: String) -> StackError {
     let line = bytes[..<position].count { $0 == UInt8(ascii: "\n") } + 1
-    return StackError("line \(line): \(reason)")
+    return StackError(.malformed, "line \(line): \(reason)")
   }
 }

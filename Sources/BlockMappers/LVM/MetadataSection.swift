@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 
 /// A value of LVM2's metadata text.
 enum MetadataValue: Hashable, Sendable {
@@ -47,7 +48,7 @@ struct MetadataSection: Hashable, Sendable {
   /// - Throws: `StackError` when there is no such section.
   func section(_ key: String) throws(StackError) -> MetadataSection {
     guard case .section(let section) = try value(key) else {
-      throw StackError("\(path(of: key)) is not a section")
+      throw StackError(.malformed, "\(path(of: key)) is not a section")
     }
     return section
   }
@@ -55,7 +56,7 @@ struct MetadataSection: Hashable, Sendable {
   /// - Throws: `StackError` when there is no such string.
   func string(_ key: String) throws(StackError) -> String {
     guard case .string(let string) = try value(key) else {
-      throw StackError("\(path(of: key)) is not a string")
+      throw StackError(.malformed, "\(path(of: key)) is not a string")
     }
     return string
   }
@@ -65,10 +66,10 @@ struct MetadataSection: Hashable, Sendable {
     _ key: String, in range: ClosedRange<UInt64> = 0...UInt64(UInt32.max)
   ) throws(StackError) -> UInt64 {
     guard case .integer(let integer) = try value(key) else {
-      throw StackError("\(path(of: key)) is not an integer")
+      throw StackError(.malformed, "\(path(of: key)) is not an integer")
     }
     guard let number = UInt64(exactly: integer), range.contains(number) else {
-      throw StackError("\(path(of: key)) is \(integer), which is out of range")
+      throw StackError(.malformed, "\(path(of: key)) is \(integer), which is out of range")
     }
     return number
   }
@@ -76,7 +77,7 @@ struct MetadataSection: Hashable, Sendable {
   /// - Throws: `StackError` when there is no such identifier.
   func identifier(_ key: String) throws(StackError) -> VolumeIdentifier {
     guard let identifier = VolumeIdentifier(text: try string(key)) else {
-      throw StackError("\(path(of: key)) is not an identifier")
+      throw StackError(.malformed, "\(path(of: key)) is not an identifier")
     }
     return identifier
   }
@@ -88,7 +89,7 @@ struct MetadataSection: Hashable, Sendable {
   func array(_ key: String) throws(StackError) -> [MetadataValue] {
     switch try value(key) {
     case .array(let values): return values
-    case .section: throw StackError("\(path(of: key)) is a section, not an array")
+    case .section: throw StackError(.malformed, "\(path(of: key)) is a section, not an array")
     case let value: return [value]
     }
   }
@@ -98,7 +99,7 @@ struct MetadataSection: Hashable, Sendable {
     var strings: [String] = []
     for value in try array(key) {
       guard case .string(let string) = value else {
-        throw StackError("\(path(of: key)) holds something else than strings")
+        throw StackError(.malformed, "\(path(of: key)) holds something else than strings")
       }
       strings.append(string)
     }
@@ -106,7 +107,9 @@ struct MetadataSection: Hashable, Sendable {
   }
 
   private func value(_ key: String) throws(StackError) -> MetadataValue {
-    guard let value = values[key] else { throw StackError("\(path(of: key)) is missing") }
+    guard let value = values[key] else {
+      throw StackError(.malformed, "\(path(of: key)) is missing")
+    }
     return value
   }
 }

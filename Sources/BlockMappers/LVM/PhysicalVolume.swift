@@ -8,6 +8,7 @@ package import VolumeLayers
 /// lib/label/label.h), then `struct pv_header`, two lists of `struct disk_locn` and
 /// `struct pv_header_extension` (lib/format_text/layout.h), all little-endian.
 package struct PhysicalVolume: Sendable {
+  /// The layer that the label lies on.
   package let layer: Layer
   package let id: VolumeIdentifier
   /// The label says that a volume group uses it, be the metadata on it or elsewhere
@@ -75,20 +76,23 @@ package struct PhysicalVolume: Sendable {
       )
     }
     guard checksum == MetadataChecksum.checksum(sector[Field.header...]) else {
-      throw StackError("the LVM2 label of \(layer.title) in sector \(number) is damaged")
+      throw StackError(
+        .malformed, "the LVM2 label of \(layer.title) in sector \(number) is damaged")
     }
     guard place == UInt64(number) else {
       throw StackError(
-        "the LVM2 label of \(layer.title) in sector \(number) belongs in another sector")
+        .malformed, "the LVM2 label of \(layer.title) in sector \(number) belongs in another sector"
+      )
     }
   }
 
   private init(_ sector: [UInt8], number: Int, on layer: Layer) throws(StackError) {
     guard let header = Self.header(sector) else {
-      throw StackError("the LVM2 label of \(layer.title) in sector \(number) is malformed")
+      throw StackError(
+        .malformed, "the LVM2 label of \(layer.title) in sector \(number) is malformed")
     }
     guard header.areas.count <= Self.maximumAreas else {
-      throw StackError("\(layer.title) has \(header.areas.count) LVM2 metadata areas")
+      throw StackError(.malformed, "\(layer.title) has \(header.areas.count) LVM2 metadata areas")
     }
     var areas: [MetadataArea] = []
     for offset in header.areas {

@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 
 extension VolumeGroup {
   /// Bytes of the sectors that metadata counts in.
@@ -13,9 +14,9 @@ extension VolumeGroup {
   init(text: MetadataSection) throws(StackError) {
     guard try text.string("contents") == "Text Format Volume Group",
       try text.integer("version") == 1
-    else { throw StackError("it is no text of a volume group in version 1") }
+    else { throw StackError(.malformed, "it is no text of a volume group in version 1") }
     guard let (name, section) = text.sections.first, text.sections.count == 1 else {
-      throw StackError("it describes \(text.sections.count) volume groups")
+      throw StackError(.malformed, "it describes \(text.sections.count) volume groups")
     }
     try Self.checkName(name, of: section)
     self.name = name
@@ -23,7 +24,7 @@ extension VolumeGroup {
     sequenceNumber = try section.integer("seqno")
     status = try section.strings("status")
     if section.has("format"), try section.string("format") != "lvm2" {
-      throw StackError("\(section.path(of: "format")) is not lvm2")
+      throw StackError(.malformed, "\(section.path(of: "format")) is not lvm2")
     }
     extentSize = try section.integer("extent_size", in: 1...UInt64(UInt32.max)) * Self.sector
     var members: [Member] = []
@@ -32,7 +33,7 @@ extension VolumeGroup {
     }
     self.members = members
     guard Set(members.map(\.id)).count == members.count else {
-      throw StackError("\(section.path)/physical_volumes holds one volume twice")
+      throw StackError(.malformed, "\(section.path)/physical_volumes holds one volume twice")
     }
     // A group without logical volumes has no such section.
     var volumes: [LogicalVolume] = []
@@ -63,7 +64,7 @@ extension VolumeGroup {
       }
     }
     guard isAllowed, (1...127).contains(name.utf8.count) else {
-      throw StackError("\(section.path) is no name that a volume can have")
+      throw StackError(.invalid, "\(section.path) is no name that a volume can have")
     }
   }
 }
@@ -84,7 +85,7 @@ extension VolumeGroup.Member {
     extentCount = try text.integer("pe_count")
     let (size, overflow) = extentCount.multipliedReportingOverflow(by: extentSize)
     guard !overflow, !start.addingReportingOverflow(size).overflow else {
-      throw StackError("\(text.path) ends beyond any medium")
+      throw StackError(.malformed, "\(text.path) ends beyond any medium")
     }
   }
 }
@@ -102,20 +103,21 @@ extension LogicalVolume {
       segments.append(try Segment(key: key, text: segment))
     }
     guard try text.integer("segment_count") == UInt64(segments.count) else {
-      throw StackError("\(text.path(of: "segment_count")) is not the count of its segments")
+      throw StackError(
+        .malformed, "\(text.path(of: "segment_count")) is not the count of its segments")
     }
     segments.sort { $0.extents.lowerBound < $1.extents.lowerBound }
     var end: UInt64 = 0
     for segment in segments {
       guard segment.extents.lowerBound == end else {
-        throw StackError("\(text.path) has a gap or an overlap at extent \(end)")
+        throw StackError(.malformed, "\(text.path) has a gap or an overlap at extent \(end)")
       }
       end = segment.extents.upperBound
     }
     self.segments = segments
     extentCount = end
     let (size, overflow) = end.multipliedReportingOverflow(by: extentSize)
-    guard !overflow else { throw StackError("\(text.path) is larger than any medium") }
+    guard !overflow else { throw StackError(.malformed, "\(text.path) is larger than any medium") }
     self.size = size
   }
 }
@@ -137,7 +139,7 @@ extension LogicalVolume.Segment {
       // Pairs of what holds md's metadata and what holds the data.
       let pairs = try text.strings("raids")
       guard pairs.count.isMultiple(of: 2) else {
-        throw StackError("\(text.path(of: "raids")) holds no pairs")
+        throw StackError(.malformed, "\(text.path(of: "raids")) holds no pairs")
       }
       let images = stride(from: 1, to: pairs.count, by: 2).map { pairs[$0] }
       layout = try .striped(text, columns: Self.images(images), of: extents)
@@ -171,7 +173,9 @@ extension LogicalVolume.Segment {
     for index in stride(from: 0, to: values.count, by: 2) {
       guard index + 1 < values.count, case .string(let volume) = values[index],
         case .integer(let number) = values[index + 1], let extent = UInt32(exactly: number)
-      else { throw StackError("\(text.path(of: key)) holds no pairs of volume and extent") }
+      else {
+        throw StackError(.malformed, "\(text.path(of: key)) holds no pairs of volume and extent")
+      }
       columns.append(LogicalVolume.Column(volume: volume, extent: UInt64(extent)))
     }
     return columns
@@ -192,19 +196,20 @@ extension LogicalVolume.Layout {
   ) throws(StackError) -> Self {
     let count = UInt64(columns.count)
     guard try text.integer("stripe_count", in: 1...UInt64(UInt32.max)) == count else {
-      throw StackError("\(text.path(of: "stripe_count")) is not the count of its stripes")
+      throw StackError(
+        .malformed, "\(text.path(of: "stripe_count")) is not the count of its stripes")
     }
     guard columns.count <= maximumColumns else {
-      throw StackError("\(text.path) has more than \(maximumColumns) stripes")
+      throw StackError(.malformed, "\(text.path) has more than \(maximumColumns) stripes")
     }
     guard (extents.upperBound - extents.lowerBound).isMultiple(of: count) else {
-      throw StackError("\(text.path) does not divide evenly among \(count) stripes")
+      throw StackError(.malformed, "\(text.path) does not divide evenly among \(count) stripes")
     }
     guard count > 1 else { return .striped(columns, elementSize: .max) }
     // lvm2 writes powers of two only; md's raid0 and dm-stripe take no others here.
     let size = try text.integer("stripe_size", in: 1...UInt64(UInt32.max))
     guard size.nonzeroBitCount == 1 else {
-      throw StackError("\(text.path(of: "stripe_size")) is \(size), no power of two")
+      throw StackError(.malformed, "\(text.path(of: "stripe_size")) is \(size), no power of two")
     }
     return .striped(columns, elementSize: size * 512)
   }

@@ -1,6 +1,7 @@
 /// A volume group as a metadata text describes it: the volumes that it is made of, and
 /// the volumes that are made of it. Sizes are bytes.
 package struct VolumeGroup: Hashable, Sendable {
+  /// As `vgs` shows it; another group may have the same.
   package let name: String
   package let id: VolumeIdentifier
   /// Grows by one with every commit.
@@ -8,7 +9,9 @@ package struct VolumeGroup: Hashable, Sendable {
   let status: [String]
   /// Bytes of a physical and of a logical extent.
   let extentSize: UInt64
+  /// In the text's order; segments point to them by their keys.
   package let members: [Member]
+  /// In the text's order, hidden ones too.
   package let logicalVolumes: [LogicalVolume]
   /// Where in `members` a key is, and in `logicalVolumes` a name.
   let memberIndexes: [String: Int]

@@ -1,4 +1,5 @@
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// What became of a logical volume's extents, as the texts tell that its group had one

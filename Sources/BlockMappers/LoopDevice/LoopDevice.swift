@@ -2,8 +2,9 @@ import CLinuxIO
 public import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import SystemPackage
 public import VolumeLayers
 
@@ -11,6 +12,7 @@ public import VolumeLayers
 public enum LoopDevice {
   /// The file behind a loop device.
   public struct Backing: Hashable, Sendable {
+    /// Absolute, as sysfs tells it (`loop/backing_file`).
     public let path: String
     /// Bytes from the start of the file.
     public let offset: UInt64
@@ -42,6 +44,7 @@ public enum LoopDevice {
       UInt64(found.st_ino) == loop.inode
     else {
       throw StackError(
+        .notFound,
         "the file behind the loop device \(path) is no longer found at \(file): it was deleted or replaced"
       )
     }
@@ -63,11 +66,12 @@ public enum LoopDevice {
       file = try OpenMedium(path: backing.path)
       device = try OpenMedium(path: path)
     } catch {
-      throw StackError(error.description)
+      throw StackError(error)
     }
     let size = device.size
     guard backing.offset <= file.size, size <= file.size - backing.offset else {
       throw StackError(
+        .malformed,
         "the loop device \(path) shows \(size) bytes, but its file \(backing.path) was cut short")
     }
     if backing.offset == 0, size == file.size {
@@ -84,7 +88,7 @@ public enum LoopDevice {
   private static func status(ofDevice path: String) throws(StackError) -> floe_loop_status {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw StackError("the loop device \(path) cannot be opened: \(Errno(rawValue: errno))")
+      throw StackError("the loop device \(path) cannot be opened", cause: Errno(rawValue: errno))
     }
     defer { close(descriptor) }
     var loop = floe_loop_status()
@@ -92,7 +96,7 @@ public enum LoopDevice {
       throw StackError(
         errno == ENXIO
           ? "the loop device \(path) has no file"
-          : "the loop device \(path) does not tell its file: \(Errno(rawValue: errno))")
+          : "the loop device \(path) does not tell its file", cause: Errno(rawValue: errno))
     }
     return loop
   }
@@ -105,7 +109,7 @@ public enum LoopDevice {
     let count = descriptor < 0 ? -1 : read(descriptor, &bytes, bytes.count)
     if descriptor >= 0 { close(descriptor) }
     guard count > 1, bytes[count - 1] == UInt8(ascii: "\n") else {
-      throw StackError("sysfs does not tell the file behind the loop device \(path)")
+      throw StackError(.unsupported, "sysfs does not tell the file behind the loop device \(path)")
     }
     return PathText.text(of: bytes[..<(count - 1)])
   }

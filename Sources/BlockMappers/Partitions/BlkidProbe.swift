@@ -1,9 +1,10 @@
 package import CBlkid
 import CLinuxIO
 package import DataSets
+import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import SystemPackage
 package import VolumeLayers
 
@@ -14,6 +15,7 @@ package import VolumeLayers
 /// sparse file in memory is made, as large as the layer, which holds the places where
 /// formats keep their signatures and reads as zeros elsewhere.
 package final class BlkidProbe {
+  /// Valid while this object lives, which frees it.
   package let handle: blkid_probe
   private let descriptor: Int32
 
@@ -29,7 +31,7 @@ package final class BlkidProbe {
     _ layer: Layer, sectors places: [UInt64] = [], length: Int = 512
   ) throws(StackError) {
     guard let handle = blkid_new_probe() else {
-      throw StackError("there is no memory to probe \(layer.title)")
+      throw StackError(.noRoom, "there is no memory to probe \(layer.title)")
     }
     let start: blkid_loff_t
     if let opened = Self.open(layer) {
@@ -59,14 +61,14 @@ package final class BlkidProbe {
   /// What libblkid's last call failed of.
   package func failure(of layer: Layer) -> StackError {
     let reason = errno == 0 ? "the medium cannot be read" : Errno(rawValue: errno).description
-    return StackError("libblkid cannot probe \(layer.title): \(reason)")
+    return StackError(.medium, "libblkid cannot probe \(layer.title): \(reason)")
   }
 
   /// The medium that the layer lies on; `nil` when it does not lie in one piece, or its
   /// medium is no longer found by its path.
   private static func open(_ layer: Layer) -> (descriptor: Int32, offset: UInt64)? {
     guard let base = layer.base else { return nil }
-    let descriptor = LinuxIO.open(base.medium.path, O_RDONLY | O_CLOEXEC)
+    let descriptor = HostSystem.open(base.medium.path, O_RDONLY | O_CLOEXEC)
     return descriptor < 0 ? nil : (descriptor, base.offset)
   }
 
@@ -75,11 +77,11 @@ package final class BlkidProbe {
   ) throws(StackError) -> Int32 {
     let descriptor = floe_memory_file("floe-probe")
     guard descriptor >= 0 else {
-      throw StackError("\(layer.title) cannot be probed: \(Errno(rawValue: errno))")
+      throw StackError("\(layer.title) cannot be probed", cause: Errno(rawValue: errno))
     }
     do throws(StackError) {
       guard let size = off_t(exactly: layer.size), ftruncate(descriptor, size) == 0 else {
-        throw StackError("\(layer.title) is too large to be probed")
+        throw StackError(.noRoom, "\(layer.title) is too large to be probed")
       }
       let head = min(layer.size, headLength)
       let tail = max(head, layer.size - min(layer.size, tailLength))
@@ -110,7 +112,7 @@ package final class BlkidProbe {
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
-        throw StackError("\(layer.title) cannot be probed: \(Errno(rawValue: errno))")
+        throw StackError("\(layer.title) cannot be probed", cause: Errno(rawValue: errno))
       }
       done += count
     }

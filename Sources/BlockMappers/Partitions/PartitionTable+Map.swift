@@ -10,12 +10,14 @@ extension PartitionTable {
   public func map(_ partition: Partition) throws(StackError) -> LayerMap {
     let title = title(of: partition)
     guard !partition.isExtended else {
-      throw StackError("\(title) of \(layer.title) holds logical partitions, no data of its own")
+      throw StackError(
+        .unsupported, "\(title) of \(layer.title) holds logical partitions, no data of its own")
     }
     guard partition.size > 0, partition.start <= layer.size,
       partition.size <= layer.size - partition.start
     else {
       throw StackError(
+        .malformed,
         "\(title) ends at byte \(partition.start &+ partition.size), but \(layer.title) has \(layer.size) bytes"
       )
     }
@@ -44,7 +46,7 @@ extension PartitionTable {
   private func guidWindows(
     of partition: Partition, _ title: String
   ) throws(StackError) -> (identity: [ProbeWindow], witness: [ProbeWindow]) {
-    let changed = StackError("\(title) of \(layer.title) changed while it was looked at")
+    let changed = StackError(.inUse, "\(title) of \(layer.title) changed while it was looked at")
     let header = try layer.bytes(at: sectorSize, count: 92)
     guard let table = header.number(at: 72, as: UInt64.self),
       let entryLength = header.number(at: 84, as: UInt32.self), partition.number > 0
@@ -94,10 +96,11 @@ extension PartitionTable {
   ) throws(StackError) -> (identity: [ProbeWindow], witness: [ProbeWindow]) {
     let records = try BootRecords(on: layer, sectorSize: sectorSize)
     guard let path = records.path(to: partition) else {
-      throw StackError("\(title) of \(layer.title) changed while it was looked at")
+      throw StackError(.inUse, "\(title) of \(layer.title) changed while it was looked at")
     }
     guard path.count <= Self.maximumRecords else {
       throw StackError(
+        .malformed,
         "\(title) of \(layer.title) lies behind \(path.count) boot records, of which at most \(Self.maximumRecords) can be watched"
       )
     }

@@ -1,5 +1,6 @@
 import CBlkid
 public import DataSets
+import FrozenImage
 import Glibc
 public import VolumeLayers
 
@@ -13,6 +14,7 @@ public struct PartitionTable: Sendable {
     case dos
   }
 
+  /// An entry of the table.
   public struct Partition: Hashable, Sendable {
     /// From 1 on, as Linux numbers them; logical partitions of a DOS table from 5 on.
     public let number: Int
@@ -30,6 +32,7 @@ public struct PartitionTable: Sendable {
     public let isExtended: Bool
   }
 
+  /// Which of the formats it has.
   public let kind: Kind
   /// Bytes: the unit of addresses in the table.
   public let sectorSize: UInt64
@@ -63,6 +66,7 @@ public struct PartitionTable: Sendable {
       else { continue }
       if kind == .gpt, blkid_parttable_get_offset(table) != blkid_loff_t(size) {
         throw StackError(
+          .malformed,
           "the GPT at the start of \(layer.title) is damaged and only the copy at its end is intact; sfdisk or gdisk can restore it"
         )
       }
@@ -71,7 +75,8 @@ public struct PartitionTable: Sendable {
         partitions: try partitions(of: list, table: table, kind: kind, on: layer), layer: layer)
     }
     if records.protectGPT {
-      throw StackError("\(layer.title) has the MBR that protects a GPT, but no intact GPT")
+      throw StackError(
+        .malformed, "\(layer.title) has the MBR that protects a GPT, but no intact GPT")
     }
     return nil
   }
@@ -93,7 +98,9 @@ public struct PartitionTable: Sendable {
         .multipliedReportingOverflow(by: 512)
       guard !start.overflow, !size.overflow,
         !start.partialValue.addingReportingOverflow(size.partialValue).overflow
-      else { throw StackError("partition \(number) of \(layer.title) ends beyond any medium") }
+      else {
+        throw StackError(.malformed, "partition \(number) of \(layer.title) ends beyond any medium")
+      }
       let type = blkid_partition_get_type_string(partition).map { String(cString: $0) }
       found.append(
         Partition(
@@ -121,7 +128,7 @@ extension BlkidProbe {
     switch blkid_do_probe(handle) {
     case 1: return nil
     case 0:
-      throw StackError("the partition table of \(layer.title) leads beyond its end")
+      throw StackError(.malformed, "the partition table of \(layer.title) leads beyond its end")
     default: throw failure(of: layer)
     }
   }

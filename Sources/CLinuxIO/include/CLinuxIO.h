@@ -4,6 +4,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/sysmacros.h>
 
 // O_DIRECT of open(2), which glibc defines for _GNU_SOURCE only.
 int32_t floe_o_direct(void);

@@ -26,7 +26,8 @@ struct ExtAttribute {
     case 10: return (Array("gnu.".utf8) + name, value)
     case 2, 3:
       guard let list = Self.accessControlList(value) else {
-        throw StackError("the access control list of inode \(inode) of \(title) is malformed")
+        throw StackError(
+          .malformed, "the access control list of inode \(inode) of \(title) is malformed")
       }
       let name = index == 2 ? "system.posix_acl_access" : "system.posix_acl_default"
       return list.isEmpty ? nil : (Array(name.utf8), list)
@@ -72,7 +73,8 @@ extension ExtVolume {
     }
     guard let rest else {
       throw found.problem
-        ?? StackError("inode \(inode.number) of \(title) lacks its inline data: run e2fsck")
+        ?? StackError(
+          .malformed, "inode \(inode.number) of \(title) lacks its inline data: run e2fsck")
     }
     return (Array(inode.blockBytes), rest.value)
   }
@@ -127,6 +129,7 @@ extension ExtVolume {
   ) throws(StackError) {
     let bytes = Array(region)
     let malformed = StackError(
+      .malformed,
       "an extended attribute of inode \(inode.number) of \(title) is malformed: run e2fsck")
     var position = first
     while position + 4 <= bytes.count, ExtSuperblock.number(bytes, position) as UInt32 != 0 {
@@ -172,6 +175,7 @@ extension ExtVolume {
       inode.flags & ExtInode.Flag.inlineData == 0, inode.attributes.size == UInt64(count)
     else {
       throw StackError(
+        .malformed,
         "inode \(number) of \(title) does not hold an extended attribute of inode \(owner.number)")
     }
     var bytes = [UInt8](repeating: 0, count: count)

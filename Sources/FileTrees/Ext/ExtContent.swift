@@ -40,6 +40,7 @@ extension ExtVolume {
   }
 
   private func noTarget(_ inode: ExtInode) -> StackError {
-    StackError("the symbolic link inode \(inode.number) of \(title) has no target: run e2fsck")
+    StackError(
+      .malformed, "the symbolic link inode \(inode.number) of \(title) has no target: run e2fsck")
   }
 }

@@ -68,13 +68,15 @@ extension ExtVolume {
       try forEachRun(of: directory, &allowance) { run in
         guard !run.isUnwritten else {
           try problem(
-            StackError("directory inode \(directory.number) of \(title) has unwritten blocks"))
+            StackError(
+              .malformed, "directory inode \(directory.number) of \(title) has unwritten blocks"))
           return
         }
         for block in run.block..<run.block + run.count {
           guard accepts(block) else {
             try problem(
-              StackError("block \(block) of \(title) belongs to two directories: run e2fsck"))
+              StackError(
+                .malformed, "block \(block) of \(title) belongs to two directories: run e2fsck"))
             continue
           }
           try noting {
@@ -120,6 +122,7 @@ extension ExtVolume {
   }
 
   private func torn(_ directory: ExtInode) -> StackError {
-    StackError("an entry of directory inode \(directory.number) of \(title) is torn: run e2fsck")
+    StackError(
+      .malformed, "an entry of directory inode \(directory.number) of \(title) is torn: run e2fsck")
   }
 }

@@ -1,5 +1,6 @@
 public import DataSets
 public import FrozenImage
+public import LogicalRepresentation
 import Synchronization
 public import VolumeLayers
 
@@ -42,6 +43,7 @@ public final class ExtFileSystem: Sendable {
     ProbeWindow(layer: 0, offset: ExtSuperblock.offset, length: ExtSuperblock.length)
   ]
 
+  /// The layer that the file system lies on, from its byte 0.
   public let layer: Layer
   /// What `blkid` shows as its UUID.
   public let id: UniqueIdentifier
@@ -60,13 +62,14 @@ public final class ExtFileSystem: Sendable {
   ///   replayed, it has recorded errors or was not unmounted cleanly.
   public init(on layer: Layer) throws(StackError) {
     guard layer.size >= ExtSuperblock.offset + UInt64(ExtSuperblock.length) else {
-      throw StackError("\(layer.title) holds no ext2, ext3 or ext4 file system")
+      throw StackError(.unsupported, "\(layer.title) holds no ext2, ext3 or ext4 file system")
     }
     let bytes = try layer.bytes(at: ExtSuperblock.offset, count: ExtSuperblock.length)
     let superblock = try ExtSuperblock(bytes, title: layer.title)
     try superblock.requireReadable(title: layer.title)
     guard superblock.blocks <= layer.size / UInt64(superblock.blockSize) else {
       throw StackError(
+        .malformed,
         "the file system of \(layer.title) has \(superblock.blocks) blocks of "
           + "\(superblock.blockSize) bytes, more than the \(layer.size) bytes that are there")
     }
@@ -95,7 +98,7 @@ public final class ExtFileSystem: Sendable {
       try tree.write(into: &writer, progress)
     }
     guard try isUnchanged(since: witnessBytes) else {
-      throw StackError("\(layer.title) was mounted or written while it was described")
+      throw StackError(.inUse, "\(layer.title) was mounted or written while it was described")
     }
   }
 
@@ -111,7 +114,7 @@ public final class ExtFileSystem: Sendable {
     do {
       return try volume.withLock { try $0.read(inode: number, offset: offset, into: buffer) }
     } catch {
-      throw error as? StackError ?? StackError("cannot read inode \(number): \(error)")
+      throw error as? StackError ?? StackError("cannot read inode \(number)", cause: error)
     }
   }
 
@@ -129,12 +132,14 @@ extension ExtVolume {
     inode number: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     guard let short = UInt32(exactly: number), short <= superblock.inodes else {
-      throw StackError("there is no inode \(number) in \(title)")
+      throw StackError(.notFound, "there is no inode \(number) in \(title)")
     }
     let inode = try inode(short)
     guard inode.attributes.type == .regular, !inode.isFree,
       inode.flags & ExtInode.Flag.encrypted == 0
-    else { throw StackError("inode \(number) of \(title) is no regular file that can be read") }
+    else {
+      throw StackError(.invalid, "inode \(number) of \(title) is no regular file that can be read")
+    }
     let size = inode.attributes.size
     guard offset < size else { return 0 }
     let count = Int(min(UInt64(buffer.count), size - offset))

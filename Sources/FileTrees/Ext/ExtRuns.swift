@@ -41,7 +41,7 @@ struct ExtBlockAllowance {
 
   mutating func take(_ count: UInt64) throws(StackError) {
     guard count <= rest else {
-      throw StackError("the files of \(title) have more blocks than it has: run e2fsck")
+      throw StackError(.malformed, "the files of \(title) have more blocks than it has: run e2fsck")
     }
     rest -= count
   }
@@ -93,7 +93,8 @@ extension ExtVolume {
     // `eh_depth`.
     let depth: UInt16 = ExtSuperblock.number(inode.bytes, ExtInode.blockMap.lowerBound + 6)
     guard depth <= Self.maximumDepth else {
-      throw StackError("the extents of inode \(inode.number) of \(title) are \(depth) levels deep")
+      throw StackError(
+        .malformed, "the extents of inode \(inode.number) of \(title) are \(depth) levels deep")
     }
     var end: UInt64 = 0
     try forEachExtent(of: inode) { extent in
@@ -104,6 +105,7 @@ extension ExtVolume {
       let count = UInt64(extent.e_len)
       guard count > 0, extent.e_lblk >= end, contains(extent.e_pblk, count: count) else {
         throw StackError(
+          .malformed,
           "an extent of inode \(inode.number) of \(title) at block \(extent.e_lblk) is malformed")
       }
       end = extent.e_lblk + count
@@ -143,6 +145,7 @@ extension ExtVolume {
     guard depth > 0 else {
       guard contains(block, count: 1) else {
         throw StackError(
+          .malformed,
           "block \(start) of inode \(inode.number) of \(title) lies at \(block), which does not "
             + "exist")
       }

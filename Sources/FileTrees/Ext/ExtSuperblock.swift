@@ -37,7 +37,7 @@ struct ExtSuperblock {
   ///   or its geometry makes no sense.
   init(_ bytes: [UInt8], title: String) throws(StackError) {
     guard bytes.count == Self.length, Self.number(bytes, Self.magicOffset) as UInt16 == 0xEF53
-    else { throw StackError("\(title) holds no ext2, ext3 or ext4 file system") }
+    else { throw StackError(.unsupported, "\(title) holds no ext2, ext3 or ext4 file system") }
     func number<N: FixedWidthInteger>(_ offset: Int) -> N { Self.number(bytes, offset) }
     self.bytes = bytes
     let isDynamic = (number(0x4C) as UInt32) != 0
@@ -65,7 +65,7 @@ struct ExtSuperblock {
       inodesPerGroup > 0, inodesPerGroup <= blockSize * 8, UInt64(firstDataBlock) < blocks,
       blocks <= UInt64(Int64.max) >> 16,
       blocks / UInt64(blocksPerGroup) < Self.maximumGroups
-    else { throw StackError("the superblock of \(title) makes no sense") }
+    else { throw StackError(.malformed, "the superblock of \(title) makes no sense") }
   }
 
   static func number<Number: FixedWidthInteger>(_ bytes: [UInt8], _ offset: Int) -> Number {
@@ -85,13 +85,15 @@ struct ExtSuperblock {
   private static func checkChecksum(_ bytes: [UInt8], title: String) throws(StackError) {
     guard bytes[0x175] == 1 else {
       throw StackError(
+        .unsupported,
         "\(title) has metadata checksums of an unknown algorithm, number \(bytes[0x175])")
     }
     let checksum = bytes.withUnsafeBytes {
       ~CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[..<0x3FC]))
     }
     guard checksum == number(bytes, 0x3FC) else {
-      throw StackError("the checksum of the superblock of \(title) is wrong: run e2fsck")
+      throw StackError(
+        .malformed, "the checksum of the superblock of \(title) is wrong: run e2fsck")
     }
   }
 
@@ -111,20 +113,24 @@ struct ExtSuperblock {
     let unreadable = features.unreadable
     guard unreadable.isEmpty else {
       throw StackError(
+        .unsupported,
         "\(title) has file system features that cannot be read: "
           + unreadable.joined(separator: ", "))
     }
     guard !features.needsRecovery else {
       throw StackError(
+        .inUse,
         "the journal of \(title) was not replayed: it is mounted for writing (here, on another "
           + "host or in a virtual machine), or was not unmounted cleanly; unmount it there, and "
           + "only when nobody uses it run e2fsck -p")
     }
     guard state & 2 == 0 else {
-      throw StackError("the kernel recorded errors in the file system of \(title): run e2fsck -f")
+      throw StackError(
+        .malformed, "the kernel recorded errors in the file system of \(title): run e2fsck -f")
     }
     guard state & 1 != 0 else {
       throw StackError(
+        .inUse,
         "\(title) is mounted for writing (here, on another host or in a virtual machine), or was "
           + "not unmounted cleanly: unmount it there, and only when nobody uses it run e2fsck")
     }

@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 import VolumeLayers
 
 /// Writing what was marked.
@@ -12,7 +13,7 @@ extension ExtTree {
     let inode: ExtInode
     do throws(StackError) {
       inode = try volume.inode(number)
-      if let problem = problem(of: inode) { throw StackError(problem) }
+      if let problem = problem(of: inode) { throw StackError(.unsupported, problem) }
     } catch {
       // No more is known of its type than whether an entry calls it a directory.
       try writer.addUnreadableNode(

@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import LogicalRepresentation
 
 /// Walks a file system's tree and writes what directories lead to.
 ///

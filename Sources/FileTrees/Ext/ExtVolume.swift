@@ -1,5 +1,6 @@
 import CExt2
 import DataSets
+import FrozenImage
 import VolumeLayers
 
 /// A file system that libext2fs has open, read-only. Its blocks are checked where the
@@ -35,7 +36,8 @@ final class ExtVolume {
     self.channel = channel
     fileSystem = opened
     for group in 0..<groups where ext2fs_group_desc_csum_verify(opened, group) == 0 {
-      throw StackError("the checksum of block group \(group) of \(title) is wrong: run e2fsck")
+      throw StackError(
+        .malformed, "the checksum of block group \(group) of \(title) is wrong: run e2fsck")
     }
   }
 
@@ -48,13 +50,13 @@ final class ExtVolume {
 
   private static func error(_ action: String, _ code: errcode_t) -> StackError {
     let reason = error_message(code).map { String(cString: $0) } ?? "error \(code)"
-    return StackError("cannot \(action): \(reason)")
+    return StackError(.failed, "cannot \(action): \(reason)")
   }
 
   private func require(_ code: errcode_t, _ action: @autoclosure () -> String) throws(StackError) {
     let failure = channel.takeFailure()
     guard code != 0 else { return }
-    if let failure { throw StackError("cannot \(action()): \(failure)") }
+    if let failure { throw StackError(.failed, "cannot \(action()): \(failure)") }
     throw Self.error(action(), code)
   }
 
@@ -71,7 +73,8 @@ final class ExtVolume {
 
   private func requireBlock(_ block: UInt64, of inode: UInt32) throws(StackError) {
     guard contains(block, count: 1) else {
-      throw StackError("inode \(inode) of \(title) has block \(block), which does not exist")
+      throw StackError(
+        .malformed, "inode \(inode) of \(title) has block \(block), which does not exist")
     }
   }
 

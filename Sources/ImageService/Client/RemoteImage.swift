@@ -2,9 +2,9 @@ import FloeWire
 import FoundationEssentials
 public import FrozenImage
 import GRPCCore
+public import HostSystem
 public import ImageAccess
 public import ImageReader
-public import LinuxIO
 public import Logging
 import SwiftProtobuf
 import Synchronization
@@ -30,6 +30,7 @@ public final class RemoteImage: ServiceImage {
     public init() {}
   }
 
+  /// What the service said of the image when it was asked for.
   public let summary: ImageSummary
 
   public var id: UniqueIdentifier { summary.id }

@@ -4,8 +4,8 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import SwiftProtobuf
 import SystemPackage
 

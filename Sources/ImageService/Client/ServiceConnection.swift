@@ -3,8 +3,8 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import HostSystem
 public import ImageAccess
-import LinuxIO
 import SwiftProtobuf
 import Synchronization
 
@@ -20,6 +20,7 @@ public final class ServiceConnection: Sendable {
   /// Nanoseconds that a call may take over its deadline, before the waiting thread gives up.
   private static let slack: UInt64 = 5_000_000_000
 
+  /// Where the service listens, as it was named.
   public let endpoint: ServiceEndpoint
   private let client: GRPCClient<Transport>
   private let running: Task<Void, any Error>
@@ -103,6 +104,8 @@ public final class ServiceConnection: Sendable {
   }
 
   /// The images that are frozen completely. Blocks.
+  ///
+  /// - Throws: `ServiceError` when no answer came in time, or one that makes no sense.
   public func images(timeout: Duration = .seconds(10)) throws(ServiceError) -> [ImageSummary] {
     try call(timeout: timeout) { calls, options in
       try await calls.listImages(Floe_V1_ListImagesRequest(), options: options) { response in

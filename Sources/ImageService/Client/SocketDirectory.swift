@@ -1,7 +1,7 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import SystemPackage
 
 /// A way to a Unix socket whose directory is not UTF-8, which the transport cannot name: the

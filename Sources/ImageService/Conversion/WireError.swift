@@ -1,7 +1,8 @@
 import FrozenImage
 
 /// What came over the wire makes no sense; says what, in one sentence.
-struct WireError: Error, Hashable, CustomStringConvertible {
+struct WireError: CodedError, Hashable {
+  let code = ErrorCode.malformed
   let description: String
 
   init(_ description: String) {

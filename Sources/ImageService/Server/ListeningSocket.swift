@@ -1,7 +1,7 @@
-import FrozenImage
+public import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import SystemPackage
 
 /// The socket that a service listens on.
@@ -77,13 +77,13 @@ struct ListeningSocket: ~Copyable {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else {
-      throw ListenError("\(path) is there already and is not a socket")
+      throw ListenError(.invalid, "\(path) is there already and is not a socket")
     }
     let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard probe >= 0 else { throw .system("make a socket for", path) }
     defer { close(probe) }
     if withUnixAddress(path, { connect(probe, $0, $1) }) == 0 {
-      throw ListenError("another service listens on \(path) already")
+      throw ListenError(.inUse, "another service listens on \(path) already")
     }
     guard errno == ECONNREFUSED || errno == ENOENT else { throw .system("take over", path) }
   }
@@ -127,7 +127,7 @@ struct ListeningSocket: ~Copyable {
     else {
       let error =
         errno == EADDRINUSE
-        ? ListenError("another service listens on \(name) already")
+        ? ListenError(.inUse, "another service listens on \(name) already")
         : ListenError.system("listen on", name)
       close(descriptor)
       throw error
@@ -176,14 +176,18 @@ struct ListeningSocket: ~Copyable {
 }
 
 /// Why a service cannot listen, as one sentence.
-public struct ListenError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let description: String
+public struct ListenError: SentenceError {
+  public let code: ErrorCode
+  public let sentence: String
+  public let cause: (any Error)?
 
-  init(_ description: String) {
-    self.description = description
+  public init(code: ErrorCode, sentence: String, cause: (any Error)?) {
+    self.code = code
+    self.sentence = sentence
+    self.cause = cause
   }
 
   static func system(_ operation: String, _ path: String) -> ListenError {
-    ListenError("cannot \(operation) \(path): \(Errno(rawValue: errno))")
+    ListenError("cannot \(operation) \(path)", cause: Errno(rawValue: errno))
   }
 }

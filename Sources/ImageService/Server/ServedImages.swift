@@ -1,8 +1,8 @@
 import Catalogue
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import Synchronization
 import SystemPackage
 

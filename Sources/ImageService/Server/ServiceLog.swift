@@ -1,7 +1,7 @@
 import Catalogue
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Logging
 import Synchronization
 

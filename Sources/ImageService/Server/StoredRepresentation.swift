@@ -3,7 +3,7 @@ import FloeWire
 import FoundationEssentials
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SwiftProtobuf
 import SystemPackage
 

@@ -1,7 +1,8 @@
 import ArgumentParser
-import LinuxIO
+import FrozenImage
+import HostSystem
 
-struct Explain: ParsableCommand {
+struct Explain: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Show where a byte of a mounted file is right now.",
     discussion: """
@@ -21,10 +22,10 @@ struct Explain: ParsableCommand {
   func run() throws {
     let bytes = try MountTable.control("\(ControlAttributes.explain)\(offset)", of: file)
     if let problem = JSON.report(ExplainProblem.self, from: bytes)?.problem {
-      throw Failure("\(file): \(problem)")
+      throw Failure(.failed, "\(file): \(problem)")
     }
     guard let report = JSON.report(ExplainReport.self, from: bytes) else {
-      throw Failure("\(file): the mount gave an explanation that this floe cannot read")
+      throw Failure(.malformed, "\(file): the mount gave an explanation that this floe cannot read")
     }
     print(json ? JSON.text(of: report) : report.text)
   }

@@ -1,11 +1,13 @@
 import ArgumentParser
+import DataSets
 import Freezing
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
-struct Freeze: ParsableCommand {
+struct Freeze: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Freeze a data set and describe it.",
     discussion: """
@@ -66,7 +68,7 @@ struct Freeze: ParsableCommand {
         + "not agree; and which file system is on top (ext2, ext3, ext4), where signatures of "
         + "several are. May be given once for each.",
       valueName: "raw|qcow2|ext4"))
-  var formats: [DataSetFinder.Format] = []
+  var formats: [DataFormat] = []
 
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
@@ -102,7 +104,7 @@ struct Freeze: ParsableCommand {
     let source = HostPath.resolved(path) ?? path
     let dataSet: any DataSet
     do {
-      dataSet = try finder.find(path)
+      dataSet = try Providers.all.find(path, options)
       if explain {
         for line in try dataSet.explanation { printLine(line) }
         return
@@ -115,7 +117,7 @@ struct Freeze: ParsableCommand {
       do throws(AddressError) {
         _ = try ServiceAddress(service)
       } catch {
-        throw Failure("--service: \(error)")
+        throw Failure("--service", cause: error)
       }
     }
     var request = FreezeRequest(source: source, name: name, catalogue: state.catalogue)
@@ -129,6 +131,7 @@ struct Freeze: ParsableCommand {
       frozen = try Freezing(dataSet, request) { watcher.take($0) }.run()
     } catch let refused as UnreadableImage {
       throw Failure(
+        .medium,
         "not everything can be read, and --strict refuses that: "
           + refused.parts.lines.joined(separator: "; "))
     }
@@ -137,14 +140,22 @@ struct Freeze: ParsableCommand {
     print(json ? JSON.text(of: report) : report.text)
   }
 
-  private var finder: DataSetFinder {
-    var finder = DataSetFinder()
-    finder.physicalVolumes = physicalVolumes
-    finder.formats = formats
-    finder.backing = backing
-    finder.assumesFrozen = assumeFrozen
-    return finder
+  private var options: SearchOptions {
+    var options = SearchOptions()
+    options.physicalVolumes = physicalVolumes
+    options.formats = formats
+    options.backing = backing
+    options.assumesFrozen = assumeFrozen
+    return options
   }
 }
 
-extension DataSetFinder.Format: ExpressibleByArgument {}
+extension DataFormat: ExpressibleByArgument {
+  init?(argument: String) {
+    guard let format = Providers.all.formats.first(where: { $0.name == argument })
+    else { return nil }
+    self = format
+  }
+
+  static var allValueStrings: [String] { Providers.all.formats.map(\.name) }
+}

@@ -2,10 +2,10 @@ import ArgumentParser
 import Catalogue
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
-struct Images: ParsableCommand {
+struct Images: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "List the frozen images, and what an interrupted freeze left behind.",
     discussion: """
@@ -42,7 +42,7 @@ struct Images: ParsableCommand {
   func run() throws {
     // A host on which nothing was frozen yet has none; another one was meant to be there.
     guard state.isDefault || access(state.path, F_OK) == 0 else {
-      throw Failure("there is no state directory \(state.path): \(Errno(rawValue: errno))")
+      throw Failure("there is no state directory \(state.path)", cause: Errno(rawValue: errno))
     }
     let rows = try state.catalogue.entries().sorted { $0.age < $1.age }.map(row)
     if json {

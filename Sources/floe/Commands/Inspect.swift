@@ -2,8 +2,9 @@ import ArgumentParser
 import FrozenImage
 import ImageAccess
 import ImageService
+import LogicalRepresentation
 
-struct Inspect: ParsableCommand {
+struct Inspect: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Show an image, its media, stores and witness, or the chain of one of its files.")
 
@@ -13,7 +14,9 @@ struct Inspect: ParsableCommand {
   @Argument(help: "A path inside the image.")
   var path: String?
 
-  @Option(help: "Where the representation is kept, without a name, while it is read.")
+  @Option(
+    help: ArgumentHelp(
+      "Where the representation is kept, without a name, while it is read.", valueName: "DIR"))
   var cache = "/var/tmp"
 
   @Flag(help: "Print JSON.")

@@ -2,11 +2,11 @@ import ArgumentParser
 import FrozenFS
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import Logging
 
-struct Mount: ParsableCommand {
+struct Mount: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Mount an image and read its data straight from the storage.",
     discussion: """
@@ -27,13 +27,22 @@ struct Mount: ParsableCommand {
   var medium: [String] = []
 
   @Option(
-    name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "OPTION,…"))
+    name: .customShort("o"),
+    help: ArgumentHelp(
+      "Mount options, such as allow_other; also medium=ID=PATH and remap-timeout=SECONDS.",
+      valueName: "OPTION,…"))
   var options: [String] = []
 
-  @Option(help: "What to show: the image's files (tree) or its volume as a raw file (volume).")
+  @Option(
+    help: ArgumentHelp(
+      "What to show: the image's files (tree) or its volume as a raw file (volume).",
+      valueName: "tree|volume"))
   var view: ViewName?
 
-  @Option(help: "Seconds that a read waits for a valid mapping before it fails with EIO.")
+  @Option(
+    help: ArgumentHelp(
+      "Seconds that a read waits for a valid mapping before it fails with EIO; at most 1 for a "
+        + "file that names no service.", valueName: "SECONDS"))
   var remapTimeout: Double = 30
 
   @Flag(
@@ -42,7 +51,10 @@ struct Mount: ParsableCommand {
         + "read through the production host, as nothing tells a stale copy."))
   var noVerify = false
 
-  @Option(help: "Where the representation is kept, without a name, while the image is mounted.")
+  @Option(
+    help: ArgumentHelp(
+      "Where the representation is kept, without a name, while the image is mounted.",
+      valueName: "DIR"))
   var cache = "/var/tmp"
 
   @OptionGroup var trust: TrustOptions

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Catalogue
 import Freezing
+import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageService
-import LinuxIO
 import Logging
 
 struct Serve: ParsableCommand {
@@ -16,7 +17,10 @@ struct Serve: ParsableCommand {
       authenticates on a TCP port, so any user of this host can read every image through one.
       """)
 
-  @Option(help: ArgumentHelp("Where to listen.", valueName: "unix:PATH|HOST:PORT"))
+  @Option(
+    help: ArgumentHelp(
+      "Where to listen rather than on floe.sock in the state directory.",
+      valueName: "unix:PATH|HOST:PORT"))
   var listen: String?
 
   @OptionGroup var state: StateOptions
@@ -30,27 +34,27 @@ struct Serve: ParsableCommand {
     let endpoint = try endpoint(of: catalogue)
     let server = ImageServer(
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
-      open: { record in try Provider.productionHost(for: record, in: catalogue) })
+      open: { record in try Providers.all.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
-      var failure: String?
+      var failure: Failure?
       do {
         try await server.run(listen: endpoint) {
           Logger(label: "floe.serve").notice(
             "listening on \($0)", metadata: ["state": "\(catalogue.directory)"])
         }
       } catch {
-        failure = "\(error)"
+        failure = Failure(error)
       }
       outcome.withLock { [failure] in $0 = .ended(failure) }
       outcome.notifyAll()
     }
     // This thread is the program's own: it may wait.
-    let failure: String? = outcome.wait { outcome in
+    let failure: Failure? = outcome.wait { outcome in
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
-    if let failure { throw Failure(failure) }
+    if let failure { throw failure }
   }
 
   private func endpoint(of catalogue: Catalogue) throws -> ServiceEndpoint {
@@ -58,7 +62,7 @@ struct Serve: ParsableCommand {
     do {
       return try ServiceEndpoint(listening: listen)
     } catch {
-      throw Failure("--listen: \(error)")
+      throw Failure("--listen", cause: error)
     }
   }
 
@@ -73,6 +77,6 @@ struct Serve: ParsableCommand {
 
   private enum Outcome: Sendable {
     case running
-    case ended(String?)
+    case ended(Failure?)
   }
 }

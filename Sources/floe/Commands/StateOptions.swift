@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Where the production host keeps its images.
 struct StateOptions: ParsableArguments {
-  @Option(name: .customLong("state"), help: "The state directory.")
+  @Option(name: .customLong("state"), help: ArgumentHelp("The state directory.", valueName: "DIR"))
   var path = Catalogue.defaultDirectory.string
 
   var catalogue: Catalogue { Catalogue(directory: FilePath(path)) }

@@ -1,7 +1,8 @@
 import ArgumentParser
-import LinuxIO
+import FrozenImage
+import HostSystem
 
-struct Status: ParsableCommand {
+struct Status: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Show what a mount did and whether its production host answers.",
     discussion: """
@@ -18,11 +19,11 @@ struct Status: ParsableCommand {
 
   func run() throws {
     guard MountTable.hasFloe(at: mountpoint) else {
-      throw Failure("no image is mounted on \(mountpoint)")
+      throw Failure(.notFound, "no image is mounted on \(mountpoint)")
     }
     let bytes = try MountTable.control(ControlAttributes.status, of: mountpoint)
     guard let report = JSON.report(StatusReport.self, from: bytes) else {
-      throw Failure("\(mountpoint) gave a status that this floe cannot read")
+      throw Failure(.malformed, "\(mountpoint) gave a status that this floe cannot read")
     }
     print(json ? JSON.text(of: report) : report.text)
     if let status = report.state?.exitStatus, status != 0 { throw SilentExit(status: status) }

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Catalogue
 import Freezing
+import FrozenImage
 
-struct Thaw: ParsableCommand {
+struct Thaw: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Remove an image: its snapshot and its representation.",
     discussion: """
@@ -32,7 +33,7 @@ struct Thaw: ParsableCommand {
   }
 
   func run() throws {
-    let thawed = try state.catalogue.thaw(image, force: force, release: Provider.release)
+    let thawed = try state.catalogue.thaw(image, force: force, release: Providers.all.release)
     let entry = thawed.entry
     if let reason = thawed.leftOver {
       printError(

@@ -1,5 +1,5 @@
 import ArgumentParser
-import LinuxIO
+import HostSystem
 
 /// What `floe freeze` starts beside itself, for the moment in which it freezes a file
 /// system; nothing that a user runs.

@@ -1,6 +1,7 @@
 import ArgumentParser
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 
 struct Unmount: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,7 +16,7 @@ struct Unmount: ParsableCommand {
 
   func run() throws {
     guard MountTable.hasFloe(at: mountpoint) else {
-      throw Failure("no image is mounted on \(mountpoint)")
+      throw Failure(.notFound, "no image is mounted on \(mountpoint)")
     }
     let process = (try? MountTable.control(ControlAttributes.status, of: mountpoint))
       .flatMap { JSON.report(StatusReport.self, from: $0) }?.pid
@@ -32,7 +33,8 @@ struct Unmount: ParsableCommand {
       usleep(10_000)
     }
     throw Failure(
-      "\(mountpoint) is unmounted, but its process \(process) has not ended its session yet")
+      .inUse, "\(mountpoint) is unmounted, but its process \(process) has not ended its session yet"
+    )
   }
 
   /// Whether a process has ended and only waits for its parent (proc(5), stat).

@@ -1,12 +1,13 @@
 import ArgumentParser
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
-import LinuxIO
 import Logging
 import SystemPackage
+import VerifiedReading
 
-struct Verify: ParsableCommand {
+struct Verify: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Read a whole image from the storage and compare it with its data checksums.",
     discussion: """
@@ -40,13 +41,18 @@ struct Verify: ParsableCommand {
   @Flag(help: "Replace the files of -o and --sign-with when they are there already.")
   var force = false
 
-  @Option(help: "How many files are read at once.")
+  @Option(help: ArgumentHelp("How many files are read at once: 1 to 64.", valueName: "N"))
   var threads = 4
 
-  @Option(help: "Seconds that a read waits for a valid mapping before it fails.")
+  @Option(
+    help: ArgumentHelp(
+      "Seconds that a read waits for a valid mapping before it fails; at most 1 for a file that "
+        + "names no service.", valueName: "SECONDS"))
   var remapTimeout: Double = 30
 
-  @Option(help: "Where the representation is kept, without a name, while it is read.")
+  @Option(
+    help: ArgumentHelp(
+      "Where the representation is kept, without a name, while it is read.", valueName: "DIR"))
   var cache = "/var/tmp"
 
   @OptionGroup var trust: TrustOptions

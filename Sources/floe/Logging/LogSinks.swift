@@ -1,6 +1,6 @@
 import CLinuxIO
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// One line for each message, with the time (RFC 3339):
 /// "2026-11-26T15:30:00.125Z floe[4711]: warning: sentence (image nightly)".

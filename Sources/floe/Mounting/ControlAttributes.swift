@@ -1,7 +1,8 @@
 import FrozenFS
 import FrozenImage
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import VerifiedReading
 
 /// Answers `floe status` and `floe explain` for a mount.
 struct ControlAttributes: MountControl {

@@ -1,6 +1,7 @@
 import CLinuxIO
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// Going into the background. A process that has threads is not forked: floe
 /// starts itself again in a session of its own, and waits until that child says
@@ -17,7 +18,7 @@ enum Daemon {
   ///   the standard error that it shares.
   static func start(adding arguments: [String]) throws {
     var pipe: [Int32] = [0, 0]
-    guard Glibc.pipe(&pipe) == 0 else { throw Failure("no pipe can be made") }
+    guard Glibc.pipe(&pipe) == 0 else { throw Failure(.noRoom, "no pipe can be made") }
     defer { close(pipe[0]) }
     // Nothing else is started meanwhile that could inherit them.
     for end in pipe { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -25,7 +26,9 @@ enum Daemon {
       "/proc/self/exe", ProgramArguments.all + arguments, flags: floe_posix_spawn_setsid(),
       keeping: pipe[1])
     close(pipe[1])
-    guard let child else { throw Failure("floe cannot be started again in the background") }
+    guard let child else {
+      throw Failure(.failed, "floe cannot be started again in the background")
+    }
     var answer: [UInt8] = []
     var byte: UInt8 = 0
     while read(pipe[0], &byte, 1) == 1 { answer.append(byte) }

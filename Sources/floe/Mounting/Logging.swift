@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import HostSystem
 import Logging
 import Synchronization
 

@@ -1,7 +1,8 @@
 import ArgumentParser
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import Media
 import SystemPackage
 
 /// What an image, whoever described it, may make this host do: the options of every
@@ -13,7 +14,10 @@ struct TrustOptions: ParsableArguments {
         + "matches; may be repeated.", valueName: "PATTERN"))
   var media: [String] = []
 
-  @Option(help: "Ask this service about a representation's file.")
+  @Option(
+    help: ArgumentHelp(
+      "Ask this service about a representation's file: floe+unix:SOCKET/IMAGE or "
+        + "floe://HOST[:PORT]/IMAGE.", valueName: "ADDRESS"))
   var service: String?
 
   @Option(
@@ -21,7 +25,9 @@ struct TrustOptions: ParsableArguments {
       "Most bytes that a representation may take in the cache directory.", valueName: "BYTES"))
   var cacheLimit = CacheLimit.standard.bytes
 
-  @Option(help: "Where limits for every mount stand.")
+  @Option(
+    help: ArgumentHelp(
+      "Where limits for every mount stand, as lines “media = PATTERN”.", valueName: "FILE"))
   var config = MountConfiguration.standardPath
 
   /// The service that the user names.
@@ -32,6 +38,7 @@ struct TrustOptions: ParsableArguments {
     guard ImageSource.isAddress(service), case .service(let address) = try ImageSource(service)
     else {
       throw Failure(
+        .invalid,
         "--service: “\(service)” is not the address of a service: write floe+unix:SOCKET/IMAGE or "
           + "floe://HOST[:PORT]/IMAGE")
     }
@@ -41,7 +48,7 @@ struct TrustOptions: ParsableArguments {
   /// The patterns of the command line, and those of the configuration file.
   func limits() throws -> [MediaPatterns] {
     for pattern in media where !pattern.hasPrefix("/") {
-      throw Failure("--media: “\(pattern)” is not a pattern of absolute paths")
+      throw Failure(.invalid, "--media: “\(pattern)” is not a pattern of absolute paths")
     }
     let configured = try MountConfiguration(path: config)
     return [MediaPatterns(media), MediaPatterns(configured.media)].compactMap { $0 }
@@ -64,7 +71,7 @@ struct MountConfiguration {
       bytes = try CompleteFile.read(path)
     } catch {
       guard error == .noSuchFileOrDirectory, path == Self.standardPath else {
-        throw Failure("\(path): \(error)")
+        throw Failure("\(path)", cause: error)
       }
       return
     }
@@ -73,7 +80,7 @@ struct MountConfiguration {
       do {
         try take(PathText.text(of: line))
       } catch {
-        throw Failure("\(path), line \(index + 1): \(error)")
+        throw Failure("\(path), line \(index + 1)", cause: error)
       }
     }
   }
@@ -82,13 +89,15 @@ struct MountConfiguration {
     let text = Self.trimmed(line[...])
     guard let first = text.first, first != "#" else { return }
     guard let equals = text.firstIndex(of: "=") else {
-      throw Failure("“\(text)” is not KEY = VALUE")
+      throw Failure(.invalid, "“\(text)” is not KEY = VALUE")
     }
     let key = Self.trimmed(text[..<equals])
     let value = Self.trimmed(text[text.index(after: equals)...])
-    guard key == "media" else { throw Failure("“\(key)” is no key; the only one is media") }
+    guard key == "media" else {
+      throw Failure(.invalid, "“\(key)” is no key; the only one is media")
+    }
     guard value.hasPrefix("/") else {
-      throw Failure("“\(value)” is not a pattern of absolute paths")
+      throw Failure(.invalid, "“\(value)” is not a pattern of absolute paths")
     }
     media.append(String(value))
   }

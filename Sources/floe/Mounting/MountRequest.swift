@@ -1,10 +1,11 @@
 import FrozenFS
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageReader
-import LinuxIO
 import Logging
+import LogicalRepresentation
 import SystemPackage
 
 /// A mount as the user asked for it, and what makes it of floe's modules.
@@ -37,7 +38,7 @@ struct MountRequest {
       } else if word.hasPrefix("remap-timeout=") {
         guard let seconds = Double(word.dropFirst("remap-timeout=".count)), seconds > 0,
           seconds < 1e6
-        else { throw Failure("“\(word)” is not a number of seconds above 0") }
+        else { throw Failure(.invalid, "“\(word)” is not a number of seconds above 0") }
         reading.remapTimeout = seconds
       } else {
         fuseOptions.append(word)

@@ -1,7 +1,7 @@
 import CLinuxIO
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import SystemPackage
 
 /// The mounts of floe on this host (/proc/self/mountinfo, proc(5)), and what can be
@@ -46,11 +46,13 @@ enum MountTable {
       switch Errno(rawValue: errno) {
       case Errno(rawValue: ENOTCONN):
         let mountpoint = mountpoint(above: path)
-        throw Failure("the process that served \(path) is gone; run: floe umount \(mountpoint)")
+        throw Failure(
+          .unreachable, "the process that served \(path) is gone; run: floe umount \(mountpoint)")
       case .noData, .notSupported:
         throw Failure(
+          .notPermitted,
           "\(path) is not on a mount of floe, or on one of another user: only he and root may ask")
-      case let error: throw Failure("\(path): \(error)")
+      case let error: throw Failure("\(path)", cause: error)
       }
     }
     return Array(buffer[..<count])
@@ -65,13 +67,13 @@ enum MountTable {
         throw Failure(
           error == .resourceBusy
             ? "\(path) is in use; end what uses it, or run: floe umount --lazy \(path)"
-            : "\(path) cannot be unmounted: \(error)")
+            : "\(path) cannot be unmounted", cause: error)
       }
       return
     }
     let arguments = ["fusermount3", lazily ? "-uz" : "-u", path]
     guard ChildProcess.run("fusermount3", arguments) == 0 else {
-      throw Failure("fusermount3 cannot unmount \(path)")
+      throw Failure(.failed, "fusermount3 cannot unmount \(path)")
     }
   }
 }

@@ -1,6 +1,7 @@
+import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageService
-import LinuxIO
 import Logging
 
 extension ReaderRequest {
@@ -12,7 +13,7 @@ extension ReaderRequest {
     for word in words {
       guard let equals = word.firstIndex(of: "="), equals != word.startIndex,
         word.index(after: equals) != word.endIndex
-      else { throw Failure("“\(word)” is not ID=PATH") }
+      else { throw Failure(.invalid, "“\(word)” is not ID=PATH") }
       media[String(word[..<equals])] = HostPath.absolute(String(word[word.index(after: equals)...]))
     }
     return media

@@ -1,8 +1,9 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageReader
-import LinuxIO
+import VerifiedReading
 
 /// Why a byte cannot be explained.
 struct ExplainProblem: Codable {

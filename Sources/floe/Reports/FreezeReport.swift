@@ -1,6 +1,7 @@
 import Freezing
 import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 import SystemPackage
 
 /// What `floe freeze` tells; the JSON form's keys are part of floe's interface.

@@ -1,6 +1,7 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import LogicalRepresentation
 
 /// What `floe inspect` tells of an image.
 struct InspectReport: Encodable {

@@ -1,5 +1,5 @@
 import FoundationEssentials
-import LinuxIO
+import HostSystem
 
 /// The machine's form of a report: one JSON object or array, keys sorted.
 enum JSON {

@@ -1,6 +1,7 @@
 import FrozenImage
+import HostSystem
 import ImageAccess
-import LinuxIO
+import Media
 
 /// What `floe mount` tells; the JSON form's keys are part of floe's interface.
 struct MountReport: Encodable {

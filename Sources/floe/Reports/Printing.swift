@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// Writes a line to standard error.
 func printError(_ line: String) {

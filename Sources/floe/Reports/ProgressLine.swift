@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// A line that says how far a freeze or a verification is, for people at a terminal only.
 struct ProgressLine {

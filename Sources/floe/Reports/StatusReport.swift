@@ -1,8 +1,10 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageAccess
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import VerifiedReading
 
 /// What `floe status` tells; the JSON form's keys are part of floe's interface.
 struct StatusReport: Codable {

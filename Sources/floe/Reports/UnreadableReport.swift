@@ -1,5 +1,6 @@
 import FrozenImage
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
 
 /// A part of an image that could not be read when it was frozen; the JSON form's keys are
 /// part of floe's interface.

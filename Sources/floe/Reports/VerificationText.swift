@@ -1,5 +1,5 @@
+import HostSystem
 import ImageAccess
-import LinuxIO
 
 extension VerificationManifest {
   /// The report for people.

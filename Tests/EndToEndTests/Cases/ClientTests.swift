@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Programs that test file systems, as far as they fit one that is read-only.
-  @Suite("Clients")
+  @Suite("Clients", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Clients {
     private static let pattern = "pattern"
 

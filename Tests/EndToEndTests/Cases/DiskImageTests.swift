@@ -1,9 +1,10 @@
 import FoundationEssentials
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Disk images that lead to other files, and what `floe freeze` says of what it reads.
-  @Suite("Disk images")
+  @Suite("Disk images", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct DiskImages {
     private struct Report: Decodable {
       struct Medium: Decodable {

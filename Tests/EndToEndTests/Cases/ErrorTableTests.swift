@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 extension EndToEnd.Errors {
@@ -96,8 +97,8 @@ extension EndToEnd.Errors {
     Wrong("serve --state state --listen unix:text", "text is there already and is not a socket"),
   ]
 
-  @Test("One sentence says what is wrong, and where")
-  func table() throws {
+  /// A directory with what the command lines name.
+  func places() throws -> Scratch {
     let scratch = try Scratch()
     let directory = scratch.path
     for name in ["directory", "mnt", "state"] { _ = try scratch.directory(name) }
@@ -111,6 +112,13 @@ extension EndToEnd.Errors {
     _ = try Ext4Image.make(in: scratch, megabytes: 8, name: "ext.img") { _ in }
     try run(Floe.program, ["freeze", "\(directory)/ext.img", "-o", "\(directory)/ok.floe"])
     try writeFile("\(directory)/cut.floe", try readFile("\(directory)/ok.floe").prefix(3000))
+    return scratch
+  }
+
+  @Test("One sentence says what is wrong, and where")
+  func table() throws {
+    let scratch = try places()
+    let directory = scratch.path
     for wrong in Self.freezing + Self.mounting {
       let outcome = try attempt(
         "env", ["-C", directory, Floe.program] + wrong.words, seconds: 60)

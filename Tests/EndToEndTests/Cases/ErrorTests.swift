@@ -1,10 +1,11 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What goes wrong before anything is read: one sentence each, that names the
   /// thing, and nothing half-done left behind.
-  @Suite("Conversation of errors")
+  @Suite("Conversation of errors", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Errors {
     private func expect(
       _ outcome: Outcome, says words: String..., sourceLocation: SourceLocation = #_sourceLocation

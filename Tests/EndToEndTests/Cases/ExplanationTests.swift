@@ -1,11 +1,12 @@
 import FoundationEssentials
 import FrozenImage
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What floe tells people and machines about an image.
-  @Suite("Explanations")
+  @Suite("Explanations", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Explanations {
     @Test("explain prints a dd line that reads the same bytes without floe")
     func explain() throws {

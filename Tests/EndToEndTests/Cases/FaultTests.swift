@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Media that fail on the backup host's side alone, over nbdkit and nbdfuse.
-  @Suite("Faults of media")
+  @Suite("Faults of media", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Faults {
     /// Mounts with one medium behind a path that can fail, the others as they are.
     private func mount(

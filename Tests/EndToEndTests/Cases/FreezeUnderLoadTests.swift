@@ -1,10 +1,11 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Freezing while others write, past the page cache and in place.
   @Suite(
-    "Freezing under load",
+    "Freezing under load", .tags(.needsRoot, .needsLoopDevices, .needsFUSE),
     .enabled(
       if: ThrottledWriters.canRun, "it needs the I/O controller of control groups (blkio or io)"))
   struct FreezeUnderLoad {

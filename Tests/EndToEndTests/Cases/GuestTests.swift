@@ -1,11 +1,13 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Production hosts with a kernel of their own, with device-mapper: what the real lvm2
   /// moves, seen from this machine off the shared disks. All share one guest.
   @Suite(
-    "Guest", .serialized, .enabled(if: GuestRequirements.testsRun, GuestRequirements.comment),
+    "Guest", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .needsGuest, .slow), .serialized,
+    .enabled(if: GuestRequirements.testsRun, GuestRequirements.comment),
     SharedGuest(disks: [416, 256]))
   struct InGuest {
     /// Makes an ext4 with a tree for the guest; returns where this machine has it mounted,
@@ -195,7 +197,15 @@ extension EndToEnd {
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
       try volume.unmount()
-      // Gone for good: the sentence says so.
+      try expectGone(backup, guest)
+      try backup.unmount()
+      try guest.run(
+        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
+      try forget(reference)
+    }
+
+    /// Removes the snapshot: it is gone for good, and the sentence says so.
+    private func expectGone(_ backup: BackupHost, _ guest: Guest) throws {
       try guest.run("lvremove -qq -y thick/snap")
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
@@ -205,10 +215,6 @@ extension EndToEnd {
       #expect(
         gone.output.contains("the logical volume thick/snap that was frozen was removed"),
         "\(gone)")
-      try backup.unmount()
-      try guest.run(
-        "$floe thaw thick --state $state; vgremove -qq -y thick; pvremove -qq -y /dev/vda")
-      try forget(reference)
     }
 
     @Test("A snapshot that overflows under rsync ends it with ESTALE and no wrong byte")

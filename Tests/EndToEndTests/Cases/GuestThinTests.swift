@@ -52,7 +52,15 @@ extension EndToEnd.InGuest {
     let own = try guest.run("sha256sum </dev/thin/snap")
     #expect(try run("sh", ["-c", "sha256sum <\(volume.mountpoint)/data.img"]) == own)
     try volume.unmount()
-    // Its blocks are given to another: never a byte of that.
+    try expectNoByteOfAnother(backup, guest)
+    try backup.unmount()
+    try guest.run(
+      "$floe thaw thin --state $state; vgremove -qq -y thin; pvremove -qq -y /dev/vd[ab]")
+    try forget(reference)
+  }
+
+  /// Gives the snapshot's blocks to another volume: never a byte of that is read.
+  private func expectNoByteOfAnother(_ backup: BackupHost, _ guest: Guest) throws {
     try guest.run(
       """
       lvremove -qq -y thin/snap
@@ -62,10 +70,6 @@ extension EndToEnd.InGuest {
     try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
     let lost = try attempt("cat", ["\(backup.mountpoint)/storage/fragmented"])
     #expect(lost.errors.contains("Stale file handle"), "\(lost)")
-    try backup.unmount()
-    try guest.run(
-      "$floe thaw thin --state $state; vgremove -qq -y thin; pvremove -qq -y /dev/vd[ab]")
-    try forget(reference)
   }
 
   /// Makes, fills and removes other volumes of the pool in turn, and trims the origin.

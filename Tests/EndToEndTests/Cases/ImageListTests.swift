@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What `floe images` shows.
-  @Suite("Image list")
+  @Suite("Image list", .tags(.needsRoot))
   struct ImageList {
     @Test("The oldest image is first, with its date and size")
     func order() throws {

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// A freeze that is ended by a signal.
-  @Suite("Interrupted freezes")
+  @Suite("Interrupted freezes", .tags(.needsRoot, .needsLoopDevices))
   struct InterruptedFreezes {
     /// Enough that a description takes a while, in few blocks.
     private func volume(in scratch: Scratch) throws -> (volume: Volume, source: String) {

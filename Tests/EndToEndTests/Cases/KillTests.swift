@@ -1,5 +1,6 @@
 import Glibc
 import SeededNumbers
+import TestTags
 import Testing
 
 extension EndToEnd {
@@ -7,7 +8,7 @@ extension EndToEnd {
   ///
   /// `FLOE_KILLS` says how many times they are killed, beside being stopped, and
   /// `FLOE_SEED` at which moments: `FLOE_KILLS=200 mount-scripts/test RandomKills`.
-  @Suite("Random kills")
+  @Suite("Random kills", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct RandomKills {
     private static func number(_ name: String) -> UInt64? {
       getenv(name).flatMap { UInt64(String(cString: $0)) }

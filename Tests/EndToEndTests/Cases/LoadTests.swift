@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Many readers at once, for long. `FLOE_LOAD_SECONDS` says how long: 20 unless set.
-  @Suite("Load")
+  @Suite("Load", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Load {
     private static let seconds =
       getenv("FLOE_LOAD_SECONDS").flatMap { Int(String(cString: $0)) } ?? 20

@@ -1,9 +1,11 @@
 import Glibc
+import HostSystem
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What floe tells of itself while it runs.
-  @Suite("Logs")
+  @Suite("Logs", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Logs {
     @Test("The service tells of mounts, fetches and thaws, each line with its time and level")
     func service() throws {

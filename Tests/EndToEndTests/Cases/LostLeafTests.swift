@@ -1,10 +1,12 @@
 import FoundationEssentials
 import Glibc
+import HostSystem
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// A btrfs of which a leaf is destroyed on the device.
-  @Suite("Lost leaf")
+  @Suite("Lost leaf", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct LostLeaf {
     private struct Report: Decodable {
       struct Part: Decodable {

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Media and snapshots that are no longer what was mounted.
-  @Suite("Lost storage")
+  @Suite("Lost storage", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct LostStorage {
     private func mountImageFile(_ site: Site) throws -> BackupHost {
       try BackupHost(

@@ -1,9 +1,10 @@
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// The main job: a copy of the image through the mount, while its blocks move
   /// and their old places are overwritten and discarded.
-  @Suite("Main job")
+  @Suite("Main job", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct MainJob {
     struct Case: CustomTestStringConvertible, Sendable {
       let profile: Volume.Profile

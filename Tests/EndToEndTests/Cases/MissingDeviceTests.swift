@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Volumes that the production host mounts without all of their devices.
-  @Suite("Missing devices")
+  @Suite("Missing devices", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct MissingDevices {
     /// A device that is missing on both hosts is not looked for, and nothing that has a
     /// copy elsewhere is missed.

@@ -1,10 +1,11 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Motion of other kinds than a balance. Every test reads random pieces all the
   /// time; a wrong byte is an issue.
-  @Suite("Motion")
+  @Suite("Motion", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Motion {
     /// Reads until a program ends, and some more.
     private func read(

@@ -1,9 +1,11 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Backup hosts in networks of their own, over lines that fail.
-  @Suite("Networks")
+  @Suite(
+    "Networks", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .needsNetworkNamespaces, .slow))
   struct Networks {
     @Test("Two backup hosts read over TCP while their lines are cut, narrow, late and reset")
     func badLines() async throws {

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// The service lives, and cannot be reached or cannot write.
-  @Suite("Outages of the service")
+  @Suite("Outages of the service", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Outages {
     @Test("The service's socket is cut, then silent, for some time: EIO, then right again")
     func socketIsCut() throws {

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// The files of `-o`.
-  @Suite("Output files")
+  @Suite("Output files", .tags(.needsRoot, .needsFUSE))
   struct OutputFiles {
     private func freezable(_ scratch: Scratch) throws -> String {
       try Ext4Image.make(in: scratch, megabytes: 16) { try $0.writer.random("f", bytes: 9999) }

@@ -1,9 +1,10 @@
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Paths that are not UTF-8, as old servers have them. The tests are shell scripts, as the
   /// words of a Swift program are UTF-8.
-  @Suite("Paths that are not UTF-8")
+  @Suite("Paths that are not UTF-8", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Paths {
     /// Runs a script in the scratch's directory; `$floe` is the program, `$B` an odd name.
     /// What it mounts and starts goes with it, as the scratch does not see such paths.

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Processes that end, in every way.
-  @Suite("Processes")
+  @Suite("Processes", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Processes {
     /// Its attribute `btrfs.compression` can only be copied to another btrfs.
     private let compressed = "storage/compressed"

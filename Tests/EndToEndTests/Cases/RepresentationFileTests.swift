@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Mounts of a representation that was given as a file.
-  @Suite("Representation files")
+  @Suite("Representation files", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct RepresentationFiles {
     @Test("A volume that moves is read by the service that the file names; without it, EIO")
     func serviceOfTheFile() throws {

@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Volumes that were to rest, and do not.
-  @Suite("Volumes at rest")
+  @Suite("Volumes at rest", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Rest {
     @Test("An ext4 that somebody mounts after the freeze is refused from then on")
     func mountedAfterTheFreeze() throws {

@@ -1,10 +1,11 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// A storage that is taken back to an earlier time, and goes on from there until its file
   /// system shows a configuration ID that it showed before.
-  @Suite("Rollback of the storage")
+  @Suite("Rollback of the storage", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Rollback {
     /// A volume with two histories, in which the same happens with other bytes.
     private final class Histories {

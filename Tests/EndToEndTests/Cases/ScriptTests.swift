@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// The scripts that people run.
-  @Suite("Scripts")
+  @Suite("Scripts", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Scripts {
     private func script(_ name: String, _ arguments: [String]) throws -> Outcome {
       try attempt(

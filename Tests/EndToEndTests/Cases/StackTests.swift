@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Volumes at rest that are no btrfs: LVM2, partitions, disk images, ext4.
-  @Suite("Volume stacks")
+  @Suite("Volume stacks", .tags(.needsRoot, .needsLoopDevices, .needsFUSE, .slow))
   struct Stacks {
     /// True remaps that one copy has to live through.
     private let leastRemaps: UInt64 = 20

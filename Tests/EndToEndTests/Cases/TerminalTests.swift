@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What others chose (labels, names, paths, a service's words) and a terminal would obey.
-  @Suite("Terminal")
+  @Suite("Terminal", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Terminal {
     private static let escape = "\u{1B}[31mred\nline"
     private static let shown = "\\x1B[31mred\\nline"

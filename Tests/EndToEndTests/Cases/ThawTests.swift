@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// The end of an image.
-  @Suite("Thaw")
+  @Suite("Thaw", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Thaw {
     @Test("Refused while a backup host has the image mounted")
     func refusedWhileMounted() throws {

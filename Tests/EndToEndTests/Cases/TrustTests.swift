@@ -1,10 +1,12 @@
 import FoundationEssentials
 import Glibc
+import HostSystem
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// What whoever writes a representation may make the backup host open, show and ask.
-  @Suite("Trust")
+  @Suite("Trust", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Trust {
     static let nobody: UInt32 = 65534
 

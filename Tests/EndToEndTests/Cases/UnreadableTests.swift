@@ -1,10 +1,11 @@
 import FoundationEssentials
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Single things that cannot be read cost no more than themselves, and are named.
-  @Suite("Unreadable parts")
+  @Suite("Unreadable parts", .tags(.needsRoot, .needsFUSE))
   struct UnreadableParts {
     private struct Part: Decodable, Hashable {
       let path: String

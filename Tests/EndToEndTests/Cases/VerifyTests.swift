@@ -1,9 +1,10 @@
 import FoundationEssentials
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// `floe verify`: a whole image against its data checksums, with a signed manifest.
-  @Suite("Verification")
+  @Suite("Verification", .tags(.needsRoot, .needsLoopDevices))
   struct Verification {
     private struct Finding: Decodable {
       let path: String

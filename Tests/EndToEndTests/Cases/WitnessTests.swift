@@ -1,8 +1,9 @@
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Whether these tests could see a stale read at all.
-  @Suite("Witness")
+  @Suite("Witness", .tags(.needsRoot, .needsLoopDevices, .slow))
   struct Witness {
     /// Reads the image's files until wrong bytes came or the mover has turned often.
     private func wrongPieces(_ image: InProcessImage, _ mover: Mover) throws -> Int {

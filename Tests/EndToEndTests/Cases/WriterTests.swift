@@ -1,9 +1,10 @@
 import Glibc
+import TestTags
 import Testing
 
 extension EndToEnd {
   /// Programs that write what is frozen, or did so just before.
-  @Suite("Writers of a volume at rest")
+  @Suite("Writers of a volume at rest", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct Writers {
     /// A loop device over a file of random bytes, which is frozen as a raw volume.
     private struct Disk {

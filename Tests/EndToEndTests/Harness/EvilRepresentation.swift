@@ -1,5 +1,6 @@
+import DataSets
 import FrozenImage
-import LinuxIO
+import LogicalRepresentation
 import SystemPackage
 
 /// A representation that somebody made up, with the project's own writer: it shows a medium

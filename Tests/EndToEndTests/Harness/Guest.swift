@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 /// A production host with a kernel of its own, in QEMU (Tests/Guest), and its disks: plain

@@ -1,11 +1,14 @@
 import BtrfsProvider
 import DataSets
 import FrozenImage
+import HostSystem
 import ImageReader
-import LinuxIO
 import Logging
+import LogicalRepresentation
+import Media
 import StackProvider
 import SystemPackage
+import VerifiedReading
 
 /// A medium whose witness always reads as it did at first, and whose marks are always there:
 /// a reader of it believes that nothing ever moves. With it a reader's witness check is

@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 import Synchronization
 
 /// A representation's scratch space in memory.
@@ -15,7 +16,8 @@ final class ArrayScratch: RepresentationScratch {
   ) throws(ScratchError) {
     let bytes = sections[section.rawValue].dropFirst(Int(offset)).prefix(buffer.count)
     guard bytes.count == buffer.count else {
-      throw ScratchError("\(buffer.count) bytes at \(offset) of \(section) were not appended")
+      throw ScratchError(
+        .failed, "\(buffer.count) bytes at \(offset) of \(section) were not appended")
     }
     buffer.copyBytes(from: bytes)
   }

@@ -1,5 +1,6 @@
 import FrozenImage
 import ImageReader
+import LogicalRepresentation
 import Testing
 
 /// A file, directory or other node as a test describes it.

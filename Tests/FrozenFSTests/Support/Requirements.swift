@@ -1,4 +1,5 @@
 import Glibc
+import TestTags
 import Testing
 
 /// What the tests need of the machine, and what of it is missing here.
@@ -23,7 +24,7 @@ enum Requirements {
 /// Every test with a real mount. One at a time, since one of them sends the process a
 /// signal that ends all its mounts.
 @Suite(
-  .serialized,
+  .tags(.needsRoot, .needsFUSE), .serialized,
   .enabled(
     if: Requirements.testsRun,
     "tests of mounts need \(Requirements.missing.joined(separator: ", "))"))

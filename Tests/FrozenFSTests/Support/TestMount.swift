@@ -2,8 +2,9 @@ import Dispatch
 import FrozenFS
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
 import Logging
+import LogicalRepresentation
 import Synchronization
 import Testing
 

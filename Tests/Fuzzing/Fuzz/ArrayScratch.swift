@@ -1,1 +1,1 @@
-../../FrozenImageTests/Support/ArrayScratch.swift
+../../LogicalRepresentationTests/Support/ArrayScratch.swift

@@ -1,6 +1,6 @@
 import FrozenImage
 
-@testable import LinuxIO
+@testable import Decoding
 
 /// The first byte of an input chooses the encoding, the next two the room, the rest is a
 /// compressed run.

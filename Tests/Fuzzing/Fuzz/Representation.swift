@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 
 @testable import ImageReader
 

@@ -1,1 +1,1 @@
-../../FrozenImageTests/Support/Surgery.swift
+../../LogicalRepresentationTests/Support/Surgery.swift

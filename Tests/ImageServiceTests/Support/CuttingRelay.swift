@@ -1,6 +1,6 @@
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
 import Synchronization
 import SystemPackage
 import Testing

@@ -1,7 +1,7 @@
 import FrozenImage
+import HostSystem
 import ImageReader
 import ImageService
-import LinuxIO
 import Synchronization
 
 /// A provider whose one file and whose answer are in memory.

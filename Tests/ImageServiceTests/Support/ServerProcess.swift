@@ -1,7 +1,7 @@
 import Catalogue
 import Glibc
+import HostSystem
 import ImageService
-import LinuxIO
 import SystemPackage
 import Testing
 

@@ -1,10 +1,10 @@
 import Catalogue
 import FrozenImage
+import HostSystem
 import ImageAccess
 import ImageFixtures
 import ImageReader
 import ImageService
-import LinuxIO
 import Logging
 import SystemPackage
 

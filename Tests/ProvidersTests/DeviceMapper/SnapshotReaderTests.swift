@@ -1,10 +1,12 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
 import Logging
+import LogicalRepresentation
 import Synchronization
 import Testing
+import VerifiedReading
 
 @testable import BlockMappers
 @testable import DataSets
@@ -24,7 +26,7 @@ struct SnapshotReaderTests {
 
     func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
       do {
-        guard let look = try watch.look() else { throw StackError("it keeps changing") }
+        guard let look = try watch.look() else { throw StackError(.inUse, "it keeps changing") }
         return MappingAnswer(
           state: MappingState(configurationID: look.configurationID, cursor: []),
           changes: .ranges([]), volume: try watch.volume(of: look, since: question.known),
@@ -39,7 +41,7 @@ struct SnapshotReaderTests {
       inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(SourceError) -> Int {
       do {
-        guard let look = try watch.look() else { throw StackError("it keeps changing") }
+        guard let look = try watch.look() else { throw StackError(.inUse, "it keeps changing") }
         return try RawVolume.read(look.stack.top, offset: offset, into: buffer)
       } catch {
         throw .failed("\(error)")

@@ -1,7 +1,6 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
 import Testing
 
 @testable import BlockMappers

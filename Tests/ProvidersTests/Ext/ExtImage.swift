@@ -1,6 +1,8 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import LogicalRepresentation
+import Media
 import Testing
 
 @testable import FileTrees

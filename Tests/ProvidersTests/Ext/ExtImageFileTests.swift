@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import LogicalRepresentation
 import Testing
 
 @testable import FileTrees

@@ -1,6 +1,7 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import LogicalRepresentation
+import Media
 import Testing
 
 @testable import FileTrees

@@ -1,5 +1,4 @@
 import FrozenImage
-import LinuxIO
 import Testing
 
 extension ExtTests {

@@ -1,12 +1,15 @@
 import FrozenImage
 import Glibc
+import LogicalRepresentation
+import TestTags
 import Testing
 
 @testable import FileTrees
 
 /// The tests that mount: one after the other, because they share loop devices and the
 /// machine's two cores.
-@Suite("ext", .serialized, .enabled(if: ExtPrivileges.suffice))
+@Suite(
+  "ext", .tags(.needsRoot, .needsLoopDevices), .serialized, .enabled(if: ExtPrivileges.suffice))
 enum ExtTests {}
 
 extension ExtTests {

@@ -1,6 +1,6 @@
 import FrozenImage
 import Glibc
-import LinuxIO
+import LogicalRepresentation
 import Testing
 
 /// Damage that checksums tell, and link targets as other programs store them.

@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 import Testing
 
 @testable import BtrfsProvider

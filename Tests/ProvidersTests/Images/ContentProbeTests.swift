@@ -1,4 +1,4 @@
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import BlockMappers
@@ -23,7 +23,9 @@ struct ContentProbeTests {
   }
 
   /// mkfs.btrfs looks into every loop device, whoever's it is.
-  @Test(.enabled(if: ImageTools.suffice("mkfs.btrfs", root: true)))
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices), .enabled(if: ImageTools.suffice("mkfs.btrfs", root: true))
+  )
   func btrfsAsBlkidSays() throws {
     try expectContent("mkfs.btrfs -q -L tank disk", "128M")
   }

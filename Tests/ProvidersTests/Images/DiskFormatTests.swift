@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import StackProvider
@@ -7,7 +7,7 @@ import Testing
 
 /// qcow2 images where disks are: on devices, partitions and logical volumes.
 @Suite(
-  "Formats on block devices", .serialized,
+  "Formats on block devices", .tags(.needsRoot, .needsLoopDevices), .serialized,
   .enabled(if: ImageTools.suffice("qemu-img losetup mkfs.ext4 sfdisk partx", root: true)))
 struct DiskFormatTests {
   let files: ImageFiles

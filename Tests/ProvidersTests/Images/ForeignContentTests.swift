@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import StackProvider
@@ -91,7 +91,9 @@ struct ForeignContentTests {
     #expect(!sentence.contains("assume-frozen"))
   }
 
-  @Test(.enabled(if: ImageTools.suffice("losetup mount mkfs.btrfs", root: true)))
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices),
+    .enabled(if: ImageTools.suffice("losetup mount mkfs.btrfs", root: true)))
   func mountedDevices() throws {
     try files.run("mkdir mnt")
     for (format, advice) in [

@@ -1,7 +1,8 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import Media
 import Testing
 
 @testable import BlockMappers

@@ -1,5 +1,5 @@
 import ImageReader
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import StackProvider
@@ -7,7 +7,7 @@ import Testing
 
 /// Partitions as the kernel shows them, against the table on the disk.
 @Suite(
-  "Partition devices", .serialized,
+  "Partition devices", .tags(.needsRoot, .needsLoopDevices), .serialized,
   .enabled(if: ImageTools.suffice("losetup sfdisk partx", root: true)))
 struct KernelPartitionTests {
   let files: ImageFiles

@@ -1,12 +1,14 @@
 import FrozenImage
 import ImageReader
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import BlockMappers
 @testable import VolumeLayers
 
-@Suite("Loop devices", .serialized, .enabled(if: ImageTools.suffice("losetup", root: true)))
+@Suite(
+  "Loop devices", .tags(.needsRoot, .needsLoopDevices), .serialized,
+  .enabled(if: ImageTools.suffice("losetup", root: true)))
 struct LoopDeviceTests {
   let files: ImageFiles
 

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import FrozenImage
-import LinuxIO
+import Media
+import TestTags
 import Testing
 
 @testable import BlockMappers
@@ -124,7 +125,9 @@ struct PartitionTableTests {
     }
   }
 
-  @Test(.enabled(if: ImageTools.suffice("losetup sfdisk", root: true)))
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices),
+    .enabled(if: ImageTools.suffice("losetup sfdisk", root: true)))
   func sectorsOf4096Bytes() throws {
     try files.run("truncate -s 64M disk")
     let device = try files.run("losetup -b 4096 -f --show disk").trimmed

@@ -1,6 +1,6 @@
 import FrozenImage
 import ImageReader
-import LinuxIO
+import Media
 import Testing
 
 @testable import BlockMappers

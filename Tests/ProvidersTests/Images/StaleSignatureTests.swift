@@ -1,5 +1,5 @@
 import Glibc
-import LinuxIO
+import TestTags
 import Testing
 
 @testable import FileTrees
@@ -118,7 +118,9 @@ struct StaleSignatureTests {
   }
 
   /// The kernel has one of them mounted, so that is the one.
-  @Test(.enabled(if: ImageTools.suffice("losetup mount", root: true)))
+  @Test(
+    .tags(.needsRoot, .needsLoopDevices),
+    .enabled(if: ImageTools.suffice("losetup mount", root: true)))
   func kernelsChoice() throws {
     try make("-O ^metadata_csum")
     try addLabel(0)

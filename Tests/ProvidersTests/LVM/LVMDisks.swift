@@ -1,5 +1,8 @@
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import Media
+import TestTags
 import Testing
 
 @testable import BlockMappers
@@ -26,7 +29,8 @@ enum LVMPrivileges {
 
 /// The tests on real volume groups: one after the other, because they share loop devices
 /// and the machine's cores.
-@Suite("LVM2", .serialized, .enabled(if: LVMPrivileges.suffice))
+@Suite(
+  "LVM2", .tags(.needsRoot, .needsLoopDevices), .serialized, .enabled(if: LVMPrivileges.suffice))
 enum LVMTests {}
 
 /// Disks for the real lvm2, which works on them without device-mapper: nothing is ever

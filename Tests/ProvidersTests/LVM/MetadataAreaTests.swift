@@ -40,6 +40,7 @@ extension LVMTests {
       let alone = try disks.volumes()[1]
       #expect(
         throws: StackError(
+          .notFound,
           "\(disks.images[1]) belongs to a volume group whose metadata lie on another physical "
             + "volume, which was not found")
       ) { try FoundVolumeGroup.choose(nil, of: [alone]) }

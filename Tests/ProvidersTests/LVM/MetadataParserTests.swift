@@ -1,3 +1,4 @@
+import FrozenImage
 import Testing
 
 @testable import BlockMappers
@@ -11,7 +12,9 @@ import Testing
   private func expectRefusal(
     _ text: String, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    #expect(throws: StackError(reason), sourceLocation: sourceLocation) { try parse(text) }
+    #expect(throws: StackError(.malformed, reason), sourceLocation: sourceLocation) {
+      try parse(text)
+    }
   }
 
   @Test func everyKindOfValue() throws {
@@ -53,7 +56,7 @@ import Testing
   @Test func zeroByte() throws {
     let text = try MetadataParser.parse(Array("a = 1\n\0 } garbage".utf8))
     #expect(text.keys == ["a"])
-    #expect(throws: StackError("line 1: the text ends inside the section a")) {
+    #expect(throws: StackError(.malformed, "line 1: the text ends inside the section a")) {
       try MetadataParser.parse(Array("a { \0}".utf8))
     }
   }
@@ -90,7 +93,7 @@ import Testing
     let many = "a = [" + String(repeating: "1 ", count: MetadataParser.maximumCount + 1) + "]"
     expectRefusal(many, "line 1: the text holds more than 1048576 values")
     let long = [UInt8](repeating: UInt8(ascii: " "), count: MetadataParser.maximumLength + 1)
-    #expect(throws: StackError("the text has 16777217 bytes, more than 16777216")) {
+    #expect(throws: StackError(.malformed, "the text has 16777217 bytes, more than 16777216")) {
       try MetadataParser.parse(long)
     }
   }
@@ -99,19 +102,21 @@ import Testing
   @Test func paths() throws {
     let text = try parse("vg { lv { size = -1 name = 5 tags = [1] big = 4294967296 } }")
     let lv = try text.section("vg").section("lv")
-    #expect(throws: StackError("vg/lv/stripes is missing")) { try lv.array("stripes") }
-    #expect(throws: StackError("vg/lv/size is -1, which is out of range")) {
+    #expect(throws: StackError(.malformed, "vg/lv/stripes is missing")) { try lv.array("stripes") }
+    #expect(throws: StackError(.malformed, "vg/lv/size is -1, which is out of range")) {
       try lv.integer("size")
     }
-    #expect(throws: StackError("vg/lv/big is 4294967296, which is out of range")) {
+    #expect(throws: StackError(.malformed, "vg/lv/big is 4294967296, which is out of range")) {
       try lv.integer("big")
     }
-    #expect(throws: StackError("vg/lv/name is not a string")) { try lv.string("name") }
-    #expect(throws: StackError("vg/lv/name is not a section")) { try lv.section("name") }
-    #expect(throws: StackError("vg/lv/tags holds something else than strings")) {
+    #expect(throws: StackError(.malformed, "vg/lv/name is not a string")) { try lv.string("name") }
+    #expect(throws: StackError(.malformed, "vg/lv/name is not a section")) {
+      try lv.section("name")
+    }
+    #expect(throws: StackError(.malformed, "vg/lv/tags holds something else than strings")) {
       try lv.strings("tags")
     }
-    #expect(throws: StackError("vg/lv is a section, not an array")) {
+    #expect(throws: StackError(.malformed, "vg/lv is a section, not an array")) {
       try text.section("vg").array("lv")
     }
   }

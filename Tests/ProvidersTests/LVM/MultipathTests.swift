@@ -1,4 +1,4 @@
-import LinuxIO
+import HostSystem
 import Testing
 
 @testable import StackProvider

@@ -1,4 +1,4 @@
-import LinuxIO
+import Media
 import Testing
 
 @testable import BlockMappers

@@ -1,6 +1,8 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
+import LogicalRepresentation
 import Testing
 
 @testable import BlockMappers

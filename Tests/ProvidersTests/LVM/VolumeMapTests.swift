@@ -1,4 +1,5 @@
-import LinuxIO
+import FrozenImage
+import Media
 import Testing
 
 @testable import BlockMappers
@@ -110,7 +111,9 @@ extension LVMTests {
       try disks.makeVolume("var", "-l 5 vg")
       let list = "root (196608 bytes), var (327680 bytes)"
       let group = try disks.group()
-      #expect(throws: StackError("which logical volume of vg is meant? There are: \(list)")) {
+      #expect(
+        throws: StackError(.invalid, "which logical volume of vg is meant? There are: \(list)")
+      ) {
         try group.choose(nil)
       }
       #expect(
@@ -128,7 +131,8 @@ extension LVMTests {
         #expect(try FoundVolumeGroup.choose(name, of: volumes).group == group.group)
       }
       #expect(
-        throws: StackError("there is no volume group other; there are: vg (\(group.group.id))")
+        throws: StackError(
+          .notFound, "there is no volume group other; there are: vg (\(group.group.id))")
       ) { try FoundVolumeGroup.choose("other", of: volumes) }
       #expect(try disks.layer("root").title == "logical volume vg/root")
     }

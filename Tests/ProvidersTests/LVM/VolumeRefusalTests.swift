@@ -1,3 +1,4 @@
+import FrozenImage
 import Testing
 
 @testable import BlockMappers
@@ -141,6 +142,7 @@ extension LVMTests {
       let left = try #require(FoundVolumeGroup.groups(of: [volumes[0]]).first)
       #expect(
         throws: StackError(
+          .medium,
           "segment1 of the logical volume vg/both lies on the physical volume "
             + "\(volumes[1].id) (last seen as \(disks.devices[1])), which is missing")
       ) { try left.map(left.choose("both")) }
@@ -154,6 +156,7 @@ extension LVMTests {
       let two = try #require(FoundVolumeGroup.groups(of: Array(three[0...1])).first)
       #expect(
         throws: StackError(
+          .medium,
           "the physical volume \(three[2].id) (last seen as \(disks.devices[2])) of the volume "
             + "group vg is missing, and \(three[0].id) (last seen as \(disks.devices[0])) has no "
             + "metadata in use that would show a change without it")

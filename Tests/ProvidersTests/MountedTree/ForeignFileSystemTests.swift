@@ -1,5 +1,7 @@
+import FrozenImage
 import Glibc
-import LinuxIO
+import HostSystem
+import TestTags
 import Testing
 
 @testable import DataSets
@@ -69,7 +71,7 @@ import Testing
   }
 
   /// Nothing answers for it, so whoever looks deeper than at the top directory waits.
-  @Test(.enabled(if: geteuid() == 0, "needs root, to mount"))
+  @Test(.tags(.needsRoot), .enabled(if: geteuid() == 0, "needs root, to mount"))
   func autofsIsRefusedWithoutLookingIntoIt() throws {
     let directory = try shell("mktemp -d /tmp/floe-autofs-XXXXXX").trimmed
     defer {

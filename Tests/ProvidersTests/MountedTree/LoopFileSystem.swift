@@ -1,7 +1,10 @@
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import Media
+import TestTags
 import Testing
 
 @testable import MountedTreeProvider
@@ -28,7 +31,9 @@ enum MountedTreeNeeds {
 
 /// The tests on real ext2/3/4 and XFS: one after the other, because they share loop
 /// devices and the machine's two cores.
-@Suite("mounted tree", .serialized, .enabled(if: MountedTreeNeeds.areMet))
+@Suite(
+  "mounted tree", .tags(.needsRoot, .needsLoopDevices), .serialized,
+  .enabled(if: MountedTreeNeeds.areMet))
 enum MountedTreeTests {
   /// Every kind of node and extent that ext4 and XFS have.
   static let content = """

@@ -1,7 +1,8 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
+import Media
 import Testing
 
 @testable import MountedTreeProvider

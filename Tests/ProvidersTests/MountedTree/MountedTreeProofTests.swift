@@ -1,7 +1,7 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
+import LogicalRepresentation
 import Testing
 
 @testable import MountedTreeProvider

@@ -4,8 +4,11 @@ import ImageReader
 import Logging
 import Testing
 
-@testable import LinuxIO
+@testable import HostSystem
+@testable import LogicalRepresentation
+@testable import Media
 @testable import MountedTreeProvider
+@testable import VerifiedReading
 @testable import VolumeLayers
 
 /// The backup host's reader over a tree whose device lies at a place that moves.

@@ -1,5 +1,7 @@
 import FrozenImage
 import Glibc
+import HostSystem
+import LogicalRepresentation
 import Testing
 
 @testable import BtrfsProvider
@@ -70,7 +72,7 @@ struct TreeComparison {
       #expect(found.size == UInt64(status.st_size), "\(text)")
     }
     #expect(found.modified == Timestamp(status.st_mtim), "\(text)")
-    let device = FileStatus.DeviceNumber(major: found.deviceMajor, minor: found.deviceMinor)
+    let device = DeviceNumber(major: found.deviceMajor, minor: found.deviceMinor)
     #expect(device.packed == UInt64(status.st_rdev), "\(text)")
     // Names of one inode there are names of one inode here.
     let inode = UInt64(status.st_ino)

@@ -1,5 +1,6 @@
 import FrozenImage
 import Glibc
+import HostSystem
 
 /// Tree blocks of a btrfs on loop devices that is not mounted: found with btrfs-progs,
 /// changed on the devices.

@@ -1,6 +1,7 @@
 import BtrfsProvider
 import FrozenImage
 import Glibc
+import LogicalRepresentation
 
 /// Scratch space and representation in memory.
 final class ArrayScratch: RepresentationScratch {

@@ -1,6 +1,6 @@
 import BtrfsProvider
 import Glibc
-import LinuxIO
+import HostSystem
 
 /// The program beside the test bundle in the build directory, unless `FLOE` names another.
 let floeProgram: String = {

@@ -1,9 +1,10 @@
 import FrozenImage
 import Glibc
 import ImageReader
-import LinuxIO
 import Logging
+import Media
 import Testing
+import VerifiedReading
 
 /// A reader of an image, on the devices of its volume.
 func reader(

@@ -1,4 +1,5 @@
 import Glibc
+import TestTags
 import Testing
 
 /// Whether real file systems can be made here. With CI=true the tests run, and fail,
@@ -21,7 +22,7 @@ enum Privileges {
 
 /// The tests on real file systems: one after the other, because they share loop
 /// devices and the machine's two cores.
-@Suite("btrfs", .serialized, .enabled(if: Privileges.suffice))
+@Suite("btrfs", .tags(.needsRoot, .needsLoopDevices), .serialized, .enabled(if: Privileges.suffice))
 enum BtrfsTests {}
 
 /// A real btrfs over loop devices, mounted; gone again with the object.

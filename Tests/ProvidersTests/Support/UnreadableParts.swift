@@ -1,4 +1,5 @@
 import FrozenImage
+import LogicalRepresentation
 
 extension DescribedImage {
   /// The regular files whose entries can be read; a list that ends with an error ends there.

@@ -1,0 +1,85 @@
+package import FrozenImage
+package import ImageReader
+package import LogicalRepresentation
+
+/// A kind of data set that can be frozen. The program registers it with the others
+/// (`Providers.all`).
+package protocol DataSetProvider: SendableMetatype {
+  /// How what the catalogue keeps of an image is read.
+  static var record: any ProviderRecord.Type { get }
+  /// The words of `--format` that it understands.
+  static var formats: [DataFormat] { get }
+
+  /// Finds what a user named.
+  ///
+  /// - Returns: `nil` when it is no data set of this kind: then the next one is asked.
+  /// - Throws: why it is one and cannot be frozen.
+  static func find(_ named: NamedData, _ options: SearchOptions) throws -> (any DataSet)?
+}
+
+extension DataSetProvider {
+  /// None: most kinds are known by what is there.
+  package static var formats: [DataFormat] { [] }
+}
+
+/// Something that can be frozen, as its provider sees it.
+package protocol DataSet {
+  /// What the user should know although nothing is wrong: one sentence each.
+  var remarks: [String] { get }
+  /// The chain that was found, from the top down, a line each.
+  var explanation: [String] { get throws }
+  /// Whether freezing makes something that has to be removed again: then the image has
+  /// to be in a catalogue.
+  var leavesSomething: Bool { get }
+  /// Whether nothing can be read without a service to ask.
+  var needsService: Bool { get }
+
+  /// What the catalogue keeps before anything is made, for whoever removes what a crash
+  /// left.
+  ///
+  /// - Throws: the provider's own error, when it cannot be frozen.
+  func plan(for image: UniqueIdentifier) throws -> any ProviderRecord
+
+  /// Freezes: from now on nothing in it changes.
+  ///
+  /// - Throws: the provider's own error; what was made on the way is gone by then.
+  func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet
+}
+
+/// A data set that was frozen, and is not described yet.
+package protocol FrozenDataSet {
+  /// What the catalogue keeps of it from now on.
+  var record: any ProviderRecord { get }
+
+  /// Writes the representation.
+  ///
+  /// - Returns: the media that it lies on.
+  /// - Throws: the provider's own error, `RepresentationWriterError` or `ScratchError`.
+  func describe(
+    _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws -> [MediumDescription]
+}
+
+/// What the catalogue keeps of an image for its provider, as JSON.
+package protocol ProviderRecord: Codable, Sendable {
+  /// The kind of provider, which says how the record is read.
+  static var provider: String { get }
+  /// The path of the snapshot, where there is one.
+  var snapshot: String? { get }
+
+  /// Removes what the freeze made; what is gone already is no error.
+  ///
+  /// - Throws: the provider's own error, when it is still there.
+  func release() throws
+
+  /// Answers for the image.
+  ///
+  /// - Parameters:
+  ///   - name: the image's, for messages.
+  ///   - representation: the image's representation, checked.
+  /// - Throws: the provider's own error, when what it needs to answer is not there.
+  func open(
+    name: String, representation: @escaping @Sendable () throws -> Representation
+  ) throws -> any ProductionHost
+}

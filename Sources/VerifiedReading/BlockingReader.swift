@@ -1,0 +1,258 @@
+public import FrozenImage
+import Glibc
+import HostSystem
+public import ImageReader
+public import Logging
+public import LogicalRepresentation
+import Synchronization
+import SystemPackage
+
+/// The blocking driver of the read rule: does what `ReadRule` says on the thread
+/// that reads, and lets reads share their checks and questions.
+public final class BlockingReader: FileReading {
+  /// How a reader behaves.
+  public struct Options: Sendable {
+    /// How long, and how often, a read tries.
+    public var limits = ReadRule.Limits()
+    /// Whether data checksums are verified.
+    public var verifiesChecksums = true
+    /// Whether every copy of mirrored data is read and judged, not only the first that is
+    /// good.
+    public var readsEveryCopy = false
+
+    public init() {}
+  }
+
+  /// The image.
+  public let representation: Representation
+  private let volume: VolumeDescription
+  /// What it reads from.
+  public let media: MediaTable
+  let source: any ProductionHost
+  let options: Options
+  let rule: Monitor<ReadRule>
+  private let remaps: Mutex<RemapMemory>
+  private let complaints: Complaints
+  private let trace: ReadTrace
+  let failures = ReadFailures()
+
+  /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
+  ///   that nothing is read before every identity was verified.
+  public init(
+    representation: Representation, volume: VolumeDescription, media: MediaTable,
+    source: any ProductionHost, options: Options, logger: Logger
+  ) throws {
+    self.representation = representation
+    self.volume = volume
+    self.media = media
+    self.source = source
+    self.options = options
+    complaints = Complaints(logger: logger)
+    trace = ReadTrace(logger: logger)
+    rule = Monitor(
+      ReadRule(
+        state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
+        limits: options.limits))
+    remaps = Mutex(RemapMemory(map: volume.map))
+    try media.open(volume.media, of: volume.state.configurationID) { [rule] medium in
+      rule.withLock { $0.beginIncarnation(of: medium) }
+    }
+  }
+
+  /// Bytes to which reads of a file are widened, so that whole blocks can be
+  /// checked and direct reads are aligned.
+  private var blockSize: UInt64 { UInt64(max(volume.checksumBlockSize, 4096)) }
+
+  public func read(
+    _ node: NodeIndex, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ReadError) -> Int {
+    try read(node, at: offset, into: buffer, reporting: { _ in })
+  }
+
+  /// Reads as `read(_:at:into:)` does, and reports every copy that was found to be bad,
+  /// also when another copy or the production host had the bytes.
+  ///
+  /// Reads are widened to whole blocks and compressed runs, so what is bad may lie just
+  /// outside of what was asked for.
+  public func read(
+    _ node: NodeIndex, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
+    reporting report: (BadCopy) -> Void
+  ) throws(ReadError) -> Int {
+    let attributes: NodeAttributes
+    do throws(RepresentationError) {
+      attributes = try representation.attributes(of: node)
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    do throws(ReadError) {
+      return try read(attributes, of: node, at: offset, into: buffer, reporting: report)
+    } catch {
+      failures.note(error.description, inode: attributes.inode, offset: offset)
+      throw error
+    }
+  }
+
+  private func read(
+    _ attributes: NodeAttributes, of node: NodeIndex, at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer, reporting report: (BadCopy) -> Void
+  ) throws(ReadError) -> Int {
+    guard offset < attributes.size else { return 0 }
+    let count = Int(min(UInt64(buffer.count), attributes.size - offset))
+    guard count > 0 else { return 0 }
+    let start = offset - offset % blockSize
+    let widened = (offset + UInt64(count) - start + blockSize - 1) / blockSize * blockSize
+    let portion = Portion(inode: attributes.inode, range: start..<start + widened)
+    if start == offset, widened <= UInt64(buffer.count) {
+      let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(widened)])
+      try read(portion, of: node, into: target, report)
+    } else {
+      let bounce = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: Int(widened), alignment: 4096)
+      defer { bounce.deallocate() }
+      try read(portion, of: node, into: bounce, report)
+      let skip = Int(offset - start)
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bounce[skip..<skip + count]))
+    }
+    return count
+  }
+
+  private func read(
+    _ portion: Portion, of node: NodeIndex, into buffer: UnsafeMutableRawBufferPointer,
+    _ report: (BadCopy) -> Void
+  ) throws(ReadError) {
+    var fetch: PortionFetch
+    do throws(RepresentationError) {
+      fetch = try PortionFetch(
+        portion: portion, node: node, buffer: buffer, representation: representation,
+        media: media, source: source, options: options)
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    var read = rule.withLock { $0.begin(portion, content: fetch.content) }
+    var reported: Set<BadCopy> = []
+    func reportBadCopies(_ note: (BadCopy) -> Void = { _ in }) {
+      let new = fetch.badCopies.filter { reported.insert($0).inserted }
+      guard !new.isEmpty else { return }
+      let mismatches = new.count(where: \.isMismatch)
+      rule.withLock { $0.statistics.checksumMismatches += UInt64(mismatches) }
+      for copy in new {
+        note(copy)
+        report(copy)
+      }
+    }
+    while true {
+      let step = step(&read)
+      trace.note(step, of: read)
+      switch step {
+      case .fetch(let plan):
+        let isRemap = plan.mayHaveMoved && remaps.withLock { $0.isRemap(plan, of: read) }
+        let outcome = fetch.run(plan)
+        rule.withLock { rule in
+          if isRemap { rule.statistics.remaps += 1 }
+          rule.fetched(&read, outcome, from: fetch.readFrom, now: MonotonicClock.now())
+        }
+        probeInOutage()
+      case .readThrough(let reason):
+        if read.damage != nil { reportBadCopies() }
+        complaints.note("reading through the production host: \(reason)", at: read, media)
+        let error = fetch.readThrough()
+        rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
+        probeInOutage()
+      case .check: check()
+      case .ask(let question): ask(question)
+      case .finished:
+        reportBadCopies { complaints.note("another copy was read: \($0.reason)") }
+        return
+      case .failed(let error):
+        complaints.note("\(error)", at: read, media)
+        throw error
+      case .pause: continue
+      }
+    }
+  }
+
+  /// The read's next step that is not waiting.
+  private func step(_ read: inout PortionRead) -> ReadRule.Step {
+    rule.wait { rule in
+      switch rule.next(&read, now: MonotonicClock.now()) {
+      case .pause(let time): .waitUntil(time)
+      case let step: .done(step)
+      }
+    }
+  }
+
+  /// Runs a round of witness checks for everybody who waits for it.
+  func check() {
+    let (known, descriptions) = rule.withLock { ($0.known, $0.media) }
+    let findings = media.judge(media.check(descriptions), of: known, descriptions) {
+      complaints.note($0)
+    }
+    rule.withLock { $0.checked(findings) }
+    rule.notifyAll()
+    searchForLostMedia()
+  }
+
+  /// Asks the production host for everybody who waits for the answer.
+  ///
+  /// - Returns: why there was no answer.
+  @discardableResult
+  func ask(_ question: MappingQuestion) -> SourceError? {
+    var failure: SourceError?
+    let result: Result<MappingAnswer, SourceError>
+    do throws(SourceError) {
+      result = .success(try source.answer(question))
+    } catch {
+      result = .failure(error)
+      failure = error
+      complaints.note("\(error)")
+    }
+    rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
+    rule.notifyAll()
+    probeInOutage()
+    searchForLostMedia()
+    return failure
+  }
+
+  /// Begins to ask in the background when the production host gave no answer for a whole
+  /// timeout, so that no read waits for it any more.
+  private func probeInOutage() {
+    guard rule.withLock({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
+    complaints.note(
+      "the production host gave no answer for a whole timeout: reads that need one fail at once, "
+        + "until it answers")
+    do throws(Errno) {
+      try Thread.detach { [weak self] in
+        while let pause = self?.probe() { usleep(pause) }
+      }
+    } catch {
+      // Reads ask by themselves again after a while.
+      rule.withLock { $0.endProbing() }
+    }
+  }
+
+  /// Takes a probe's steps until it has to wait.
+  ///
+  /// - Returns: microseconds to wait; `nil` when there is nothing to probe any more.
+  private func probe() -> UInt32? {
+    while true {
+      let now = MonotonicClock.now()
+      switch rule.withLock({ $0.nextProbe(now: now) }) {
+      case .check: check()
+      case .ask(let question): ask(question)
+      case .pause(let until): return UInt32(clamping: (max(until, now) - now) / 1000 + 1)
+      case .end: return nil
+      }
+    }
+  }
+
+  private func searchForLostMedia() {
+    let (lost, known) = rule.withLock { rule in
+      let lost = rule.lost
+      return (rule.media.filter { lost.contains($0.id) }, rule.known.configurationID)
+    }
+    for description in lost {
+      complaints.note("\(description.label) cannot be used: \(media.failure(of: description.id))")
+    }
+    media.search(for: lost, as: known) { [rule] in rule.notifyAll() }
+  }
+}
