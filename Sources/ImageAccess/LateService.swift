@@ -13,8 +13,14 @@ package final class LateService: ProductionHost {
   private let image: UniqueIdentifier
   private let mountpoint: String?
   private let connect: ServiceConnector
-  /// The try to connect that is under way, or that succeeded.
-  private let attempt = Mutex<Attempt?>(nil)
+  private let line = Mutex(Line())
+
+  private struct Line {
+    /// The try to connect that is under way, or that succeeded.
+    var attempt: Attempt?
+    /// Nobody needs the service any more.
+    var isClosed = false
+  }
   private let closed = DispatchSemaphore(value: 0)
 
   /// Seconds between two tries to tell the service of a mount.
@@ -49,7 +55,11 @@ package final class LateService: ProductionHost {
   /// Ends the line.
   package func close() {
     closed.signal()
-    if case .success(let remote)? = attempt.withLock({ $0 })?.outcome { remote.close() }
+    let attempt = line.withLock { line in
+      line.isClosed = true
+      return line.attempt
+    }
+    if case .success(let remote)? = attempt?.outcome { remote.close() }
   }
 
   package func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
@@ -67,20 +77,22 @@ package final class LateService: ProductionHost {
   /// One caller connects. Who comes meanwhile waits, and takes what that one got: else the
   /// service would be told of one mount twice.
   private func remote() throws(SourceError) -> any ServiceImage {
-    let (attempt, isNew) = attempt.withLock { attempt in
-      if let attempt { return (attempt, false) }
+    let (attempt, isNew) = line.withLock { line in
+      if let attempt = line.attempt { return (attempt, false) }
       let new = Attempt()
-      attempt = new
+      line.attempt = new
       return (new, true)
     }
     guard isNew else { return try attempt.wait() }
     do {
       let remote = try connected()
       attempt.end(.success(remote))
+      // Who closed the line meanwhile did not know of it.
+      if line.withLock({ $0.isClosed }) { remote.close() }
       return remote
     } catch {
       // The next caller tries anew.
-      self.attempt.withLock { $0 = nil }
+      line.withLock { $0.attempt = nil }
       attempt.end(.failure(error))
       throw error
     }

@@ -94,9 +94,16 @@ private struct MountedDataSet: DataSet {
 
   /// What the tree's device lies on.
   static func stack(of tree: MountedTree) throws -> Stack {
-    try Stack(
-      top: StackFinder.layer(ofDevice: tree.device), identity: tree.identity,
-      witness: tree.witness)
+    let layer = try StackFinder.layer(ofDevice: tree.device)
+    // Its chunks move while the tree is described, and what its witness shows then is not
+    // what it showed when they were found.
+    guard !layer.isLive else {
+      throw StackError(
+        .unsupported,
+        "\(tree.image.path) is mounted from a snapshot of LVM2, the \(layer.title): freeze that "
+          + "itself, by its name or its device")
+    }
+    return try Stack(top: layer, identity: tree.identity, witness: tree.witness)
   }
 }
 

@@ -88,7 +88,10 @@ public final class StackSource: ProductionHost, Sendable {
           // What led to this state is so whatever comes after it.
           if let departure = try departure(of: look) { throw SourceError.thawed(departure) }
         } catch let error as StackError {
-          guard try watch.isPresent(look) else { continue }
+          guard try watch.isPresent(look) else {
+            failure = error
+            continue
+          }
           throw error
         }
         return look
@@ -167,6 +170,8 @@ public final class StackSource: ProductionHost, Sendable {
         throw StackError(.notFound, "the image has no inode \(inode)")
       }
     } catch {
+      // What it lies on was moved, and is looked for anew by the next question.
+      if look.found.isLive, error.code == .inUse { throw .unreachable(error.description) }
       throw .failed(error.description)
     }
     if look.found.isLive { return count }

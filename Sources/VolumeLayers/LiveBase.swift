@@ -7,19 +7,16 @@ package struct LiveBase: Sendable {
   package let bytes: [UInt8]
   private let windows: [(layer: Layer, window: ProbeWindow)]
 
-  /// - Throws: `StackError` when a layer cannot be read.
+  /// - Throws: `StackError` when a layer cannot be read, or has bytes that lie nowhere yet: a
+  ///   disk image gives them a place when they are written, which its witness does not show.
   package init(of layers: [Layer]) throws(StackError) {
-    var windows: [(Layer, ProbeWindow)] = []
-    for case .mapped(let map) in layers.map(\.substance) {
-      for window in map.witness {
-        let layer = map.lower[window.layer]
-        // Volumes of one group share theirs.
-        if !windows.contains(where: { $0.0 === layer && $0.1.isSame(as: window) }) {
-          windows.append((layer, window))
-        }
-      }
+    if let image = layers.first(where: { !$0.isSolid }) {
+      throw StackError(
+        .unsupported,
+        "\(image.title) is a part of a snapshot, and some of its bytes lie nowhere yet, as in a "
+          + "qcow2 image: what is written there later would not be seen")
     }
-    self.windows = windows
+    windows = layers.reduce(into: []) { windows, layer in layer.addWitnesses(to: &windows) }
     bytes = try Self.counted(windows)
   }
 
@@ -37,6 +34,22 @@ package struct LiveBase: Sendable {
     guard try Self.counted(windows) == bytes else {
       throw StackError(.inUse, "what the \(title) lies on was changed meanwhile")
     }
+  }
+}
+
+extension Layer {
+  /// The witness of the layer and of all below it: what lies further down may move as well.
+  /// A layer that moves all the time validates itself.
+  fileprivate func addWitnesses(to windows: inout [(layer: Layer, window: ProbeWindow)]) {
+    guard case .mapped(let map) = substance, map.live == nil else { return }
+    for window in map.witness {
+      let layer = map.lower[window.layer]
+      // Volumes of one group share theirs.
+      if !windows.contains(where: { $0.layer === layer && $0.window.isSame(as: window) }) {
+        windows.append((layer, window))
+      }
+    }
+    for layer in map.lower { layer.addWitnesses(to: &windows) }
   }
 }
 

@@ -48,7 +48,7 @@ public struct LiveMap: Sendable {
 
 extension Layer {
   /// Whether it, or a layer below, moves all the time.
-  var isLive: Bool {
+  package var isLive: Bool {
     guard case .mapped(let map) = substance else { return false }
     return map.live != nil || map.lower.contains(where: \.isLive)
   }

@@ -62,9 +62,15 @@ package final class StackWatch: Sendable {
         guard found.hasBase(of: first) else { continue }
         let look = Look(
           found: found, configurationID: before, media: try found.stack.media(), map: newMap())
-        guard let look = try settled(look) else { continue }
-        remember(look)
-        return look
+        do throws(StackError) {
+          guard let look = try settled(look) else { continue }
+          remember(look)
+          return look
+        } catch {
+          // What it lies on may have moved since it was found.
+          guard error.code == .inUse else { throw error }
+          continue
+        }
       }
       let look = Look(
         found: found, configurationID: before, media: try found.stack.media(), map: newMap())

@@ -31,15 +31,22 @@ struct Floe: ParsableCommand {
     } catch let exit as SilentExit {
       Glibc.exit(exit.status)
     } catch let interrupted as Interrupted {
+      report(interrupted, of: command)
       interrupted.endProcess()
     } catch  where isOurs(error) {
-      if let command = command as? any JSONReporting, command.json {
-        print(JSON.text(of: ErrorReport(error)))
-      }
+      report(error, of: command)
       printError("floe: \(error)")
       Glibc.exit(EXIT_FAILURE)
     } catch {
       end(with: error)
+    }
+  }
+
+  /// Tells programs why a command failed, where its report would have been JSON.
+  private static func report(_ error: any Error, of command: (any ParsableCommand)?) {
+    if let command = command as? any JSONReporting, command.json {
+      print(JSON.text(of: ErrorReport(error)))
+      fflush(nil)
     }
   }
 

@@ -86,7 +86,9 @@ struct SnapshotStore: Sendable {
           )
         }
         guard new != 0 else { break search }
-        guard old < originChunks, new < storeChunks, !isExceptions(new) else {
+        // Each chunk is copied once.
+        guard old < originChunks, number < originChunks, new < storeChunks, !isExceptions(new)
+        else {
           throw StackError(
             .malformed,
             "the store of the \(title) is damaged: exception \(number) says that chunk \(old) lies "

@@ -225,6 +225,15 @@ extension EndToEnd {
         for number in 0..<16 { try tree.writer.random("file\(number)", bytes: 4 << 20) }
       }
       try makeSnapshot("filled", megabytes: 8, on: guest)
+      // A directory on it would move as it does.
+      let mounted = try guest.run(
+        """
+        mkdir -p /tmp/mounted
+        mount -o ro,noload /dev/filled/snap /tmp/mounted
+        $floe freeze /tmp/mounted --name mounted --state $state 2>&1 && echo taken
+        umount /tmp/mounted
+        """)
+      #expect(mounted.contains("is mounted from a snapshot of LVM2"), "\(mounted)")
       try guest.serve()
       let backup = try guest.mount(
         "filled", options: ["--remap-timeout", "120"], name: "filled")
