@@ -11,7 +11,7 @@ public import VolumeLayers
 ///
 /// Accepted is what has a reason to rest: a file system that is mounted read-only as a
 /// whole (a bind mount that is read-only hides a file system that may still be
-/// written), as that of a snapshot device mostly is; a copy that `ReflinkFreezer` made;
+/// written), as that of a storage array's snapshot mostly is; a copy that `ReflinkFreezer` made;
 /// or whatever the user promises. A block device that was set read-only under a file
 /// system mounted for writing is not accepted: the kernel only warns about such writes
 /// and does them (`bio_check_ro`, block/blk-core.c).
