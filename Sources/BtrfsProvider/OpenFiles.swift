@@ -1,6 +1,7 @@
 import CBtrfs
 import FrozenImage
 import Glibc
+import HostSystem
 import Synchronization
 import SystemPackage
 
@@ -11,12 +12,7 @@ final class OpenFiles: Sendable {
 
   private let subvolume: OpenSubvolume
   private let id: UInt64
-  private let open = Mutex<(files: [UInt64: Entry], clock: UInt64)>(([:], 0))
-
-  private struct Entry {
-    let file: OpenFile
-    var lastUse: UInt64
-  }
+  private let open = Mutex(LeastRecentlyUsed<UInt64, OpenFile>(limit: limit))
 
   /// A descriptor that is closed when nobody uses it any more.
   final class OpenFile: Sendable {
@@ -46,22 +42,12 @@ final class OpenFiles: Sendable {
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(BtrfsError) -> (count: Int, times: FileTimes) {
     let file = try file(inode)
-    var done = 0
-    while done < buffer.count {
-      let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
-      guard !overflow, let start = Int64(exactly: position) else { break }
-      do {
-        // The kernel refuses to read across the end of the largest possible file.
-        let wanted = min(buffer.count - done, Int(clamping: Int64.max - start))
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted])
-        let count = try file.descriptor.read(fromAbsoluteOffset: start, into: rest)
-        if count == 0 { break }
-        done += count
-      } catch {
-        throw BtrfsError(
-          cannot: "read inode \(inode) of \(subvolume.path) at \(position)",
-          (error as? Errno) ?? .ioError)
-      }
+    let count: Int
+    do {
+      count = try file.descriptor.fill(buffer, at: offset)
+    } catch {
+      throw BtrfsError(
+        cannot: "read inode \(inode) of \(subvolume.path) at \(offset) and behind", error)
     }
     var status = stat()
     guard fstat(file.descriptor.rawValue, &status) == 0 else {
@@ -69,29 +55,16 @@ final class OpenFiles: Sendable {
         cannot: "look at inode \(inode) of \(subvolume.path)", Errno(rawValue: errno))
     }
     return (
-      done,
+      count,
       FileTimes(
         modified: Timestamp(status.st_mtim), changed: Timestamp(status.st_ctim))
     )
   }
 
   private func file(_ inode: UInt64) throws(BtrfsError) -> OpenFile {
-    let known: OpenFile? = open.withLock { open in
-      open.clock += 1
-      open.files[inode]?.lastUse = open.clock
-      return open.files[inode]?.file
-    }
-    if let known { return known }
+    if let known = open.withLock({ $0.value(for: inode) }) { return known }
     let file = OpenFile(try openInode(inode, mustBe: S_IFREG))
-    open.withLock { open in
-      if open.files.count >= Self.limit,
-        let oldest = open.files.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
-      {
-        open.files[oldest] = nil
-      }
-      open.clock += 1
-      open.files[inode] = Entry(file: file, lastUse: open.clock)
-    }
+    open.withLock { $0.keep(file, for: inode) }
     return file
   }
 

@@ -62,9 +62,6 @@ public struct ConfigurationID: Hashable, Sendable {
 extension ConfigurationID: CustomStringConvertible {
   /// The witness bytes in hexadecimal, media separated by dots.
   public var description: String {
-    let digits = Array("0123456789abcdef")
-    return entries.map { entry in
-      String(entry.bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-    }.joined(separator: ".")
+    entries.map(\.bytes.hexadecimal).joined(separator: ".")
   }
 }

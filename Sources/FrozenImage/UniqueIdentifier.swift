@@ -52,34 +52,19 @@ extension UniqueIdentifier: Comparable {
 extension UniqueIdentifier: CustomStringConvertible, LosslessStringConvertible {
   /// The text form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in lower case.
   public var description: String {
-    let digits = Array("0123456789abcdef")
-    var text = ""
-    for (position, byte) in bytes.enumerated() {
-      if [4, 6, 8, 10].contains(position) { text.append("-") }
-      text.append(digits[Int(byte >> 4)])
-      text.append(digits[Int(byte & 15)])
-    }
-    return text
+    let bytes = bytes
+    return [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { bytes[$0].hexadecimal }
+      .joined(separator: "-")
   }
 
   /// Reads the text form, in either case; `nil` for anything else.
   public init?(_ description: String) {
-    var bytes: [UInt8] = []
-    var pending: UInt8?
-    for (position, character) in description.utf8.enumerated() {
-      if [8, 13, 18, 23].contains(position) {
-        guard character == UInt8(ascii: "-") else { return nil }
-        continue
-      }
-      guard let digit = Character(UnicodeScalar(character)).hexDigitValue else { return nil }
-      if let high = pending {
-        bytes.append(high << 4 | UInt8(digit))
-        pending = nil
-      } else {
-        pending = UInt8(digit)
-      }
+    var digits = Array(description.utf8)
+    guard digits.count == 36 else { return nil }
+    for position in [23, 18, 13, 8] {
+      guard digits.remove(at: position) == UInt8(ascii: "-") else { return nil }
     }
-    guard pending == nil, description.utf8.count == 36 else { return nil }
+    guard let bytes = [UInt8](hexadecimal: digits) else { return nil }
     self.init(bytes: bytes)
   }
 }

@@ -45,14 +45,14 @@ public final class GivenFile: Sendable {
   ) throws(MappedFileError) -> MappedFile {
     let copy: FileDescriptor
     do throws(Errno) {
-      copy = try UnnamedFile.make(in: directory)
+      copy = try TemporaryFile.make(in: directory)
     } catch {
       throw MappedFileError("no file can be made in \(directory): \(error)")
     }
     do {
       try limit?.check(length, in: copy, of: directory)
       try fill(copy)
-      try UnnamedFile.synchronize(copy)
+      try TemporaryFile.synchronize(copy)
     } catch {
       close(copy.rawValue)
       throw MappedFileError("\(path) cannot be copied: \(error)")

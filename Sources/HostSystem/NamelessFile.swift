@@ -26,18 +26,29 @@ package final class NamelessFile {
   /// - Throws: `FileFailure` when the directory takes no file.
   package init(in directory: FilePath, mode: mode_t = 0o600) throws(FileFailure) {
     self.directory = directory
+    do throws(Errno) {
+      (descriptor, provisionalName) = try Self.open(in: directory, mode: mode)
+    } catch {
+      throw Self.failure(error, "no file can be made in \(directory)", directory)
+    }
+  }
+
+  /// Opens a new file without a name, for reading and writing; the caller closes it.
+  ///
+  /// - Returns: the descriptor, and the name that the file has after all where the file
+  ///   system has no O_TMPFILE.
+  static func open(
+    in directory: FilePath, mode: mode_t
+  ) throws(Errno) -> (descriptor: Int32, provisionalName: FilePath?) {
     // open(2): __O_TMPFILE has this value on x86-64 and arm64 alike.
     let noName: Int32 = 0o20000000 | O_DIRECTORY
-    var opened = open(directory.string, noName | O_RDWR | O_CLOEXEC, mode)
-    if opened < 0, errno == EOPNOTSUPP || errno == EISDIR {
-      let name = Self.unusedName(in: directory)
-      opened = open(name.string, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode)
-      if opened >= 0 { provisionalName = name }
-    }
-    guard opened >= 0 else {
-      throw Self.failure("no file can be made in \(directory)", directory)
-    }
-    descriptor = opened
+    let opened = Glibc.open(directory.string, noName | O_RDWR | O_CLOEXEC, mode)
+    if opened >= 0 { return (opened, nil) }
+    guard errno == EOPNOTSUPP || errno == EISDIR else { throw Errno.current }
+    let name = unusedName(in: directory)
+    let named = Glibc.open(name.string, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode)
+    guard named >= 0 else { throw Errno.current }
+    return (named, name)
   }
 
   deinit {
@@ -49,9 +60,15 @@ package final class NamelessFile {
     directory.appending(".floe-\(String(UInt64.random(in: 0 ... .max), radix: 16))")
   }
 
-  /// An error out of `errno`; a full file system is said plainly.
+  /// An error out of `errno`.
   private static func failure(_ what: String, _ directory: FilePath) -> FileFailure {
-    let code = Errno.current
+    failure(Errno.current, what, directory)
+  }
+
+  /// A full file system is said plainly.
+  private static func failure(
+    _ code: Errno, _ what: String, _ directory: FilePath
+  ) -> FileFailure {
     if code == .noSpace || code == .diskQuotaExceeded {
       return FileFailure(code, "the directory \(directory) is full: \(code)")
     }
@@ -62,16 +79,10 @@ package final class NamelessFile {
   ///
   /// - Parameter offset: bytes from the file's start; it grows as needed.
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileFailure) {
-    var done = 0
-    while done < bytes.count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = pwrite(
-        descriptor, rest.baseAddress, rest.count, off_t(clamping: offset + UInt64(done)))
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw Self.failure("a file in \(directory) cannot be written", directory)
-      }
-      done += count
+    do {
+      try FileDescriptor(rawValue: descriptor).write(all: bytes, at: offset)
+    } catch {
+      throw Self.failure(error, "a file in \(directory) cannot be written", directory)
     }
   }
 
@@ -79,19 +90,14 @@ package final class NamelessFile {
   package func read(
     at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(FileFailure) {
-    var done = 0
-    while done < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-      let count = pread(
-        descriptor, rest.baseAddress, rest.count, off_t(clamping: offset + UInt64(done)))
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw Self.failure("a file in \(directory) cannot be read", directory)
-      }
-      guard count > 0 else {
-        throw FileFailure(.ioError, "a file in \(directory) ends before its bytes")
-      }
-      done += count
+    let count: Int
+    do {
+      count = try FileDescriptor(rawValue: descriptor).fill(buffer, at: offset)
+    } catch {
+      throw Self.failure(error, "a file in \(directory) cannot be read", directory)
+    }
+    guard count == buffer.count else {
+      throw FileFailure(.ioError, "a file in \(directory) ends before its bytes")
     }
   }
 
@@ -166,7 +172,7 @@ package final class NamelessFile {
   }
 
   private static func synchronize(_ directory: FilePath) throws(FileFailure) {
-    let opened = open(directory.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let opened = Glibc.open(directory.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { throw failure("\(directory) cannot be opened", directory) }
     defer { close(opened) }
     guard fsync(opened) == 0 else {

@@ -69,7 +69,6 @@ public enum VisibleText {
   }
 
   private static func hexadecimal(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16, uppercase: true)
-    return digits.count == 1 ? "0" + digits : digits
+    [byte].hexadecimal.uppercased()
   }
 }

@@ -15,7 +15,7 @@ extension ConfigurationID {
 /// Most bytes of a witness never change, so that a part of it might look the same for ever.
 package func abbreviated(configurationID text: String) -> String {
   text.split(separator: ".", omittingEmptySubsequences: false).map { witness in
-    guard witness.count > 16, let bytes = bytes(hexadecimal: witness) else {
+    guard witness.count > 16, let bytes = [UInt8](hexadecimal: witness) else {
       return String(witness)
     }
     return hexadecimal(bytes.withUnsafeBytes { CRC32C.checksum($0) })
@@ -23,18 +23,5 @@ package func abbreviated(configurationID text: String) -> String {
 }
 
 private func hexadecimal(_ number: UInt32) -> String {
-  let digits = String(number, radix: 16)
-  return String(repeating: "0", count: 8 - digits.count) + digits
-}
-
-/// Reads two digits for each byte; `nil` for anything else.
-private func bytes(hexadecimal text: Substring) -> [UInt8]? {
-  let digits = text.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
-  guard digits.count.isMultiple(of: 2) else { return nil }
-  var bytes: [UInt8] = []
-  for position in stride(from: 0, to: digits.count, by: 2) {
-    guard let high = digits[position], let low = digits[position + 1] else { return nil }
-    bytes.append(UInt8(high << 4 | low))
-  }
-  return bytes
+  withUnsafeBytes(of: number.bigEndian) { $0.hexadecimal }
 }

@@ -44,13 +44,11 @@ package final class Verification: Sendable {
   }
 
   private struct State {
-    var jobs: [FileWalk.File] = []
-    var isWalked = false
     var workers = 0
     var findings = Findings()
   }
 
-  /// Files that wait to be read, at the most.
+  /// Files that wait to be read, at the most, so that memory does not grow with the image.
   private static let queueLength = 1024
   /// Bytes that are read at once.
   private static let pieceLength = 4 << 20
@@ -59,6 +57,7 @@ package final class Verification: Sendable {
 
   private let reader: BlockingReader
   private let state = Monitor(State())
+  private let files = WorkQueue<FileWalk.File>(limit: queueLength)
 
   package init(_ reader: BlockingReader) {
     self.reader = reader
@@ -80,12 +79,11 @@ package final class Verification: Sendable {
       }
       noteUnreadable()
       try FileWalk(of: reader.representation, below: root).forEach(
-        directoryEnded: { progress(state.withLock { $0.findings }) }, add)
+        directoryEnded: { progress(state.withLock { $0.findings }) }, { _ = files.add($0) })
     } catch {
       state.withLock { $0.findings.failure = error }
     }
-    state.withLock { $0.isWalked = true }
-    state.notifyAll()
+    files.close()
     return state.wait { state in state.workers == 0 ? .done(state.findings) : .wait }
   }
 
@@ -113,39 +111,18 @@ package final class Verification: Sendable {
     }
   }
 
-  // MARK: - The queue
-
-  private func add(_ job: FileWalk.File) {
-    // The queue is short, so that memory does not grow with the image.
-    let _: Void = state.wait { state in
-      guard state.jobs.count < Self.queueLength else { return .wait }
-      state.jobs.append(job)
-      return .done(())
-    }
-    state.notifyAll()
-  }
-
   // MARK: - Reading
 
   private func work() {
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: Self.pieceLength, alignment: 4096)
     defer { buffer.deallocate() }
-    while let job = nextJob() {
+    while let job = files.next() {
       read(job, into: buffer)
       state.withLock { $0.findings.files += 1 }
     }
     state.withLock { $0.workers -= 1 }
     state.notifyAll()
-  }
-
-  private func nextJob() -> FileWalk.File? {
-    let job: FileWalk.File?? = state.wait { state in
-      if !state.jobs.isEmpty { return .done(state.jobs.removeFirst()) }
-      return state.isWalked ? .done(.some(nil)) : .wait
-    }
-    state.notifyAll()
-    return job ?? nil
   }
 
   /// Reads a file's data; holes have nothing that could be damaged.

@@ -2,6 +2,7 @@ import CBlkid
 import CLinuxIO
 import FrozenImage
 import Glibc
+import HostSystem
 import ImageReader
 import SystemPackage
 
@@ -21,13 +22,7 @@ struct CarriedIdentifier {
     let compact = text.utf8.filter { $0 != UInt8(ascii: "-") }
     guard compact.count == 32, Set(compact).count > 1 else { return nil }
     var forms = [raw, Array(text.utf8), compact]
-    var digits = Substring(String(decoding: compact, as: UTF8.self))
-    var bytes: [UInt8] = []
-    while let byte = UInt8(digits.prefix(2), radix: 16) {
-      bytes.append(byte)
-      digits = digits.dropFirst(2)
-    }
-    if bytes.count == 16 {
+    if let bytes = [UInt8](hexadecimal: compact) {
       // A GUID's first three numbers are little-endian (UEFI specification, appendix A).
       let guid = bytes[0..<4].reversed() + bytes[4..<6].reversed() + bytes[6..<8].reversed()
       forms += [bytes, guid + bytes[8...]]
@@ -182,14 +177,7 @@ private final class SignatureCopy {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 4096)
     defer { buffer.deallocate() }
     guard (try? medium.read(into: buffer, at: range.lowerBound)) != nil else { return }
-    var done = 0
-    while done < length {
-      let count = pwrite(
-        descriptor, buffer.baseAddress?.advanced(by: done), length - done,
-        off_t(clamping: range.lowerBound) + off_t(done))
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return }
-      done += count
-    }
+    try? FileDescriptor(rawValue: descriptor).write(
+      all: UnsafeRawBufferPointer(buffer), at: range.lowerBound)
   }
 }

@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import Glibc
+import HostSystem
 import LogicalRepresentation
 import Synchronization
 import SystemPackage
@@ -20,25 +21,9 @@ final class FrozenFiles: Sendable {
 
   private struct State {
     var representation: Representation?
-    var files: [UInt64: Entry] = [:]
-    var clock: UInt64 = 0
+    var files = LeastRecentlyUsed<UInt64, OpenFile>(limit: FrozenFiles.limit)
     /// Why a file is not the frozen one any more; it never becomes so again.
     var changed: [UInt64: String] = [:]
-
-    mutating func keep(_ file: OpenFile) {
-      if files.count >= FrozenFiles.limit,
-        let oldest = files.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
-      {
-        files[oldest] = nil
-      }
-      clock += 1
-      files[file.attributes.inode] = Entry(file: file, lastUse: clock)
-    }
-  }
-
-  private struct Entry {
-    let file: OpenFile
-    var lastUse: UInt64
   }
 
   /// A file of the image, open; closed when nobody uses it any more.
@@ -74,12 +59,7 @@ final class FrozenFiles: Sendable {
   ///
   /// - Throws: `FileChange` when it is not the frozen one.
   func open(_ inode: UInt64) throws -> OpenFile {
-    let known: OpenFile? = state.withLock { state in
-      state.clock += 1
-      state.files[inode]?.lastUse = state.clock
-      return state.files[inode]?.file
-    }
-    if let known { return known }
+    if let known = state.withLock({ $0.files.value(for: inode) }) { return known }
     let representation = try representation()
     guard let node = try representation.node(withInode: inode, inRoot: 0) else {
       throw StackError(.notFound, "the image has no inode \(inode)")
@@ -96,7 +76,7 @@ final class FrozenFiles: Sendable {
       throw FileChange("it was deleted")
     }
     let file = OpenFile(descriptor, node, attributes)
-    state.withLock { $0.keep(file) }
+    state.withLock { $0.files.keep(file, for: inode) }
     return file
   }
 

@@ -103,18 +103,12 @@ package final class BlkidProbe {
   ) throws(StackError) {
     let bytes = try layer.bytes(
       at: range.lowerBound, count: Int(range.upperBound - range.lowerBound))
-    var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        pwrite(
-          descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done,
-          off_t(range.lowerBound) + off_t(done))
+    do {
+      try bytes.withUnsafeBytes {
+        try FileDescriptor(rawValue: descriptor).write(all: $0, at: range.lowerBound)
       }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else {
-        throw StackError("\(layer.title) cannot be probed", cause: Errno(rawValue: errno))
-      }
-      done += count
+    } catch {
+      throw StackError("\(layer.title) cannot be probed", cause: error)
     }
   }
 }

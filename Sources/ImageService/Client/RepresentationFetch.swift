@@ -88,7 +88,7 @@ private final class FetchedFile: @unchecked Sendable {
     self.directory = directory
     self.limit = limit
     do throws(Errno) {
-      descriptor = try UnnamedFile.make(in: directory)
+      descriptor = try TemporaryFile.make(in: directory)
     } catch {
       throw .cannotKeep("no file can be made in \(directory): \(error)")
     }
@@ -146,7 +146,7 @@ private final class FetchedFile: @unchecked Sendable {
       throw .corrupt("the representation's SHA-256 is not the one that the service told")
     }
     do throws(Errno) {
-      try UnnamedFile.synchronize(descriptor)
+      try TemporaryFile.synchronize(descriptor)
     } catch {
       throw .cannotKeep("\(directory): \(error)")
     }

@@ -61,17 +61,3 @@ final class StoredRepresentation: Sendable {
     return bytes.prefix(count)
   }
 }
-
-extension Array<UInt8> {
-  /// Reads two digits for each byte; `nil` for anything else.
-  init?(hexadecimal text: String) {
-    let digits = text.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
-    guard digits.count.isMultiple(of: 2) else { return nil }
-    var bytes: [UInt8] = []
-    for position in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = digits[position], let low = digits[position + 1] else { return nil }
-      bytes.append(UInt8(high << 4 | low))
-    }
-    self = bytes
-  }
-}

@@ -75,14 +75,9 @@ struct ExplainReport: Codable {
       let isNumber = checksum.algorithm == .crc32c || checksum.algorithm == .xxhash64
       let bytes = isNumber ? checksum.bytes.reversed() : checksum.bytes
       return Checksum(
-        algorithm: "\(checksum.algorithm)", value: bytes.map(Self.hexadecimal).joined(),
+        algorithm: "\(checksum.algorithm)", value: bytes.hexadecimal,
         block_offset: checksum.block.lowerBound, block_length: UInt64(checksum.block.count))
     }
-  }
-
-  private static func hexadecimal(_ byte: UInt8) -> String {
-    let text = String(byte, radix: 16)
-    return text.count == 1 ? "0" + text : text
   }
 
   /// A dd(1) line that prints the 4096-byte block of the file that holds the byte.
