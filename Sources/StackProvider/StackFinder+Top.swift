@@ -19,7 +19,8 @@ extension StackFinder {
       guard try layer.counted(ExtFileSystem.witness) == frozen.witness else {
         let stack = try Stack(
           top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
-        return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+        return FoundStack(
+          stack, content: nil, pins: pins + Self.files(of: stack) + stack.pins, notes: notes)
       }
       // What it is was decided when it was frozen.
       content = try ExtFileSystem(on: layer)
@@ -31,7 +32,7 @@ extension StackFinder {
       let stack = try Stack(
         top: layer, identity: content.identity, witness: content.witness)
       return FoundStack(
-        stack, content: content, pins: pins + Self.files(of: stack), notes: notes)
+        stack, content: content, pins: pins + Self.files(of: stack) + stack.pins, notes: notes)
     }
     let windows = Self.beginnings(of: layer)
     let stack = try Stack(top: layer, identity: windows, witness: windows)
@@ -41,7 +42,8 @@ extension StackFinder {
         "the first bytes of \(layer.title) are not kept plainly on a medium, so nothing would show "
           + "that somebody wrote it")
     }
-    return FoundStack(stack, content: nil, pins: pins + Self.files(of: stack), notes: notes)
+    return FoundStack(
+      stack, content: nil, pins: pins + Self.files(of: stack) + stack.pins, notes: notes)
   }
 
   /// The files that the stack lies on. A header that is rewritten after the freeze must

@@ -102,6 +102,9 @@ public struct LayerMap: Sendable {
   public let sectorSize: UInt64?
   /// Where the runs move all the time; `nil` where they stay for a while.
   public let live: LiveMap?
+  /// Whether whoever writes the layer gives its bytes new places that the witness does not
+  /// show, as in a disk image.
+  public let allocates: Bool
 
   /// Checks the invariants above.
   ///
@@ -111,7 +114,7 @@ public struct LayerMap: Sendable {
     title: String, size: UInt64, lower: [Layer], runs: [LayerRun], identity: [ProbeWindow] = [],
     witness: [ProbeWindow] = [], decoder: (any RunDecoder)? = nil, moves: Bool = false,
     state: LayerState? = nil, history: (any LayerHistory)? = nil, sectorSize: UInt64? = nil,
-    live: LiveMap? = nil
+    live: LiveMap? = nil, allocates: Bool = false
   ) throws(StackError) {
     var position: UInt64 = 0
     for run in runs {
@@ -148,6 +151,7 @@ public struct LayerMap: Sendable {
     self.history = history
     self.sectorSize = sectorSize
     self.live = live
+    self.allocates = allocates
   }
 
   /// Parts of the witness that were zero when the map was right.

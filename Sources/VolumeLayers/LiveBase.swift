@@ -7,14 +7,14 @@ package struct LiveBase: Sendable {
   package let bytes: [UInt8]
   private let windows: [(layer: Layer, window: ProbeWindow)]
 
-  /// - Throws: `StackError` when a layer cannot be read, or has bytes that lie nowhere yet: a
-  ///   disk image gives them a place when they are written, which its witness does not show.
+  /// - Throws: `StackError` when a layer cannot be read, or is kept in a disk image: that
+  ///   gives bytes their place when they are written, which its witness does not show.
   package init(of layers: [Layer]) throws(StackError) {
-    if let image = layers.first(where: { !$0.isSolid }) {
+    if let image = layers.first(where: { !$0.isSolid || $0.isAllocated }) {
       throw StackError(
         .unsupported,
-        "\(image.title) is a part of a snapshot, and some of its bytes lie nowhere yet, as in a "
-          + "qcow2 image: what is written there later would not be seen")
+        "\(image.title) is a part of a snapshot, and is kept in a disk image that gives its bytes "
+          + "new places (qcow2): what is written later would not be seen")
     }
     windows = layers.reduce(into: []) { windows, layer in layer.addWitnesses(to: &windows) }
     bytes = try Self.counted(windows)
@@ -38,6 +38,12 @@ package struct LiveBase: Sendable {
 }
 
 extension Layer {
+  /// Whether it, or a layer below, is a disk image whose writer decides where bytes lie.
+  fileprivate var isAllocated: Bool {
+    guard case .mapped(let map) = substance else { return false }
+    return map.allocates || map.lower.contains(where: \.isAllocated)
+  }
+
   /// The witness of the layer and of all below it: what lies further down may move as well.
   /// A layer that moves all the time validates itself.
   fileprivate func addWitnesses(to windows: inout [(layer: Layer, window: ProbeWindow)]) {

@@ -38,11 +38,26 @@ public struct LiveMap: Sendable {
   /// Bytes of the layers below, among those of the witness, that were zero when the map was
   /// right, and are no more when it is not: so what the witness showed then is known later.
   let vacant: [ProbeWindow]
+  /// Tells the runs from others where they never change; `nil` where they may.
+  let pin: String?
 
-  package init(_ runs: any LiveRuns, number: UInt64, vacant: [ProbeWindow] = []) {
+  package init(
+    _ runs: any LiveRuns, number: UInt64, vacant: [ProbeWindow] = [], pin: String? = nil
+  ) {
     self.runs = runs
     self.number = number
     self.vacant = vacant
+    self.pin = pin
+  }
+}
+
+extension Stack {
+  /// What tells the runs of layers from others that never change (`FoundStack.pins`).
+  package var pins: [String] {
+    layers.compactMap { layer in
+      guard case .mapped(let map) = layer.substance else { return nil }
+      return map.live?.pin
+    }
   }
 }
 
@@ -77,7 +92,7 @@ extension Layer {
       try LayerMap(
         title: map.title, size: map.size, lower: lower, runs: map.runs, identity: map.identity,
         witness: map.witness, decoder: map.decoder, moves: map.moves, state: map.state,
-        history: map.history, sectorSize: map.sectorSize))
+        history: map.history, sectorSize: map.sectorSize, allocates: map.allocates))
   }
 }
 
@@ -113,8 +128,9 @@ extension FoundStack {
   /// - Throws: `StackError` when something else changed.
   package func successor() throws(StackError) -> FoundStack? {
     guard let top = try stack.top.successor() else { return nil }
-    let stack = try Stack(
+    let successor = try Stack(
       top: top, identity: stack.topWindows.identity, witness: stack.topWindows.witness)
-    return FoundStack(stack, content: content, pins: pins, notes: notes)
+    let pins = pins.filter { !stack.pins.contains($0) } + successor.pins
+    return FoundStack(successor, content: content, pins: pins, notes: notes)
   }
 }

@@ -46,19 +46,18 @@ final class SnapshotRuns: LiveRuns {
       runs: store.runs(in: 0..<description.size, origin: 0, store: 1),
       witness: store.witness(as: 1), moves: true,
       sectorSize: lower.compactMap(\.sectorSize).max(),
-      live: LiveMap(self, number: store.count, vacant: [store.vacant(as: 1)].compactMap { $0 }))
+      live: LiveMap(self, number: store.number, vacant: [store.vacant(as: 1)].compactMap { $0 }))
   }
 
   func successor(of number: UInt64) throws(StackError) -> LayerMap? {
     let store = try advance(known.withLock { $0 })
-    return store.count == number ? nil : try map(store)
+    return store.number == number ? nil : try map(store)
   }
 
-  /// Slots that are in use do not change, and those of a later state do not count.
+  /// Slots that are in use change only where a loss of power took them back, and those of a
+  /// later state do not count.
   func confirms(_ number: UInt64) throws(StackError) -> Bool {
-    try known.withLock { $0 }.requireValid(on: description.store)
-    try below.requirePresent(description.title)
-    return true
+    try advance(known.withLock { $0 }).continues(number)
   }
 
   /// Ends however busy the origin is: each chunk is copied once.
@@ -93,7 +92,7 @@ final class SnapshotRuns: LiveRuns {
     try below.requirePresent(description.title)
     let found = next
     known.withLock { known in
-      if known.count < found.count { known = found }
+      if known.number < found.number { known = found }
     }
     return found
   }

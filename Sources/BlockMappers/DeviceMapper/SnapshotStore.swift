@@ -1,5 +1,6 @@
 import DataSets
 import FrozenImage
+import Glibc
 import VolumeLayers
 
 /// The store of a thick dm-snapshot, which holds what the snapshot's origin no longer has.
@@ -19,23 +20,32 @@ import VolumeLayers
 /// The next area is zeroed before the present one becomes full. When the store overflows,
 /// or an exception cannot be kept, the header's `valid` is cleared before the origin's
 /// writes go on (`persistent_drop_snapshot`). The slots before the free one, up to 4 KiB of
-/// them, belong to the witness as well: an exception that was seen but lost by a crash, and
-/// another in its slot, are two states.
+/// them, and the first of its area belong to the witness as well: an exception that was seen
+/// but lost by a crash, and another in its slot, are two states.
+///
+/// **After a loss of power** an area may be torn: a later sector of its last write arrived,
+/// an earlier one did not. The kernel takes the exceptions up to the first free slot, and
+/// keeps what stands behind it; once the slot is filled, that looks as if it counted. So an
+/// area with anything behind its first free slot is refused until it has nothing there.
 struct SnapshotStore: Sendable {
   /// Bytes of a chunk.
   let chunkSize: UInt64
   /// Chunks of the store and of its origin.
-  private let storeChunks: UInt64
-  private let originChunks: UInt64
+  let storeChunks: UInt64
+  let originChunks: UInt64
   /// For messages.
-  private let title: String
+  let title: String
   /// Slots in use.
   private(set) var count: UInt64 = 0
+  /// Times that slots which were seen in use were others later.
+  private var losses: UInt64 = 0
+  /// The bytes of the last slots in use, as far as the witness has them.
+  private var seen: [UInt8] = []
   /// Chunks of the origin that were copied, in ascending order, and where each lies now.
-  private var copied: [UInt64] = []
-  private var places: [UInt64] = []
+  private(set) var copied: [UInt64] = []
+  private(set) var places: [UInt64] = []
 
-  private enum Field {
+  enum Field {
     static let valid = 4
     static let version = 8
     static let chunkSize = 12
@@ -46,13 +56,16 @@ struct SnapshotStore: Sendable {
 
   private static let magic: UInt32 = 0x7041_6e53
   private static let version: UInt32 = 1
-  private static let sector: UInt64 = 512
+  static let sector: UInt64 = 512
   /// Sectors; lvm2 makes chunks of 8 to 1024.
   private static let chunkSectors: ClosedRange<UInt64> = 1...32768
   /// Bytes that are read at once.
   private static let pieceLength: UInt64 = 64 << 10
-  /// Bytes of slots in use that the witness has, at most.
-  private static let witnessLength: UInt64 = 4096
+  /// Looks at an area that is written at this moment, and microseconds between two.
+  private static let attempts = 50
+  private static let pause: UInt32 = 2000
+  /// Bits of `number` that count slots; a store of 2^48 chunks of 512 bytes has 2^57 bytes.
+  private static let countBits: UInt64 = 48
 
   /// Reads the header of a store; `advance` reads the exceptions.
   ///
@@ -69,42 +82,109 @@ struct SnapshotStore: Sendable {
     self.title = title
   }
 
-  /// Reads what was added since the last time.
+  /// Which state of the store this is: another one with each exception, and with each loss.
+  var number: UInt64 { losses << Self.countBits | count }
+
+  /// Whether nothing that counted in a state was lost since.
+  func continues(_ number: UInt64) -> Bool { number >> Self.countBits == losses }
+
+  /// Reads what was added since the last time; all of it, when something was lost.
   ///
   /// - Throws: `StackError` when the store overflowed, cannot be read or is damaged.
   mutating func advance(on layer: Layer) throws(StackError) {
-    var added: [(old: UInt64, new: UInt64)] = []
-    var number = count
-    search: while let start = slot(number) {
-      let left = (exceptionsPerArea - number % exceptionsPerArea) * Field.slotLength
-      let bytes = try layer.bytes(at: start, count: Int(min(left, Self.pieceLength)))
-      for position in stride(from: 0, to: bytes.count, by: Int(Field.slotLength)) {
-        let (old, new) = bytes.withUnsafeBytes { bytes in
-          (
-            bytes.number(at: position, as: UInt64.self) ?? 0,
-            bytes.number(at: position + 8, as: UInt64.self) ?? 0
-          )
-        }
-        guard new != 0 else { break search }
-        // Each chunk is copied once.
-        guard old < originChunks, number < originChunks, new < storeChunks, !isExceptions(new)
-        else {
-          throw StackError(
-            .malformed,
-            "the store of the \(title) is damaged: exception \(number) says that chunk \(old) lies "
-              + "in chunk \(new)")
-        }
-        added.append((old, new))
-        number += 1
+    for _ in 0..<Self.attempts {
+      switch try look(on: layer) {
+      case .added(let added, let seen):
+        // Whatever was read counts for nothing when it overflowed meanwhile.
+        try requireValid(on: layer)
+        try insert(added)
+        count += UInt64(added.count)
+        self.seen = seen
+        return
+      case .lost:
+        count = 0
+        seen = []
+        copied = []
+        places = []
+        losses += 1
+      case .torn:
+        usleep(Self.pause)
       }
     }
-    // Whatever was read counts for nothing when it overflowed meanwhile.
-    try requireValid(on: layer)
-    count = number
-    try insert(added)
+    throw StackError(
+      .inUse,
+      "the store of the \(title) has exceptions behind a free slot: the production host lost power "
+        + "while it wrote them. Remove the snapshot (lvremove), and freeze another one")
   }
 
-  private mutating func insert(_ added: [(old: UInt64, new: UInt64)]) throws(StackError) {
+  /// What a look at the slots from the known ones on shows.
+  private enum Look {
+    case added([Exception], seen: [UInt8])
+    /// Known slots hold something else.
+    case lost
+    /// Something stands behind a free slot.
+    case torn
+  }
+
+  /// `struct disk_exception`: a chunk of the origin, and the store's that holds its bytes.
+  private struct Exception {
+    let old: UInt64
+    let new: UInt64
+  }
+
+  private func look(on layer: Layer) throws(StackError) -> Look {
+    var added: [Exception] = []
+    var seen: [UInt8] = []
+    var number = count - UInt64(self.seen.count) / Field.slotLength
+    var isFree = false
+    while let start = slot(number) {
+      let left = (exceptionsPerArea - number % exceptionsPerArea) * Field.slotLength
+      let bytes = try layer.bytes(at: start, count: Int(min(left, Self.pieceLength)))
+      if number < count, bytes.prefix(self.seen.count) != self.seen[...] { return .lost }
+      for position in stride(from: 0, to: bytes.count, by: Int(Field.slotLength)) {
+        let exception = bytes.withUnsafeBytes { bytes in
+          Exception(
+            old: bytes.number(at: position, as: UInt64.self) ?? 0,
+            new: bytes.number(at: position + 8, as: UInt64.self) ?? 0)
+        }
+        if exception.new == 0 { isFree = true }
+        if isFree, exception.old != 0 || exception.new != 0 { return .torn }
+        guard !isFree else { continue }
+        if witnessStart(of: number) == number { seen = [] }
+        seen += bytes[position..<position + Int(Field.slotLength)]
+        if number >= count {
+          try check(exception, inSlot: number)
+          added.append(exception)
+        }
+        number += 1
+      }
+      guard isFree else { continue }
+      // The rest of the area.
+      let end = start + left
+      var rest = start + UInt64(bytes.count)
+      while rest < end {
+        let bytes = try layer.bytes(at: rest, count: Int(min(end - rest, Self.pieceLength)))
+        guard bytes.allSatisfy({ $0 == 0 }) else { return .torn }
+        rest += UInt64(bytes.count)
+      }
+      break
+    }
+    return .added(added, seen: seen)
+  }
+
+  private func check(_ exception: Exception, inSlot number: UInt64) throws(StackError) {
+    // Each chunk is copied once.
+    guard exception.old < originChunks, number < originChunks, exception.new < storeChunks,
+      !isExceptions(exception.new)
+    else {
+      throw StackError(
+        .malformed,
+        "the store of the \(title) is damaged: exception \(number) says that chunk "
+          + "\(exception.old) lies in chunk \(exception.new)")
+    }
+  }
+
+  private mutating func insert(_ added: [Exception]) throws(StackError) {
     guard !added.isEmpty else { return }
     let sorted = added.sorted { $0.old < $1.old }
     var copied: [UInt64] = []
@@ -117,25 +197,26 @@ struct SnapshotStore: Sendable {
       places += self.places[index..<end]
       index = end
     }
-    for (old, new) in sorted {
+    for exception in sorted {
+      let old = exception.old
       take(upTo: firstIndex(from: old))
       guard copied.last != old, index >= self.copied.count || self.copied[index] != old else {
         throw StackError(
           .malformed, "the store of the \(title) is damaged: it holds chunk \(old) twice")
       }
       copied.append(old)
-      places.append(new)
+      places.append(exception.new)
     }
     take(upTo: self.copied.count)
     self.copied = copied
     self.places = places
   }
 
-  private struct Header {
+  struct Header {
     let chunkSize: UInt64
   }
 
-  private static func header(of layer: Layer, title: String) throws(StackError) -> Header {
+  static func header(of layer: Layer, title: String) throws(StackError) -> Header {
     guard layer.size >= UInt64(Field.length) else {
       throw StackError(.malformed, "the store of the \(title) has \(layer.size) bytes")
     }
@@ -168,98 +249,5 @@ struct SnapshotStore: Sendable {
         .malformed, "the store of the \(title) is damaged: it has chunks of \(sectors) sectors")
     }
     return Header(chunkSize: sectors * sector)
-  }
-}
-
-// MARK: Places
-
-extension SnapshotStore {
-  private var exceptionsPerArea: UInt64 { chunkSize / Field.slotLength }
-
-  /// Where a slot lies, bytes from the start of the store; `nil` beyond its end.
-  private func slot(_ number: UInt64) -> UInt64? {
-    let area = number / exceptionsPerArea
-    let (areas, overflow) = area.multipliedReportingOverflow(by: exceptionsPerArea + 1)
-    guard !overflow, areas < storeChunks, areas + 1 < storeChunks else { return nil }
-    return (areas + 1) * chunkSize + number % exceptionsPerArea * Field.slotLength
-  }
-
-  /// Whether a chunk of the store holds the header or exceptions rather than data.
-  private func isExceptions(_ chunk: UInt64) -> Bool {
-    chunk == 0 || (chunk - 1) % (exceptionsPerArea + 1) == 0
-  }
-
-  /// - Throws: as `advance`.
-  func requireValid(on layer: Layer) throws(StackError) {
-    guard try Self.header(of: layer, title: title).chunkSize == chunkSize else {
-      throw StackError(.malformed, "the store of the \(title) was made anew")
-    }
-  }
-
-  /// The next free slot, which is zero until another chunk is copied; `nil` when there is no
-  /// room for one.
-  ///
-  /// - Parameter index: of the store among the layers below.
-  func vacant(as index: Int) -> ProbeWindow? {
-    slot(count).map { ProbeWindow(layer: index, offset: $0, length: Int(Field.slotLength)) }
-  }
-
-  /// The header, the slots before the next free one, and that.
-  ///
-  /// - Parameter index: of the store among the layers below.
-  func witness(as index: Int) -> [ProbeWindow] {
-    var windows = [ProbeWindow(layer: index, offset: 0, length: Field.length)]
-    /// The slots up to one, as far as they lie in its block and its area.
-    func add(to number: UInt64) {
-      guard let slot = slot(number) else { return }
-      let area = slot - number % exceptionsPerArea * Field.slotLength
-      let start = max(area, slot / Self.witnessLength * Self.witnessLength)
-      windows.append(
-        ProbeWindow(
-          layer: index, offset: start, length: Int(slot + Field.slotLength - start)))
-    }
-    // The last one lies in another area.
-    if count > 0, count % exceptionsPerArea == 0 { add(to: count - 1) }
-    add(to: count)
-    return windows
-  }
-
-  /// The snapshot's bytes: chunks that were copied in the store, all others in the origin.
-  ///
-  /// - Parameters:
-  ///   - range: bytes of the snapshot.
-  ///   - origin: its index among the layers below, and that of the store.
-  func runs(in range: Range<UInt64>, origin: Int, store: Int) -> [LayerRun] {
-    var runs: [LayerRun] = []
-    var position = range.lowerBound
-    func add(to end: UInt64, _ address: LayerAddress) {
-      guard position < end else { return }
-      runs.append(.linear(position..<end, at: address))
-      position = end
-    }
-    var index = firstIndex(from: range.lowerBound / chunkSize)
-    while index < copied.count {
-      let start = copied[index] * chunkSize
-      guard start < range.upperBound else { break }
-      add(to: max(start, range.lowerBound), LayerAddress(layer: origin, offset: position))
-      // Chunks that were copied one after the other lie one after the other.
-      var next = index + 1
-      while next < copied.count, copied[next] == copied[next - 1] + 1,
-        places[next] == places[next - 1] + 1
-      {
-        next += 1
-      }
-      let end = start + UInt64(next - index) * chunkSize
-      let place = places[index] * chunkSize + (position - start)
-      add(to: min(end, range.upperBound), LayerAddress(layer: store, offset: place))
-      index = next
-    }
-    add(to: range.upperBound, LayerAddress(layer: origin, offset: position))
-    return runs
-  }
-
-  /// The first chunk that was copied, at or after a chunk.
-  private func firstIndex(from chunk: UInt64) -> Int {
-    copied.partitioningIndex { $0 >= chunk }
   }
 }

@@ -143,7 +143,9 @@ final class ThinRuns: LiveRuns {
       title: description.title, size: description.size, lower: lower, runs: known.runs,
       witness: [metadata.witness(as: 1)], moves: true,
       sectorSize: lower.compactMap(\.sectorSize).max(),
-      live: LiveMap(self, number: Self.number(of: known.entry)))
+      live: LiveMap(
+        self, number: Self.number(of: known.entry),
+        pin: "chunks of device \(description.device): \(known.runs.digest)"))
   }
 
   /// A pool has less than 2^32 blocks of metadata.
@@ -195,5 +197,22 @@ final class ThinRuns: LiveRuns {
     try below.requirePresent(description.title)
     known.withLock { $0 = next }
     return next
+  }
+}
+
+extension [LayerRun] {
+  /// Tells them from others: how many there are, and the CRC-32C of where each lies.
+  fileprivate var digest: String {
+    var checksum: UInt32 = 0
+    for run in self {
+      var place: UInt64 = .max
+      if case .below(let placement) = run.content, let address = placement.targets.first {
+        place = address.offset
+      }
+      let numbers = (run.range.lowerBound.littleEndian, place.littleEndian)
+      checksum = Swift.withUnsafeBytes(of: numbers) { CRC32C.checksum($0, continuing: checksum) }
+    }
+    let text = Swift.withUnsafeBytes(of: checksum.bigEndian) { $0.hexadecimal }
+    return "\(count) runs, CRC-32C \(text)"
   }
 }

@@ -75,6 +75,7 @@ public struct Qcow2: Sendable {
         + samples.compressed(compressed),
       witness: header.witness(on: image),
       decoder: compressed.isEmpty
-        ? nil : CompressedClusters(image: image, header: header, clusters: compressed))
+        ? nil : CompressedClusters(image: image, header: header, clusters: compressed),
+      allocates: true)
   }
 }

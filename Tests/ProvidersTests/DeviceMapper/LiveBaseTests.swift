@@ -11,7 +11,8 @@ struct LiveBaseTests {
 
   /// A map of a whole layer whose witness is its sector at an offset.
   private func layer(
-    over below: Layer, witness offset: UInt64, _ content: LayerRun.Content? = nil
+    over below: Layer, witness offset: UInt64, _ content: LayerRun.Content? = nil,
+    allocates: Bool = false
   ) throws -> Layer {
     let whole = 0..<below.size
     let run =
@@ -19,7 +20,7 @@ struct LiveBaseTests {
     return Layer(
       try LayerMap(
         title: "map", size: below.size, lower: [below], runs: [run],
-        witness: [ProbeWindow(layer: 0, offset: offset, length: 512)]))
+        witness: [ProbeWindow(layer: 0, offset: offset, length: 512)], allocates: allocates))
   }
 
   @Test(arguments: [0, 512, 1024])
@@ -35,6 +36,15 @@ struct LiveBaseTests {
 
   @Test func bytesThatLieNowhereAreRefused() throws {
     let image = try layer(over: Layer(medium), witness: 0, .zeros)
+    let error = #expect(throws: StackError.self) {
+      try LiveBase(of: [try layer(over: image, witness: 512)])
+    }
+    #expect(error?.code == .unsupported)
+  }
+
+  /// A disk image of which every byte has a place may give them others.
+  @Test func aDiskImageIsRefused() throws {
+    let image = try layer(over: Layer(medium), witness: 0, allocates: true)
     let error = #expect(throws: StackError.self) {
       try LiveBase(of: [try layer(over: image, witness: 512)])
     }

@@ -76,17 +76,51 @@ struct SnapshotStoreTests {
     }
   }
 
-  /// A write of several exceptions that is not done yet: those behind a free slot do not
-  /// count.
-  @Test func tornArea() throws {
-    let store = WrittenStore(chunkSize: 512, originSize: 100 * 512, storeSize: 200 * 512)
+  /// A loss of power that tore an area: the kernel keeps what stands behind the first free
+  /// slot, and it would seem to count once the slot is filled.
+  @Test(arguments: [512, 65536])
+  func tornArea(chunkSize: Int) throws {
+    let store = WrittenStore(
+      chunkSize: chunkSize, originSize: 100 * chunkSize, storeSize: 200 * chunkSize)
     for chunk in 0..<5 { store.copy(chunk) }
+    let free = [UInt8](repeating: 0, count: 16)
     let third = try store.runs().description.store.bytes(at: UInt64(store.slot(2)), count: 16)
-    store.write([UInt8](repeating: 0, count: 16), inStore: store.slot(2))
-    let runs = try store.runs()
-    #expect(try runs.map().live?.number == 2)
+    store.write(free, inStore: store.slot(2))
+    let error = #expect(throws: StackError.self) { try store.runs() }
+    #expect(error?.code == .inUse)
+    #expect(error?.description.contains("exceptions behind a free slot") == true)
+    // The write was under way, and is done.
     store.write(third, inStore: store.slot(2))
-    #expect(try runs.successor(of: 2)?.live?.number == 5)
+    let runs = try store.runs()
+    #expect(try runs.map().live?.number == 5)
+    // Far behind, in the same area.
+    let last = store.slot(chunkSize / 16 - 1)
+    store.write([9], inStore: last)
+    #expect(throws: StackError.self) { try runs.successor(of: 5) }
+    store.write(free, inStore: last)
+    #expect(try runs.successor(of: 5) == nil)
+  }
+
+  /// A loss of power took back exceptions that were seen already; others came in their place.
+  @Test func exceptionsAreLostAndOthersCome() throws {
+    let store = WrittenStore(chunkSize: 4096, originSize: 100 * 4096, storeSize: 200 * 4096)
+    for chunk in 0..<5 { store.copy(chunk) }
+    let runs = try store.runs()
+    let map = try runs.map()
+    let before = try map.witnessBytes()
+    let number = try #require(map.live).number
+    #expect(try runs.confirms(number))
+    // Chunk 4 lies in the origin again, and chunk 50 where it was.
+    store.write([50], inStore: store.slot(4))
+    #expect(try map.witnessBytes() != before)
+    #expect(try !runs.confirms(number))
+    let next = try #require(try runs.successor(of: number))
+    #expect(next.live?.number != number)
+    guard case .below(let origin)? = next.runs(in: 4 * 4096..<4 * 4096 + 1).first?.content else {
+      Issue.record("chunk 4 lies nowhere")
+      return
+    }
+    #expect(origin.targets.first?.layer == 0)
   }
 
   /// A store that has no slot left is still right: nothing can be added.

@@ -153,6 +153,30 @@ struct ThinMetadataTests {
     #expect(try watch.volume(of: after, since: unknown)?.map == after.stack.storeMap())
   }
 
+  /// A pool that was repaired may have lost mappings, which would read as zeros.
+  @Test func aRepairedPoolIsAnother() throws {
+    func pins(_ chunks: [UInt64: UInt64]) throws -> [String] {
+      let pool = try RestoredPool([4: chunks], dataChunks: 8)
+      let size = 8 * RestoredPool.chunkSize
+      let below = Layer(ArrayMedium([UInt8](repeating: 7, count: Int(size)) + pool.bytes))
+      func part(_ start: UInt64, _ count: UInt64) throws -> Layer {
+        let run = LayerRun.linear(0..<count, at: LayerAddress(layer: 0, offset: start))
+        return Layer(try LayerMap(title: "part", size: count, lower: [below], runs: [run]))
+      }
+      let runs = try ThinRuns(
+        ThinRuns.Description(
+          title: "volume", pool: "pool", size: 4 * RestoredPool.chunkSize, device: 4,
+          chunkSize: RestoredPool.chunkSize, data: part(0, size),
+          metadata: part(size, UInt64(pool.bytes.count))))
+      return try Stack(top: Layer(runs.map())).pins
+    }
+    let frozen = try pins([0: 3, 1: 5])
+    #expect(frozen.count == 1)
+    #expect(try pins([0: 3, 1: 5]) == frozen)
+    #expect(try pins([0: 3]) != frozen)
+    #expect(try pins([0: 3, 1: 6]) != frozen)
+  }
+
   /// A sound checksum, and what it covers is refused by name.
   @Test func refusals() throws {
     let pool = try RestoredPool.sample()
