@@ -14,6 +14,8 @@ final class SnapshotRuns: LiveRuns {
     let size: UInt64
     let origin: Layer
     let store: Layer
+    /// Looks at an area of the store that is written at this moment, until it counts as torn.
+    var looks = 50
   }
 
   let description: Description
@@ -29,7 +31,8 @@ final class SnapshotRuns: LiveRuns {
     }
     below = try LiveBase(of: [description.origin, description.store])
     var store = try SnapshotStore(
-      on: description.store, originSize: description.size, title: description.title)
+      on: description.store, originSize: description.size, title: description.title,
+      looks: description.looks)
     try store.advance(on: description.store)
     known = Mutex(store)
   }

@@ -35,6 +35,7 @@ struct SnapshotStore: Sendable {
   let originChunks: UInt64
   /// For messages.
   let title: String
+  private let looks: Int
   /// Slots in use.
   private(set) var count: UInt64 = 0
   /// Times that slots which were seen in use were others later.
@@ -61,8 +62,7 @@ struct SnapshotStore: Sendable {
   private static let chunkSectors: ClosedRange<UInt64> = 1...32768
   /// Bytes that are read at once.
   private static let pieceLength: UInt64 = 64 << 10
-  /// Looks at an area that is written at this moment, and microseconds between two.
-  private static let attempts = 50
+  /// Microseconds between two looks at an area that is written at this moment.
   private static let pause: UInt32 = 2000
   /// Bits of `number` that count slots; a store of 2^48 chunks of 512 bytes has 2^57 bytes.
   private static let countBits: UInt64 = 48
@@ -73,8 +73,10 @@ struct SnapshotStore: Sendable {
   ///   - layer: the store.
   ///   - originSize: bytes of the snapshot.
   ///   - title: of the snapshot, for messages.
+  ///   - looks: at an area that is written at this moment; at least one.
   /// - Throws: `StackError` when there is no such store, or it overflowed.
-  init(on layer: Layer, originSize: UInt64, title: String) throws(StackError) {
+  init(on layer: Layer, originSize: UInt64, title: String, looks: Int) throws(StackError) {
+    self.looks = looks
     let header = try Self.header(of: layer, title: title)
     chunkSize = header.chunkSize
     storeChunks = layer.size / chunkSize
@@ -92,7 +94,7 @@ struct SnapshotStore: Sendable {
   ///
   /// - Throws: `StackError` when the store overflowed, cannot be read or is damaged.
   mutating func advance(on layer: Layer) throws(StackError) {
-    for _ in 0..<Self.attempts {
+    for _ in 0..<looks {
       switch try look(on: layer) {
       case .added(let added, let seen):
         // Whatever was read counts for nothing when it overflowed meanwhile.

@@ -11,6 +11,8 @@ let targets: [String: Target] = [
   "partitions": fuzzPartitions,
   "qcow2": fuzzQcow2,
   "representation": fuzzRepresentation,
+  "snapshot": fuzzSnapshot,
+  "thin": fuzzThin,
   "wire": fuzzWire,
 ]
 
