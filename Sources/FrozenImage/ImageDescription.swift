@@ -112,11 +112,13 @@ public struct VolumeDescription: Equatable, Sendable {
   public let checksum: ChecksumAlgorithm?
   /// Bytes of file data that one checksum covers; 0 without checksums.
   public let checksumBlockSize: UInt32
+  /// How its layers are found again from the media; `nil` where the media alone do not tell.
+  public let trail: StorageTrail?
 
   public init(
     id: UniqueIdentifier, label: String, state: MappingState, map: StoreMap,
     media: [MediumDescription], validation: Validation = .witness,
-    checksum: ChecksumAlgorithm?, checksumBlockSize: UInt32
+    checksum: ChecksumAlgorithm?, checksumBlockSize: UInt32, trail: StorageTrail? = nil
   ) {
     self.id = id
     self.label = label
@@ -126,6 +128,7 @@ public struct VolumeDescription: Equatable, Sendable {
     self.validation = validation
     self.checksum = checksum
     self.checksumBlockSize = checksumBlockSize
+    self.trail = trail
   }
 }
 

@@ -16,16 +16,23 @@ package struct ReaderRequest {
   package var readsEveryCopy = false
   /// What media may be taken that the user did not name.
   package var limits: [MediaPatterns] = []
+  /// Who answers questions.
+  package var answers = AnswerChoice.storage
+  /// What may answer from the media, in the order in which they are asked whether they can.
+  package var storageAnswerers: [StorageAnswerer] = []
 
   package init() {}
 
   /// Finds the media, and verifies the identity of each.
   ///
-  /// - Parameter taken: is told of each.
+  /// - Parameters:
+  ///   - taken: is told of each.
+  ///   - tally: is told of each answer.
   /// - Throws: an error that names the medium that is not there, is another one, or may not be
   ///   taken.
   package func makeReader(
-    of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia()
+    of image: OpenedImage, volume: VolumeDescription, taken: TakenMedia = TakenMedia(),
+    tally: AnswerTally = AnswerTally()
   ) throws -> BlockingReader {
     let host = OwnHost(image)
     let finder = self.finder(for: image, on: host, followsPaths: false, taken)
@@ -35,19 +42,45 @@ package struct ReaderRequest {
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
     options.limits.roundTimeout = options.limits.remapTimeout
-    // Where nobody can be asked, waiting helps only a commit that is half on the media.
-    if !image.hasProductionHost {
-      options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
-    }
     options.verifiesChecksums = verifiesChecksums
     options.readsEveryCopy = readsEveryCopy
+    let table = MediaTable { description, witness in
+      // What a service names later was not in the user's file.
+      try (volume.media.contains(description) ? trusting : finder)
+        .find(description, witness: witness)
+    }
+    let storage = try storageAnswers(
+      of: image, volume,
+      OpenMedia(medium: { table[$0] }, take: { try finder.find($0, witness: nil) }))
+    if !image.hasProductionHost {
+      if storage == nil {
+        // Where nobody can be asked, waiting helps only a commit that is half on the media.
+        options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
+      } else {
+        // Nobody reads for a portion that moves again and again.
+        options.limits.attempts = Self.attemptsAlone
+      }
+    }
     return try BlockingReader(
-      representation: image.representation, volume: volume,
-      media: MediaTable { description, witness in
-        // What a service names later was not in the user's file.
-        try (volume.media.contains(description) ? trusting : finder)
-          .find(description, witness: witness)
-      }, source: image.productionHost, options: options, logger: Logger(label: "floe.reader"))
+      representation: image.representation, volume: volume, media: table,
+      source: AnswerSources(
+        answers, storage: storage,
+        host: image.productionHost, hasHost: image.hasProductionHost, tally: tally),
+      options: options, logger: Logger(label: "floe.reader"))
+  }
+
+  /// Times that a portion is read in vain where there is no production host to read it.
+  private static let attemptsAlone = 1000
+
+  /// Who answers from the media; `nil` where they do not tell, or are not to be asked.
+  private func storageAnswers(
+    of image: OpenedImage, _ volume: VolumeDescription, _ media: OpenMedia
+  ) throws -> (any ProductionHost)? {
+    guard answers != .host else { return nil }
+    for answerer in storageAnswerers {
+      if let found = try answerer(image.representation, volume, media) { return found }
+    }
+    return nil
   }
 
   private func finder(

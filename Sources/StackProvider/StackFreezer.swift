@@ -116,7 +116,8 @@ public struct StackFreezer: Sendable {
       id: found.content?.id ?? UniqueIdentifier(naming: media.flatMap(\.identityBytes)),
       label: found.content?.label ?? stack.top.title,
       state: MappingState(configurationID: state, cursor: stack.cursor), map: try stack.storeMap(),
-      media: media, validation: stack.validation, checksum: nil, checksumBlockSize: 0)
+      media: media, validation: stack.validation, checksum: nil, checksumBlockSize: 0,
+      trail: StackTrail(of: found, witness: try found.contentWitness())?.encoded)
     var writer = try RepresentationWriter(
       image: image.description(
         provider: found.content?.kind ?? "volume",

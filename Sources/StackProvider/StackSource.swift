@@ -31,12 +31,22 @@ public final class StackSource: ProductionHost, Sendable {
   }
 
   /// - Parameter representation: opens what was described of the image.
-  public init(
+  public convenience init(
     _ image: StackFreezer.Image, representation: @escaping @Sendable () throws -> Representation
   ) {
+    self.init(
+      image, watch: StackWatch { try StackFinder(image.place, frozen: image).find() },
+      representation: representation)
+  }
+
+  /// - Parameter watch: finds the stack.
+  init(
+    _ image: StackFreezer.Image, watch: StackWatch,
+    representation: @escaping @Sendable () throws -> Representation
+  ) {
     self.image = image
+    self.watch = watch
     self.representation = representation
-    watch = StackWatch { try StackFinder(image.place, frozen: image).find() }
   }
 
   /// Looks at the stack now and then while nobody asks, as long as this object lives: what
@@ -138,6 +148,7 @@ public final class StackSource: ProductionHost, Sendable {
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     let look = try current()
     do {
+      try requireWitness(of: look)
       return MappingAnswer(
         state: MappingState(configurationID: look.configurationID, cursor: look.stack.cursor),
         changes: .ranges([]), volume: try watch.volume(of: look, since: question.known),
@@ -145,6 +156,17 @@ public final class StackSource: ProductionHost, Sendable {
     } catch {
       throw .failed("\(error)")
     }
+  }
+
+  /// A reader that trusts the witness must not be told of a state that it does not show.
+  private func requireWitness(of look: StackWatch.Look) throws {
+    guard look.stack.validation == .question,
+      try representation().volumes.first?.validation == .witness
+    else { return }
+    throw StackError(
+      .unsupported,
+      "a part of the witness of \(look.stack.top.title) is no longer kept plainly on a medium, so "
+        + "nothing would show the next change")
   }
 
   /// The media as the backup host knows them.

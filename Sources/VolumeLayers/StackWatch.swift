@@ -32,10 +32,22 @@ package final class StackWatch: Sendable {
   }
 
   private let find: @Sendable () throws -> FoundStack
+  private let isCurrent: @Sendable (FoundStack) -> Bool
   private let state = Mutex(State())
 
-  package init(_ find: @escaping @Sendable () throws -> FoundStack) {
+  /// - Parameter isCurrent: whether the media that a stack was found on are still those to
+  ///   look at.
+  package init(
+    isCurrent: @escaping @Sendable (FoundStack) -> Bool = { _ in true },
+    _ find: @escaping @Sendable () throws -> FoundStack
+  ) {
     self.find = find
+    self.isCurrent = isCurrent
+  }
+
+  /// What was found last, if its media are still those to look at.
+  private var last: Look? {
+    state.withLock { $0.last }.flatMap { isCurrent($0.found) ? $0 : nil }
   }
 
   /// The present stack; `nil` when it keeps changing.
@@ -44,12 +56,13 @@ package final class StackWatch: Sendable {
   package func look() throws -> Look? {
     // A medium that cannot be read is looked for anew.
     // Nor is one whose witness does not show every change known by it.
-    if let known = state.withLock({ $0.last }), known.stack.validation == .witness,
+    let last = last
+    if let known = last, known.stack.validation == .witness,
       (try? isPresent(known)) == true
     {
       return known
     }
-    if let known = state.withLock({ $0.last }), known.found.isLive, let look = try? settled(known) {
+    if let known = last, known.found.isLive, let look = try? settled(known) {
       remember(look)
       return look
     }

@@ -43,6 +43,8 @@ struct Implementation: Sendable, CustomTestStringConvertible {
 
   static let all = [
     Implementation("a volume stack", ExtDisk.isPossible, StackImage.make),
+    Implementation("a volume stack's own storage", ExtDisk.isPossible, StackImage.onItsStorage),
+    Implementation("a volume stack and its storage", ExtDisk.isPossible, StackImage.onBoth),
     Implementation("btrfs", BtrfsDisk.isPossible, BtrfsDisk.make),
     Implementation(
       "a volume stack, over the wire", ExtDisk.isPossible, overTheWire(StackImage.make)),

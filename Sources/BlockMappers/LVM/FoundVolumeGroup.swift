@@ -15,12 +15,19 @@ package struct FoundVolumeGroup: Sendable {
   package let behind: [PhysicalVolume]
   /// What is wrong with the metadata as a whole: no mapping is given then.
   private let conflict: StackError?
+  /// Whether the texts that lvm2 kept on this host tell of the group.
+  let hasArchive: Bool
 
   /// Sorts physical volumes into groups.
   ///
   /// Volumes that belong to none are left out, as are those that the newest metadata of
   /// their group no longer count as theirs.
-  package static func groups(of volumes: [PhysicalVolume]) -> [FoundVolumeGroup] {
+  ///
+  /// - Parameter hasArchive: whether this host is the one whose lvm2 commits to the groups;
+  ///   what another host's lvm2 kept may be of a clone.
+  package static func groups(
+    of volumes: [PhysicalVolume], hasArchive: Bool = true
+  ) -> [FoundVolumeGroup] {
     var texts: [VolumeIdentifier: [VolumeGroup]] = [:]
     var order: [VolumeIdentifier] = []
     for volume in volumes {
@@ -31,11 +38,14 @@ package struct FoundVolumeGroup: Sendable {
         texts[group.id, default: []].append(group)
       }
     }
-    return order.compactMap { id in texts[id].flatMap { Self(texts: $0, volumes: volumes) } }
+    return order.compactMap { id in
+      texts[id].flatMap { Self(texts: $0, volumes: volumes, hasArchive) }
+    }
   }
 
   /// - Parameter texts: all of one group.
-  private init?(texts: [VolumeGroup], volumes: [PhysicalVolume]) {
+  private init?(texts: [VolumeGroup], volumes: [PhysicalVolume], _ hasArchive: Bool) {
+    self.hasArchive = hasArchive
     guard let newest = texts.max(by: { $0.sequenceNumber < $1.sequenceNumber }) else {
       return nil
     }

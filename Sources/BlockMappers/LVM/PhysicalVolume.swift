@@ -156,15 +156,31 @@ package struct PhysicalVolume: Sendable {
   /// The label without its checksum, and the identifier after it. The checksum, the
   /// size and the flags that it covers change in a long life: pvresize, vgextend.
   func identity(as index: Int) -> ProbeWindow {
+    let window = Self.identity(ofLabelIn: Int(labelOffset) / Self.sectorLength)
+    return ProbeWindow(
+      layer: index, offset: window.offset, length: window.length, fragments: window.fragments)
+  }
+
+  static func identity(ofLabelIn sector: Int) -> ProbeWindow {
     let label = Field.checksum..<Field.header
     return ProbeWindow(
-      layer: index, offset: labelOffset, length: Self.sectorLength,
+      layer: 0, offset: UInt64(sector * sectorLength), length: sectorLength,
       fragments: [
         Probe.Fragment(offset: 0, length: label.lowerBound),
         Probe.Fragment(
           offset: label.upperBound,
           length: Field.labelLength + VolumeIdentifier.length - label.upperBound),
       ])
+  }
+
+  /// What counts of the identity of a volume with this identifier.
+  static func identityBytes(of id: VolumeIdentifier, sector: Int) -> [UInt8] {
+    func number(_ value: UInt64, _ count: Int) -> [UInt8] {
+      (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
+    }
+    // The header follows the label at once.
+    return Field.id.bytes + number(UInt64(sector), 8) + number(UInt64(Field.labelLength), 4)
+      + Field.type.bytes + id.bytes
   }
 
   /// The label, and what tells of a commit in every metadata area that is in use.

@@ -12,7 +12,8 @@ struct VolumeHistory: LayerHistory {
   private let guards: (@Sendable (VolumeGroup) -> String?)?
   /// Areas with the newest text.
   private let areas: [(layer: Layer, area: MetadataArea)]
-  private let archive = MetadataArchive()
+  /// `nil` where what this host kept tells nothing of the group.
+  private let archive: MetadataArchive?
 
   init(
     of volume: LogicalVolume, in found: FoundVolumeGroup,
@@ -21,6 +22,7 @@ struct VolumeHistory: LayerHistory {
     group = found.group
     self.volume = volume
     self.guards = guards
+    archive = found.hasArchive ? MetadataArchive() : nil
     areas = found.group.members.compactMap { found.volume($0) }.flatMap { volume in
       volume.areas.map { (volume.layer, $0) }
     }.filter { $0.1.group?.sequenceNumber == found.group.sequenceNumber }
@@ -64,6 +66,10 @@ struct VolumeHistory: LayerHistory {
   private func departure(
     since known: LayerState, frozen: Int64, in texts: [VolumeGroup]
   ) throws(StackError) -> String? {
+    guard let archive else {
+      // Whoever has the archive may know.
+      throw StackError(.failed, unknown("change \(known.number)"))
+    }
     guard let oldest = texts.first, known.number < oldest.sequenceNumber else {
       return unknown("change \(known.number)")
     }

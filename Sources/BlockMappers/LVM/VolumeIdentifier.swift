@@ -33,6 +33,9 @@ package struct VolumeIdentifier: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The form that a label has.
+  var bytes: [UInt8] { Array(characters.utf8) }
+
   package var description: String {
     var text = ""
     for (index, character) in characters.enumerated() {

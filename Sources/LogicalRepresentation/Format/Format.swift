@@ -45,9 +45,11 @@ enum Section: UInt32, CaseIterable, Sendable {
   case unreadable = 17
   /// Only where a state has some; whoever does not know them reads as before.
   case marks = 18
+  /// Only where a volume has one; whoever does not know them asks the production host.
+  case trails = 19
 
   /// Whether a representation may be without it.
-  var isOptional: Bool { self == .unreadable || self == .marks }
+  var isOptional: Bool { self == .unreadable || self == .marks || self == .trails }
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -69,6 +71,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .checksums, .heap: 1
     case .unreadable: UnreadableRecord.size
     case .marks: MarkRecord.size
+    case .trails: TrailRecord.size
     }
   }
 }

@@ -16,6 +16,7 @@ struct DescriptionDecoder {
   private let windows: RecordTable<WindowRecord>
   private let fragments: RecordTable<FragmentRecord>
   private let markTable: RecordTable<MarkRecord>
+  private let trailTable: RecordTable<TrailRecord>
   private let heap: UnsafeRawBufferPointer
 
   private var nextStore: UInt64 = 0
@@ -25,6 +26,7 @@ struct DescriptionDecoder {
   private var nextWindow: UInt64 = 0
   private var nextFragment: UInt64 = 0
   private var nextMark: UInt64 = 0
+  private var nextTrail: UInt64 = 0
   private var textBudget: Int
 
   init(sections: SectionTable, bytes: UnsafeRawBufferPointer) throws(RepresentationError) {
@@ -38,6 +40,7 @@ struct DescriptionDecoder {
     windows = try Representation.table(.windows, sections, bytes)
     fragments = try Representation.table(.fragments, sections, bytes)
     markTable = try Representation.table(.marks, sections, bytes)
+    trailTable = try Representation.table(.trails, sections, bytes)
     heap = sections.bytes(of: .heap, in: bytes)
     textBudget = heap.count
   }
@@ -74,6 +77,9 @@ struct DescriptionDecoder {
     guard nextMark == markTable.count else {
       throw .damaged(place: "section marks", problem: "there are marks that no volume has")
     }
+    guard nextTrail == trailTable.count else {
+      throw .damaged(place: "section trails", problem: "there are trails that no volume has")
+    }
     return volumes
   }
 
@@ -101,7 +107,7 @@ struct DescriptionDecoder {
         configurationID: id, cursor: try bytes(record.cursor, of: place),
         marks: try marks(ofVolume: index)), map: map, media: media, validation: validation,
       checksum: algorithm,
-      checksumBlockSize: record.checksumBlockSize)
+      checksumBlockSize: record.checksumBlockSize, trail: try trail(ofVolume: index))
   }
 
   private mutating func storeMap(
@@ -181,6 +187,21 @@ struct DescriptionDecoder {
       marks.append(mark)
     }
     return marks
+  }
+
+  private mutating func trail(
+    ofVolume volume: UInt64
+  ) throws(RepresentationError) -> StorageTrail? {
+    guard nextTrail < trailTable.count else { return nil }
+    let record = try trailTable.record(at: nextTrail)
+    guard record.volume == volume else { return nil }
+    let place = "trail \(nextTrail)"
+    nextTrail += 1
+    guard record.bytes.length <= StorageTrail.maximumLength,
+      let trail = StorageTrail(
+        provider: try text(record.provider, of: place), bytes: try bytes(record.bytes, of: place))
+    else { throw .damaged(place: place, problem: "it is empty or too long") }
+    return trail
   }
 
   private mutating func medium() throws(RepresentationError) -> MediumDescription {

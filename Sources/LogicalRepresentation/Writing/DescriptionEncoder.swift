@@ -40,6 +40,12 @@ struct DescriptionEncoder {
           medium: mark.medium.rawValue, offset: mark.offset, bytes: reference(mark.bytes),
           volume: volumeCount), to: .marks)
     }
+    if let trail = volume.trail {
+      add(
+        TrailRecord(
+          volume: volumeCount, provider: text(trail.provider), bytes: reference(trail.bytes)),
+        to: .trails)
+    }
     volumeCount += 1
   }
 

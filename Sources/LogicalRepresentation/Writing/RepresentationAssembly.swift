@@ -87,7 +87,7 @@ struct RepresentationAssembly {
       case .heap: counts.heap + UInt64(descriptions.texts.count)
       case .unreadable: unreadable.count
       case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
-        .fragments, .marks:
+        .fragments, .marks, .trails:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
       }
     }

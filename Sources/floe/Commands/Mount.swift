@@ -42,7 +42,7 @@ struct Mount: ParsableCommand, JSONReporting {
   @Option(
     help: ArgumentHelp(
       "Seconds that a read waits for a valid mapping before it fails with EIO; at most 1 for a "
-        + "file that names no service.", valueName: "SECONDS"))
+        + "file that names no service and whose media do not tell.", valueName: "SECONDS"))
   var remapTimeout: Double = 30
 
   @Flag(
@@ -56,6 +56,13 @@ struct Mount: ParsableCommand, JSONReporting {
       "Where the representation is kept, without a name, while the image is mounted.",
       valueName: "DIR"))
   var cache = "/var/tmp"
+
+  @Option(
+    help: ArgumentHelp(
+      "Who says where the image lies when something moved: the storage itself where it can, else "
+        + "the production host (storage); the production host alone (host); or both, which are "
+        + "compared (both): reads fail when they differ.", valueName: "storage|host|both"))
+  var answers = AnswersName.storage
 
   @OptionGroup var trust: TrustOptions
 
@@ -82,11 +89,25 @@ struct Mount: ParsableCommand, JSONReporting {
     var view: Root.View { self == .tree ? .tree : .volume }
   }
 
+  enum AnswersName: String, ExpressibleByArgument, CaseIterable {
+    case storage, host, both
+
+    var choice: AnswerChoice {
+      switch self {
+      case .storage: .storage
+      case .host: .host
+      case .both: .both
+      }
+    }
+  }
+
   func run() throws {
     var request = MountRequest(source: source, mountpoint: mountpoint, cache: cache)
     request.reading.media = try ReaderRequest.media(from: medium)
     request.reading.remapTimeout = remapTimeout
     request.reading.verifiesChecksums = !noVerify
+    request.reading.answers = answers.choice
+    request.reading.storageAnswerers = ReaderRequest.allStorageAnswerers
     request.view = view?.view
     request.reading.limits = try trust.limits()
     request.service = try trust.address()

@@ -88,6 +88,7 @@ struct Verify: ParsableCommand, JSONReporting {
     request.remapTimeout = remapTimeout
     request.readsEveryCopy = true
     request.limits = try trust.limits()
+    request.storageAnswerers = ReaderRequest.allStorageAnswerers
     let image = try OpenedImage(
       ImageSource(source), cache: cache, limit: CacheLimit(bytes: trust.cacheLimit),
       mountpoint: "(floe verify)", service: trust.address(), connect: request.connector)

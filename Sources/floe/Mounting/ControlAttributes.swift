@@ -1,5 +1,6 @@
 import FrozenFS
 import FrozenImage
+import ImageAccess
 import ImageReader
 import LogicalRepresentation
 import VerifiedReading
@@ -9,6 +10,8 @@ struct ControlAttributes: MountControl {
   let reader: BlockingReader
   let root: NodeIndex
   let address: String
+  /// How often who answered.
+  let tally: AnswerTally
   /// Asks the production host whether the image is still frozen; `nil` when it is.
   let liveCheck: @Sendable () -> SourceError?
 
@@ -42,7 +45,7 @@ struct ControlAttributes: MountControl {
   private var statusReport: StatusReport {
     StatusReport(
       image: reader.representation.image.name, imageID: "\(reader.representation.image.id)",
-      address: address, live: liveCheck(), status: reader.status,
+      address: address, live: liveCheck(), answers: tally.counts, status: reader.status,
       unreadable: UnreadableList(of: reader.representation, limit: UnreadableList.shownLines),
       paths: { status in status.media.map { reader.media[$0.id]?.path } })
   }

@@ -57,7 +57,9 @@ struct MountRequest {
     defer { image.close() }
     let root = try image.root(view)
     let taken = TakenMedia()
-    let reader = try reading.makeReader(of: image, volume: image.volume(of: root), taken: taken)
+    let tally = AnswerTally()
+    let reader = try reading.makeReader(
+      of: image, volume: image.volume(of: root), taken: taken, tally: tally)
     if let warning = try FirstLook(at: reader, image: image).warning() {
       Logger(label: "floe.mount").warning("\(warning)")
       // From the background the log goes elsewhere, and who mounts still listens here.
@@ -66,7 +68,7 @@ struct MountRequest {
     let mount = try FrozenMount(
       tree: image.representation, root: root.node, contents: reader,
       control: ControlAttributes(
-        reader: reader, root: root.node, address: image.serviceName,
+        reader: reader, root: root.node, address: image.serviceName, tally: tally,
         liveCheck: {
           do throws(SourceError) {
             try image.productionHost.liveCheck()

@@ -27,6 +27,27 @@ struct StatusReport: Codable {
     var silent_since_seconds: Int64?
   }
 
+  /// Who said where the image lies, and how often.
+  struct Answers: Codable {
+    /// The storage itself.
+    var storage: UInt64
+    var production_host: UInt64
+    /// Of both, about one state.
+    var compared: UInt64?
+    /// Whether the storage can answer for this image at all.
+    var storage_can_answer: Bool
+    /// Why the storage did not answer last.
+    var storage_problem: String?
+
+    init(_ counts: AnswerTally.Counts) {
+      storage = counts.storage
+      production_host = counts.productionHost
+      compared = counts.compared > 0 ? counts.compared : nil
+      storage_can_answer = counts.canUseStorage
+      storage_problem = counts.problem
+    }
+  }
+
   /// Why reads failed.
   struct Failure: Codable {
     var reason: String
@@ -78,6 +99,8 @@ struct StatusReport: Codable {
   var discarded_reads: UInt64
   var witness_checks: UInt64
   var questions: UInt64
+  /// Absent from a mount of an older floe.
+  var answers: Answers?
   var checksum_mismatches: UInt64
   var errors: UInt64
   /// The last reasons, the newest first.
@@ -94,8 +117,9 @@ struct StatusReport: Codable {
   var pid: Int32
 
   init(
-    image: String, imageID: String, address: String, live: SourceError?, status: ReaderStatus,
-    unreadable: UnreadableList, paths: (ReaderStatus) -> [String?]
+    image: String, imageID: String, address: String, live: SourceError?,
+    answers: AnswerTally.Counts, status: ReaderStatus, unreadable: UnreadableList,
+    paths: (ReaderStatus) -> [String?]
   ) {
     let counts = status.statistics
     self.image = image
@@ -109,6 +133,7 @@ struct StatusReport: Codable {
     discarded_reads = counts.discardedReads
     witness_checks = counts.witnessChecks
     questions = counts.questions
+    self.answers = Answers(answers)
     checksum_mismatches = counts.checksumMismatches
     errors = counts.errors
     bytes = Bytes(
@@ -173,6 +198,18 @@ struct StatusReport: Codable {
         + "production host, \(bytes.representation) from the representation",
       "witness checks    \(witness_checks)",
       "questions         \(questions)",
+    ]
+    if let answers {
+      lines.append(
+        "answers           \(answers.storage) from the storage"
+          + (answers.storage_can_answer ? "" : " (which cannot tell)")
+          + ", \(answers.production_host) from the production host"
+          + (answers.compared.map { ", \($0) compared" } ?? ""))
+    }
+    if let problem = answers?.storage_problem {
+      lines.append("                  the storage did not tell last: \(problem)")
+    }
+    lines += [
       "remaps            \(remaps)",
       "thrown away       \(discarded_reads) reads",
       "bad checksums     \(checksum_mismatches)",

@@ -6,7 +6,7 @@ extension EndToEnd {
   /// Mounts of a representation that was given as a file.
   @Suite("Representation files", .tags(.needsRoot, .needsLoopDevices, .needsFUSE))
   struct RepresentationFiles {
-    @Test("A volume that moves is read by the service that the file names; without it, EIO")
+    @Test("Where the storage is not asked, a volume that moves needs the service of the file")
     func serviceOfTheFile() throws {
       let scratch = try Scratch()
       let content = try Ext4Image.make(in: scratch, megabytes: 64) {
@@ -23,7 +23,7 @@ extension EndToEnd {
           "--service", production.source("lv"),
         ])
       let backup = try BackupHost(
-        file, media: [], options: ["--remap-timeout", "2"], in: scratch)
+        file, media: [], options: ["--remap-timeout", "2", "--answers", "host"], in: scratch)
       var verifier = try Verifier(
         reference: reference, mount: backup.mountpoint, files: ["file"])
       // At rest nobody is asked.
@@ -50,7 +50,7 @@ extension EndToEnd {
       try backup.unmount()
     }
 
-    @Test("An image that changed, and of which nobody can be asked, is not mounted")
+    @Test("An image that changed is not mounted, though nobody can be asked but its storage")
     func outdated() throws {
       let scratch = try Scratch()
       let disk = try Ext4Image.make(in: scratch, megabytes: 32) {
@@ -63,9 +63,7 @@ extension EndToEnd {
       try run("tune2fs", ["-c", "5", disk])
       let again = try attempt(Floe.program, ["mount", file, backup.mountpoint])
       #expect(again.ending == .exited(1))
-      for part in ["every read", "names no service"] {
-        #expect(again.errors.contains(part), "\(again.errors)")
-      }
+      #expect(again.errors.contains("“disk” is no longer frozen"), "\(again.errors)")
       #expect(!BackupHost.isMounted(backup.mountpoint))
     }
 
@@ -73,7 +71,7 @@ extension EndToEnd {
     private func mount(_ file: String, in scratch: Scratch) throws -> Outcome {
       let mountpoint = try scratch.directory("late")
       let outcome = try attempt(
-        Floe.program, ["mount", file, mountpoint, "--remap-timeout", "2"])
+        Floe.program, ["mount", file, mountpoint, "--remap-timeout", "2", "--answers", "host"])
       if outcome.succeeded { try run(Floe.program, ["umount", mountpoint]) }
       return outcome
     }
@@ -134,7 +132,7 @@ extension EndToEnd {
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let outcome = try attempt("cmp", ["\(backup.mountpoint)/data.img", image])
       #expect(!outcome.succeeded)
-      #expect(outcome.errors.contains("Input/output error"), "\(outcome.errors)")
+      #expect(outcome.errors.contains("Stale file handle"), "\(outcome.errors)")
       try backup.unmount()
     }
   }

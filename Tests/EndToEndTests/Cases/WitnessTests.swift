@@ -53,14 +53,17 @@ extension EndToEnd {
 
     /// The same of a logical volume: reads a file until wrong bytes came or the mover has
     /// turned often.
-    private func wrongPiecesOfVolume(checksWitness: Bool) throws -> (wrong: Int, remaps: UInt64) {
+    private func wrongPiecesOfVolume(
+      checksWitness: Bool, asksStorage: Bool = false
+    ) throws -> (wrong: Int, remaps: UInt64) {
       let scratch = try Scratch()
       let content = try Ext4Image.make(in: scratch, megabytes: 64) {
         try $0.writer.random("file", bytes: 40 << 20)
       }
       let reference = try Ext4Image.reference(content, in: scratch)
       let volume = try LogicalVolume(in: scratch, content: content, megabytes: 64)
-      let image = try InProcessImage(volume, checksWitness: checksWitness)
+      let image = try InProcessImage(
+        volume, checksWitness: checksWitness, asksStorage: asksStorage)
       let node = try image.node("file")
       let bytes = try readFile("\(reference)/file")
       let mover = try volume.mover()
@@ -81,6 +84,16 @@ extension EndToEnd {
       let result = try wrongPiecesOfVolume(checksWitness: true)
       #expect(result.wrong == 0)
       #expect(result.remaps > 0)
+    }
+
+    @Test("With answers of the storage itself, the same is so of a logical volume")
+    func storageAnswers() throws {
+      let result = try wrongPiecesOfVolume(checksWitness: true, asksStorage: true)
+      #expect(result.wrong == 0)
+      #expect(result.remaps > 0)
+      let blind = try wrongPiecesOfVolume(checksWitness: false, asksStorage: true)
+      #expect(blind.wrong > 0)
+      #expect(blind.remaps == 0)
     }
 
     @Test("With it switched off, the same reader of a logical volume returns wrong bytes")

@@ -167,7 +167,14 @@ struct Status: Decodable {
     let representation: UInt64
   }
 
+  struct Answers: Decodable {
+    let storage: UInt64
+    let production_host: UInt64
+    let compared: UInt64?
+  }
+
   let image: String
+  let answers: Answers
   let configuration_id: String
   let reads: UInt64
   let remaps: UInt64

@@ -110,6 +110,17 @@ final class Guest: @unchecked Sendable {
     try start(script).wait(seconds: seconds)
   }
 
+  /// Ends the guest as a host ends that loses power: nothing that it had not written comes
+  /// to its disks.
+  func die() throws {
+    machine.signal(SIGKILL)
+    try machine.wait(seconds: 60)
+    try waitUntil("QEMU is gone", seconds: 30) {
+      // The disks are its alone.
+      try !attempt("pgrep", ["-f", "qemu-system.*\(folder)"]).succeeded
+    }
+  }
+
   /// Starts `floe serve` in the guest, unless it runs, and waits until it answers here.
   func serve() throws {
     let nothing = source("nothing")

@@ -69,7 +69,9 @@ struct InProcessImage {
   }
 
   /// An image of a logical volume.
-  init(_ volume: LogicalVolume, checksWitness: Bool) throws {
+  ///
+  /// - Parameter asksStorage: whether the storage itself answers, and nobody else.
+  init(_ volume: LogicalVolume, checksWitness: Bool, asksStorage: Bool = false) throws {
     let freezer = try StackFreezer(
       StackPlace(
         start: .volumeGroup(volume.group), selectors: [volume.name], physicalVolumes: [],
@@ -82,11 +84,22 @@ struct InProcessImage {
       scratch: FileScratch(writing: file), progress: { _ in })
     snapshot = ""
     let representation = try Self.open(file)
+    let host = StackSource(try freezer.image(), representation: { representation })
+    let storage = asksStorage ? try Self.storage(of: representation) : nil
     reader = try Self.reader(
-      of: representation,
-      source: StackSource(freezer.image(), representation: { representation }),
-      checksWitness: checksWitness
+      of: representation, source: storage ?? host, checksWitness: checksWitness
     ) { $0.path }
+  }
+
+  /// What answers from the media of an image.
+  private static func storage(of representation: Representation) throws -> StorageSource {
+    let media = try representation.volumes[0].media.map { ($0.id, try OpenMedium(path: $0.path)) }
+    let known = Dictionary(uniqueKeysWithValues: media)
+    let source = StorageSource(
+      representation, volume: representation.volumes[0], medium: { known[$0] },
+      take: { throw HarnessError("nobody has \($0.label)") })
+    guard let source else { throw HarnessError("the storage does not tell") }
+    return source
   }
 
   private static func open(_ file: FilePath) throws -> Representation {

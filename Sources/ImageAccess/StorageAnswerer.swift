@@ -1,0 +1,30 @@
+package import FrozenImage
+package import ImageReader
+package import LogicalRepresentation
+
+/// The media of an image that is read, for whoever answers questions from them.
+package struct OpenMedia: Sendable {
+  /// The medium that the reader has open now; `nil` when it has not.
+  package let medium: @Sendable (MediumID) -> (any Medium)?
+  /// Opens another one, by the same rules as the reader's.
+  ///
+  /// - Throws: why it cannot be had, or may not be taken.
+  package let take: @Sendable (MediumDescription) throws -> any Medium
+}
+
+/// Makes what answers questions about an image from its media; `nil` when the representation
+/// does not tell how.
+///
+/// The program hands them in: nothing here knows what lies on a medium.
+package typealias StorageAnswerer =
+  @Sendable (Representation, VolumeDescription, OpenMedia) throws -> (any ProductionHost)?
+
+/// Who answers questions about an image.
+package enum AnswerChoice: String, Sendable, CaseIterable {
+  /// The storage where it can, else the production host.
+  case storage
+  /// The production host alone.
+  case host
+  /// Both, and their answers are compared.
+  case both
+}

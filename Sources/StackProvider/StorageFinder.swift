@@ -1,0 +1,142 @@
+import BlockMappers
+import DataSets
+import FrozenImage
+import ImageReader
+import VolumeLayers
+
+/// Finds the stack of an image again on media that somebody else has opened, and on those
+/// that its volume groups have taken in since.
+///
+/// `StackFinder` begins at what this host's kernel shows. This one looks at nothing of this
+/// host but the media that it is given, since it may be another host than the one that froze
+/// the image: what its kernel makes of the same volume group, or of a clone of it, says nothing.
+struct StorageFinder: Sendable {
+  private let trail: StackTrail
+  /// The media of the image that are open now.
+  private let media: @Sendable () -> [any Medium]
+  /// Gives the medium that a volume group names beside those; `nil` when it is not there, or
+  /// may not be taken.
+  private let take: @Sendable (MediumDescription) -> (any Medium)?
+
+  /// Times that a group may name more members in the text of a member that was just found.
+  private static let rounds = 4
+
+  init(
+    _ trail: StackTrail, media: @escaping @Sendable () -> [any Medium],
+    take: @escaping @Sendable (MediumDescription) -> (any Medium)?
+  ) {
+    self.trail = trail
+    self.media = media
+    self.take = take
+  }
+
+  /// - Throws: `StackError`; `isGone` where the media show that the image is no more.
+  func find() throws(StackError) -> FoundStack {
+    let disks = media().map { Layer($0) }
+    var layer: Layer?
+    // Physical volumes are known by themselves, wherever they lie.
+    let start = trail.pins.firstIndex { VolumePin($0) != nil } ?? 0
+    for pin in trail.pins[start...] {
+      if let volume = VolumePin(pin) {
+        layer = try logicalVolume(volume, on: layer, disks)
+      } else {
+        layer = try partition(pin, of: base(layer, disks))
+      }
+    }
+    let top = try base(layer, disks)
+    let found = try StackFinder(trail.image.place, frozen: trail.image).top(top)
+    return FoundStack(found.stack, content: found.content, pins: trail.pins, notes: found.notes)
+  }
+
+  /// What the next step goes up from.
+  private func base(_ layer: Layer?, _ disks: [Layer]) throws(StackError) -> Layer {
+    if let layer { return layer }
+    guard disks.count == 1, let disk = disks.first else {
+      throw StackError(.medium, "\(trail.title) lies on one medium, and \(disks.count) are open")
+    }
+    return disk
+  }
+
+  private func partition(_ uuid: String, of disk: Layer) throws(StackError) -> Layer {
+    guard let table = try PartitionTable.find(on: disk) else {
+      throw StackError(.notFound, "\(disk.title) has no partition table")
+    }
+    let matches = table.partitions.filter { !$0.isExtended && $0.uuid == uuid }
+    guard matches.count == 1, let part = matches.first else {
+      throw StackError(
+        .notFound, "\(disk.title) has \(matches.count) partitions with the identifier \(uuid)")
+    }
+    return Layer(try table.map(part))
+  }
+
+  // MARK: Logical volumes
+
+  /// A logical volume by its group's identifier and its own.
+  private struct VolumePin {
+    let group: String
+    let volume: String
+
+    init?(_ pin: String) {
+      let parts = pin.split(separator: " ").map(String.init)
+      // 32 characters and six hyphens.
+      guard parts.count == 2, parts.allSatisfy({ $0.utf8.count == 38 }) else { return nil }
+      group = parts[0]
+      volume = parts[1]
+    }
+  }
+
+  private func logicalVolume(
+    _ pin: VolumePin, on layer: Layer?, _ disks: [Layer]
+  ) throws(StackError) -> Layer {
+    var volumes: [PhysicalVolume] = []
+    for disk in (layer.map { [$0] } ?? []) + disks { try add(disk, to: &volumes) }
+    for _ in 0..<Self.rounds {
+      let groups = FoundVolumeGroup.groups(of: volumes, hasArchive: false)
+      guard let found = groups.first(where: { "\($0.group.id)" == pin.group }) else {
+        throw StackError(
+          .notFound, "none of the media has a text of the volume group of the \(trail.title)")
+      }
+      let missing = found.missing
+      let before = volumes.count
+      for description in missing {
+        guard let medium = take(description) else { continue }
+        try add(Layer(medium), to: &volumes)
+      }
+      if volumes.count > before { continue }
+      guard let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == pin.volume })
+      else {
+        // The text of a member that is not there may be newer.
+        guard missing.isEmpty else {
+          throw StackError(
+            .medium,
+            "physical volumes of the volume group \(found.group.name) are missing, so nothing shows "
+              + "what became of the \(trail.title)")
+        }
+        throw .gone("the \(trail.title) that was frozen was removed from its group")
+      }
+      return Layer(try found.map(volume))
+    }
+    throw StackError(.inUse, "the volume group of the \(trail.title) keeps changing")
+  }
+
+  /// Adds the physical volumes on a disk: on all of it, or on its partitions.
+  private func add(_ disk: Layer, to volumes: inout [PhysicalVolume]) throws(StackError) {
+    do {
+      guard try BootRecords.isPartitioned(disk) else {
+        if let volume = try PhysicalVolume.find(on: disk) { volumes.append(volume) }
+        return
+      }
+    } catch {
+      // One that cannot be read may not be needed any more.
+      guard error.code == .medium else { throw error }
+      return
+    }
+    guard let table = try PartitionTable.find(on: disk) else { return }
+    for part in table.partitions where !part.isExtended {
+      // Other partitions are somebody else's.
+      guard let map = try? table.map(part), let volume = try? PhysicalVolume.find(on: Layer(map))
+      else { continue }
+      volumes.append(volume)
+    }
+  }
+}

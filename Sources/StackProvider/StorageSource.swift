@@ -1,0 +1,134 @@
+import DataSets
+public import FrozenImage
+import HostSystem
+public import ImageReader
+public import LogicalRepresentation
+import Synchronization
+public import SystemPackage
+import VolumeLayers
+
+/// Answers for an image in a volume stack from its media, on whatever host has them: the
+/// storage itself says where everything lies now.
+///
+/// An answer is made as `StackSource` makes it, between two equal looks at the witness and
+/// with the proof that the image is still what was frozen. What the media do not tell is an
+/// error, for which somebody else may be asked.
+public final class StorageSource: ProductionHost {
+  private let source: StackSource
+  private let known: [MediumID: MediumDescription]
+
+  /// - Parameters:
+  ///   - volume: the volume of the image.
+  ///   - medium: the medium that a reader of the image has open by now; `nil` when it has not.
+  ///   - take: opens a medium that the image did not lie on when it was frozen, if it is there
+  ///     and may be taken.
+  /// - Returns: `nil` when the representation does not tell how the stack is found again.
+  public init?(
+    _ representation: Representation, volume: VolumeDescription,
+    medium: @escaping @Sendable (MediumID) -> (any Medium)?,
+    take: @escaping @Sendable (MediumDescription) throws -> any Medium
+  ) {
+    guard volume.validation == .witness, let trail = volume.trail.flatMap({ StackTrail($0) })
+    else { return nil }
+    let media = VolumeMedia(volume.media.map(\.id), medium: medium, take: take)
+    let finder = StorageFinder(trail, media: { media.open }, take: { media.taken($0) })
+    known = Dictionary(volume.media.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    source = StackSource(
+      trail.image,
+      watch: StackWatch(isCurrent: { media.areOpen(in: $0) }, { try finder.find() }),
+      representation: { representation })
+  }
+
+  /// Looks at the stack now and then while nobody asks: see `StackSource.follow`.
+  ///
+  /// - Throws: `Errno` when the system has no thread left.
+  public func follow() throws(Errno) { try source.follow() }
+
+  public func liveCheck() throws(SourceError) { try source.liveCheck() }
+
+  public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
+    let answer = try source.answer(question)
+    guard let volume = answer.volume else { return answer }
+    return MappingAnswer(
+      state: answer.state, changes: answer.changes,
+      volume: MappingAnswer.Volume(
+        map: volume.map, media: volume.media.map(named), skipsStates: volume.skipsStates),
+      behind: answer.behind, located: answer.located)
+  }
+
+  /// A medium by the names that people know it by: those of the production host.
+  private func named(_ medium: MediumDescription) -> MediumDescription {
+    guard let known = known[medium.id] else { return medium }
+    return MediumDescription(
+      id: medium.id, label: known.label, size: medium.size, path: known.path,
+      hardwareID: known.hardwareID, identity: medium.identity,
+      identityBytes: medium.identityBytes, witness: medium.witness)
+  }
+
+  public func read(
+    inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(SourceError) -> Int {
+    try source.read(inode: inode, offset: offset, into: buffer)
+  }
+}
+
+/// The media that a stack is looked for on.
+private final class VolumeMedia: Sendable {
+  /// A medium that a volume group named, or why there is none.
+  private enum Taken {
+    case medium(any Medium)
+    /// Not before this time (`MonotonicClock`).
+    case missing(nextSearch: UInt64)
+  }
+
+  private let frozen: [MediumID]
+  private let medium: @Sendable (MediumID) -> (any Medium)?
+  private let take: @Sendable (MediumDescription) throws -> any Medium
+  private let others = Mutex<[MediumID: Taken]>([:])
+  /// Nanoseconds between two searches for a medium that is missing.
+  private static let searchInterval: UInt64 = 5_000_000_000
+
+  init(
+    _ frozen: [MediumID], medium: @escaping @Sendable (MediumID) -> (any Medium)?,
+    take: @escaping @Sendable (MediumDescription) throws -> any Medium
+  ) {
+    self.frozen = frozen
+    self.medium = medium
+    self.take = take
+  }
+
+  /// Those that the image lay on when it was frozen, as they are open now.
+  var open: [any Medium] { frozen.compactMap(medium) }
+
+  /// Another one, as the reader has it or may have it.
+  func taken(_ description: MediumDescription) -> (any Medium)? {
+    if let medium = medium(description.id) { return medium }
+    let now = MonotonicClock.now()
+    switch others.withLock({ $0[description.id] }) {
+    case .medium(let medium)?: return medium
+    case .missing(let nextSearch)? where now < nextSearch: return nil
+    default: break
+    }
+    let found = try? take(description)
+    others.withLock {
+      $0[description.id] =
+        found.map { .medium($0) } ?? .missing(nextSearch: now + Self.searchInterval)
+    }
+    return found
+  }
+
+  /// Whether what a stack was found on is what is open now.
+  func areOpen(in found: FoundStack) -> Bool {
+    let taken = others.withLock { others in
+      others.compactMap { id, taken -> (any Medium)? in
+        guard case .medium(let own) = taken else { return nil }
+        return medium(id) ?? own
+      }
+    }
+    let present = (open + taken).map { $0 as AnyObject }
+    return found.stack.layers.allSatisfy { layer in
+      guard case .medium(let medium) = layer.substance else { return true }
+      return present.contains { $0 === medium as AnyObject }
+    }
+  }
+}

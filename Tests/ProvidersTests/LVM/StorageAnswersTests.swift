@@ -1,0 +1,281 @@
+import FrozenImage
+import Glibc
+import HostSystem
+import ImageReader
+import LogicalRepresentation
+import Media
+import Testing
+
+@testable import BlockMappers
+@testable import DataSets
+@testable import StackProvider
+@testable import VolumeLayers
+
+extension LVMTests {
+  /// A logical volume that is found again on its media alone.
+  @Suite("Answers of the storage about a logical volume") struct StorageAnswers {
+    /// A host that has the media of an image of vg/root open, and may take others.
+    private struct Backup {
+      let source: StorageSource
+      let representation: Representation
+      var state: MappingState { representation.volumes[0].state }
+
+      /// - Parameter mayTake: whether other media may be taken than those of the freeze.
+      init(_ disks: LVMDisks, mayTake: Bool = true) throws {
+        let freezer = try StackFreezer(
+          StackPlace(
+            start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: disks.images,
+            assumesFrozen: true))
+        let scratch = ArrayScratch()
+        try freezer.describe(
+          FrozenImageLabel(
+            id: .random(), name: "image",
+            created: Timestamp(seconds: Int64(time(nil)), nanoseconds: 0),
+            host: "here", source: "vg/root", service: ""),
+          scratch: scratch, progress: { _ in })
+        let representation = try Representation(ArrayRegion(scratch.result))
+        self.representation = representation
+        // The devices, where the production host had the files.
+        var media: [MediumID: OpenMedium] = [:]
+        for medium in representation.volumes[0].media {
+          let index = try #require(disks.images.firstIndex(of: medium.path))
+          media[medium.id] = try OpenMedium(path: disks.devices[index], isShared: true)
+        }
+        let known = media
+        let directory = disks.directory
+        let found = StorageSource(
+          representation, volume: representation.volumes[0], medium: { known[$0] },
+          take: { description in
+            // What was made later.
+            for number in 0..<8 where mayTake {
+              guard
+                let medium = try? OpenMedium(path: "\(directory)/disk\(number)", isShared: true),
+                (try? medium.verifyIdentity(of: description)) != nil
+              else { continue }
+              return medium
+            }
+            throw CommandError(description: "nobody has \(description.label)")
+          })
+        source = try #require(found)
+      }
+
+      func answer(since state: MappingState? = nil) throws -> MappingAnswer {
+        let known = state ?? self.state
+        return try source.answer(
+          MappingQuestion(known: known, found: known.configurationID, portions: []))
+      }
+
+      /// What the volume holds where an answer says that it lies.
+      func bytes(by answer: MappingAnswer, on disks: LVMDisks, count: UInt64) throws -> [UInt8] {
+        let volume = try #require(answer.volume)
+        let top = StoreAddress(store: Stack.topStore, offset: 0)
+        var bytes: [UInt8] = []
+        for run in try volume.map.resolve(top, length: count) {
+          let place = run.copies[0]
+          let description = try #require(volume.media.first { $0.id == place.medium })
+          let medium = try #require(
+            disks.devices.lazy.compactMap { try? OpenMedium(path: $0, isShared: true) }
+              .first { (try? $0.verifyIdentity(of: description)) != nil })
+          bytes += try Layer(medium).bytes(at: place.offset, count: Int(run.length))
+        }
+        return bytes
+      }
+
+      /// Why it does not answer.
+      func refusal() -> SourceError? {
+        do throws(SourceError) {
+          let known = representation.volumes[0].state
+          _ = try source.answer(
+            MappingQuestion(known: known, found: known.configurationID, portions: []))
+          return nil
+        } catch {
+          return error
+        }
+      }
+    }
+
+    /// Disks with the group, and 8 extents of "root" at the start of the first.
+    private func makeDisks(_ count: Int = 2) throws -> LVMDisks {
+      let disks = try LVMDisks(count)
+      try disks.makeGroup()
+      try disks.restore(volumes: [root(place(0, 0, in: disks))])
+      return disks
+    }
+
+    private func root(_ place: String) -> String {
+      VolumeText.volume("root", VolumeText.segments("striped", [place], extents: 8))
+    }
+
+    /// A place on a disk, by the name that the present text has for it.
+    private func place(_ disk: Int, _ extent: Int, in disks: LVMDisks) throws -> String {
+      var key = ""
+      for line in try disks.metadata().split(separator: "\n") {
+        let word = line.split { $0 == " " || $0 == "\t" }.first ?? ""
+        if word.hasPrefix("pv"), line.hasSuffix("{") { key = String(word) }
+        if line.contains("device = \"\(disks.devices[disk])\"") { return "\(key) \(extent)" }
+      }
+      throw CommandError(description: "the group has no disk \(disk)")
+    }
+
+    private static let size = 8 * UInt64(LVMDisks.extentSize)
+
+    /// What pvmove does: copies the extents, then commits that they lie elsewhere.
+    ///
+    /// - Parameter target: a disk, to whose extent 10 they go.
+    private func move(to target: Int, of disks: LVMDisks) throws {
+      let before = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      try write(before, to: disks.images[target], at: 1 << 20 + 10 * LVMDisks.extentSize)
+      try disks.restore(volumes: [root(place(target, 10, in: disks))])
+    }
+
+    @Test func tellsTheSameAsTheProductionHost() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      #expect(try backup.answer().volume == nil)
+      let place = StackPlace(
+        start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: disks.images,
+        assumesFrozen: true)
+      let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
+      let host = StackSource(
+        StackFreezer.Image(
+          place: place, pins: try StackFinder(place).find().pins, kind: nil,
+          witness: trail.witness), representation: { backup.representation })
+      let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      for target in [1, 0, 1] {
+        try move(to: target, of: disks)
+        let own = try backup.answer()
+        let other = try host.answer(
+          MappingQuestion(
+            known: backup.state, found: backup.state.configurationID, portions: []))
+        #expect(own.state == other.state)
+        #expect(try #require(own.volume).map.extents == #require(other.volume).map.extents)
+        // By the names of the production host.
+        #expect(own.volume?.media == other.volume?.media)
+        #expect(try backup.bytes(by: own, on: disks, count: Self.size) == frozen)
+      }
+    }
+
+    /// The new member has no metadata area, so that only its label tells what it is.
+    @Test(arguments: ["", "--metadatacopies 0"])
+    func movedToAMemberThatCameLater(_ options: String) throws {
+      let disks = try makeDisks(1)
+      let backup = try Backup(disks)
+      let closed = try Backup(disks, mayTake: false)
+      let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      let device = try disks.addDisk()
+      try disks.lvm("pvcreate -y \(options) \(device)")
+      try disks.lvm("vgextend vg \(device)")
+      try move(to: 1, of: disks)
+      let answer = try backup.answer()
+      #expect(try backup.bytes(by: answer, on: disks, count: Self.size) == frozen)
+      // What may not be taken is nothing that the storage tells of.
+      guard case .failed(let reason)? = closed.refusal() else {
+        Issue.record("it was answered")
+        return
+      }
+      #expect(reason.contains("is missing"), "\(reason)")
+    }
+
+    /// What is looked for is what is found, by the same identifier.
+    @Test func membersAreKnownByTheirLabels() throws {
+      let disks = try makeDisks()
+      let whole = try disks.group()
+      let layers = try disks.layers()
+      let half = try LVMDisks.group(on: [layers[0]])
+      let sought = try #require(half.missing.first)
+      let stack = try Stack(top: Layer(whole.map(whole.choose("root"))))
+      let medium = try #require(stack.media().first { $0.path == disks.images[1] })
+      #expect(half.missing.count == 1 && whole.missing.isEmpty)
+      #expect(sought.id == medium.id)
+      #expect(sought.identity == medium.identity && sought.identityBytes == medium.identityBytes)
+    }
+
+    @Test func whatIsNoMoreIsThawed() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      try disks.lvm("lvremove -y vg/root")
+      #expect(
+        backup.refusal()
+          == .thawed("the logical volume vg/root that was frozen was removed from its group"))
+    }
+
+    @Test func extentsThatWereGivenAwayAreThawed() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      try disks.lvm("lvreduce -y -f -l 4 vg/root")
+      try disks.lvm("lvextend -l 8 vg/root \(disks.devices[0])")
+      guard case .thawed(let reason)? = backup.refusal() else {
+        Issue.record("it was answered")
+        return
+      }
+      #expect(reason.contains("extent 4 of the logical volume vg/root left it"), "\(reason)")
+    }
+
+    @Test func aVolumeThatWasWrittenIsThawed() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      try write([1, 2, 3], to: disks.images[0], at: 1 << 20 + 100)
+      guard case .thawed? = backup.refusal() else {
+        Issue.record("it was answered")
+        return
+      }
+    }
+
+    /// A member of which this host sees only what it was: nothing tells what became of the rest.
+    @Test func aMissingMemberMakesNoThaw() throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      let copy = "\(disks.directory)/behind"
+      try shell("cp \(disks.images[1]) \(copy)")
+      try disks.restore(volumes: [root(place(0, 0, in: disks))])
+      let backup = try Backup(disks)
+      let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
+      // A disk that stayed behind, from before there was the volume.
+      let old = try OpenMedium(path: copy, isShared: true)
+      let finder = StorageFinder(trail, media: { [old] }, take: { _ in nil })
+      #expect {
+        try finder.find()
+      } throws: { error in
+        (error as? StackError)?.isGone == false
+      }
+    }
+
+    /// What another host's lvm2 kept may be of a clone: where the media do not tell, nobody is
+    /// told anything.
+    @Test func historyOnTheMediaAlone() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      _ = try backup.answer()
+      // A state that no text of the ring has.
+      let cursor = [UInt8](repeating: 0, count: 12)
+      let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
+      let media = try disks.devices.map { try OpenMedium(path: $0, isShared: true) }
+      let stack = try StorageFinder(trail, media: { media }, take: { _ in nil }).find().stack
+      #expect {
+        _ = try stack.departure(since: cursor, frozen: 0)
+      } throws: { error in
+        "\(error)".contains("no text of the volume group vg is left")
+      }
+    }
+
+    @Test(arguments: [
+      "", "floe stack 2\ntitle a\nwitness ", "floe stack 1\ntitle a\nwitness 0",
+      "floe stack 1\ntitle a\nwitness +1", "floe stack 1\nwitness 00", "floe stack 1\ntitle a",
+      "floe stack 1\ntitle a\nwitness 00\nother b",
+      "floe stack 1\ntitle a\nwitness 00" + String(repeating: "\npin a", count: 17),
+    ])
+    func trailsThatMakeNoSense(_ text: String) {
+      let trail = StorageTrail(provider: "stack", bytes: Array(text.utf8))
+      #expect(trail.flatMap { StackTrail($0) } == nil)
+    }
+
+    @Test func trailsNameNoPath() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      let trail = try #require(backup.representation.volumes[0].trail)
+      let text = String(decoding: trail.bytes, as: UTF8.self)
+      #expect(!text.contains(disks.directory) && !text.contains("/dev/"), "\(text)")
+      #expect(StackTrail(trail)?.encoded == trail)
+    }
+  }
+}
