@@ -126,6 +126,14 @@ let package = Package(
       ],
       swiftSettings: rules),
     .target(
+      name: "LogicalVolumeProvider",
+      dependencies: [
+        "BlockMappers", "CKernelDevices", "CLinuxIO", "DataSets", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "StackProvider", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
       name: "BtrfsProvider",
       dependencies: [
         "CBtrfs", "DataSets", "Decoding", "FrozenImage", "HostSystem", "ImageReader",
@@ -204,7 +212,7 @@ let package = Package(
       name: "floe",
       dependencies: [
         // The kinds of data sets, as Sources/floe/Providers+All.swift registers them.
-        "BtrfsProvider", "MountedTreeProvider", "StackProvider",
+        "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
         "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
         "VerifiedReading",
@@ -300,7 +308,7 @@ let package = Package(
       name: "ProvidersTests",
       dependencies: [
         "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
-        "ImageReader", "LogicalRepresentation", "Media",
+        "ImageReader", "LogicalRepresentation", "LogicalVolumeProvider", "Media",
         "MountedTreeProvider", "StackProvider", "TestTags", "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
