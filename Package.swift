@@ -75,6 +75,7 @@ let package = Package(
     // Production host: what kinds of data sets share, layers of bytes, and the kinds.
     .target(name: "CBtrfs"),
     .target(name: "CFileMap"),
+    .target(name: "CKernelDevices"),
     .target(
       name: "CExt2", linkerSettings: [.linkedLibrary("ext2fs"), .linkedLibrary("com_err")]),
     .target(
@@ -103,7 +104,9 @@ let package = Package(
     .target(
       name: "FileTrees",
       dependencies: [
-        "CExt2", "DataSets", "FrozenImage", "LogicalRepresentation", "VolumeLayers",
+        "CExt2", "CFileMap", "CKernelDevices", "DataSets", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
@@ -117,8 +120,16 @@ let package = Package(
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "CFileMap", "DataSets", "FileTrees", "FrozenImage", "HostSystem", "ImageReader",
         "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .target(
+      name: "LogicalVolumeProvider",
+      dependencies: [
+        "BlockMappers", "CKernelDevices", "CLinuxIO", "DataSets", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -201,7 +212,7 @@ let package = Package(
       name: "floe",
       dependencies: [
         // The kinds of data sets, as Sources/floe/Providers+All.swift registers them.
-        "BtrfsProvider", "MountedTreeProvider", "StackProvider",
+        "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
         "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
         "VerifiedReading",
@@ -297,8 +308,8 @@ let package = Package(
       name: "ProvidersTests",
       dependencies: [
         "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
-        "ImageReader", "LogicalRepresentation", "Media", "MountedTreeProvider", "StackProvider",
-        "TestTags", "VerifiedReading", "VolumeLayers",
+        "ImageReader", "LogicalRepresentation", "LogicalVolumeProvider", "Media",
+        "MountedTreeProvider", "StackProvider", "TestTags", "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),

@@ -50,6 +50,9 @@ package protocol DataSet {
 package protocol FrozenDataSet {
   /// What the catalogue keeps of it from now on.
   var record: any ProviderRecord { get }
+  /// Nanoseconds for which nobody could write while it was frozen; `nil` where nobody waited
+  /// or it is not known.
+  var quietTime: UInt64? { get }
 
   /// Writes the representation.
   ///
@@ -61,12 +64,45 @@ package protocol FrozenDataSet {
   ) throws -> [MediumDescription]
 }
 
+extension FrozenDataSet {
+  /// Not known: most kinds make nobody wait, or not for long.
+  package var quietTime: UInt64? { nil }
+}
+
+/// How full the place is that a snapshot needs to stay whole.
+package struct SnapshotFill: Hashable, Sendable {
+  /// What fills up, for people ("the snapshot vg/floe-…", "the thin pool vg/pool").
+  package let title: String
+  /// Percent, from 0 to 100; more when it overflowed.
+  package let percent: Double
+  /// What to do before it is full: one sentence.
+  package let advice: String
+
+  package init(title: String, percent: Double, advice: String) {
+    self.title = title
+    self.percent = percent
+    self.advice = advice
+  }
+
+  /// Percent from which on it is time to do something.
+  package static let limit: Double = 80
+
+  /// What is so, and from the limit on what to do.
+  package var sentence: String {
+    let state = "\(title) is full to \(Int(percent)) %"
+    return percent < Self.limit ? state : "\(state): \(advice)"
+  }
+}
+
 /// What the catalogue keeps of an image for its provider, as JSON.
 package protocol ProviderRecord: Codable, Sendable {
   /// The kind of provider, which says how the record is read.
   static var provider: String { get }
   /// The path of the snapshot, where there is one.
   var snapshot: String? { get }
+
+  /// How full the snapshot is; `nil` where nothing fills up, or it cannot be told.
+  var fill: SnapshotFill? { get }
 
   /// Removes what the freeze made; what is gone already is no error.
   ///
@@ -82,4 +118,9 @@ package protocol ProviderRecord: Codable, Sendable {
   func open(
     name: String, representation: @escaping @Sendable () throws -> Representation
   ) throws -> any ProductionHost
+}
+
+extension ProviderRecord {
+  /// Nothing fills up: most kinds of snapshots share their file system's room.
+  package var fill: SnapshotFill? { nil }
 }

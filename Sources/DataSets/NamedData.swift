@@ -91,6 +91,12 @@ package struct SearchOptions: Sendable {
   package var backing: [String] = []
   /// Whether the user promises that a volume rests.
   package var assumesFrozen = false
+  /// Bytes that a snapshot of a logical volume may take; `nil` where nobody says.
+  package var snapshotSize: UInt64?
+  /// Seconds after which writes to a file system go on that stand still for a snapshot.
+  package var quietLimit: UInt64 = 10
+  /// Whether files are to share blocks with copies of them although a snapshot could be made.
+  package var prefersReflinks = false
 
   package init() {}
 }

@@ -66,6 +66,8 @@ package struct FreezeResult: Sendable {
   package let representationLength: UInt64
   /// The representation's file, when one was asked for.
   package let output: FilePath?
+  /// Nanoseconds for which nobody could write while it was frozen, where that is known.
+  package let quietTime: UInt64?
 }
 
 /// An image was wanted of which everything can be read, and this one is not.

@@ -108,6 +108,7 @@ package struct Freezing {
     var progress = FreezeProgress()
     var media: [MediumDescription] = []
     var unreadable: UnreadableList?
+    var quietTime: UInt64?
   }
 
   private func describe(
@@ -115,6 +116,7 @@ package struct Freezing {
   ) throws -> Contents {
     defer { tell(.descriptionEnded) }
     var contents = Contents()
+    contents.quietTime = frozen.quietTime
     var refused: UnreadableList?
     let scratch = try FileScratch(
       writing: path, replacing: path != output || request.replacesOutput
@@ -168,7 +170,7 @@ package struct Freezing {
       nodes: contents.progress.nodes, files: contents.progress.files,
       bytes: contents.progress.bytes, media: contents.media,
       unreadable: contents.unreadable ?? UnreadableList(), representationLength: length,
-      output: output)
+      output: output, quietTime: contents.quietTime)
   }
 
   // MARK: - When it fails

@@ -39,6 +39,11 @@ package struct Providers: Sendable {
     try data(of: record).release()
   }
 
+  /// How full the snapshot of an image is; `nil` where nothing fills up, or it cannot be told.
+  package func fill(of record: ImageRecord) -> SnapshotFill? {
+    (try? data(of: record))?.fill
+  }
+
   /// Makes what answers for an image.
   ///
   /// - Throws: `Failure` when the record cannot be read, `SourceError` and others when the

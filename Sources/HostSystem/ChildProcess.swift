@@ -45,9 +45,10 @@ public enum ChildProcess {
   ///   - descriptor: one of ours that the child gets as number 3.
   ///   - output: one of ours that the child gets as its standard output.
   ///   - isMute: whether the child has no standard input, output and error.
+  ///   - joinsErrors: whether the child's standard error goes to `output` as well.
   public static func spawn(
     _ program: String, _ arguments: [String], flags: Int16 = 0, keeping descriptor: Int32? = nil,
-    isMute: Bool = false, output: Int32? = nil
+    isMute: Bool = false, output: Int32? = nil, joinsErrors: Bool = false
   ) -> Int32? {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -60,7 +61,10 @@ public enum ChildProcess {
     for standard in 0..<3 as Range<Int32> where isMute {
       posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0)
     }
-    if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
+    if let output {
+      posix_spawn_file_actions_adddup2(&actions, output, 1)
+      if joinsErrors { posix_spawn_file_actions_adddup2(&actions, output, 2) }
+    }
     // A caller's open files, its locks with them, are not the child's.
     _ = withUnsafeMutablePointer(to: &actions) {
       floe_posix_spawn_close_from($0, descriptor == nil ? 3 : 4)

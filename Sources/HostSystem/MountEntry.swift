@@ -7,6 +7,9 @@ public struct MountEntry: Hashable, Sendable {
   /// Of the file system's block device, "8:1"; a number of its own for one that has no
   /// device, or may have several.
   public let device: String
+  /// The directory of the file system that is shown, from the file system's own top; "/" but
+  /// for a bind mount or a subvolume.
+  public let root: String
   /// Below the process's root, whose own is "/".
   public let mountpoint: String
   /// Type of the file system ("tmpfs", "fuse.sshfs").
@@ -37,6 +40,7 @@ public struct MountEntry: Hashable, Sendable {
     let options = { (field: String) in field.split(separator: ",").map(String.init) }
     id = fields[0]
     device = fields[2]
+    root = fields[3]
     mountpoint = fields[4]
     type = fields[dash + 1]
     source = fields[dash + 2]

@@ -1,4 +1,5 @@
 import DataSets
+import FileTrees
 import FrozenImage
 import Glibc
 import HostSystem
@@ -130,7 +131,7 @@ final class FrozenFiles: Sendable {
 
   private func compareAttributes(of file: OpenFile) throws {
     let handle = try NodeHandle(of: file.descriptor)
-    let now = try tree.frozenAttributes(of: file.descriptor, handle)
+    let now = try tree.walk.frozenAttributes(of: file.descriptor, handle)
     guard now.isUnchanged(since: file.attributes) else {
       throw FileChange("its size, times or flags are others")
     }

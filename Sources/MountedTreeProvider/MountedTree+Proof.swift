@@ -1,5 +1,6 @@
 import CFileMap
 import DataSets
+import FileTrees
 import FrozenImage
 import Glibc
 public import ImageReader

@@ -1,4 +1,5 @@
 public import DataSets
+import FileTrees
 public import FrozenImage
 import Glibc
 import ImageReader

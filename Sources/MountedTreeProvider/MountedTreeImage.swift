@@ -1,3 +1,5 @@
+import FileTrees
+
 /// What must be remembered to find a frozen tree of a mounted ext2/3/4 or XFS again.
 public struct MountedTreeImage: Codable, Hashable, Sendable {
   /// Why nothing in the tree is expected to change.

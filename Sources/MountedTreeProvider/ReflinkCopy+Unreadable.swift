@@ -1,4 +1,5 @@
 import DataSets
+import FileTrees
 import FrozenImage
 import Glibc
 import LogicalRepresentation

@@ -1,5 +1,6 @@
 import CFileMap
 public import DataSets
+import FileTrees
 import FrozenImage
 import Glibc
 import SystemPackage

@@ -1,4 +1,5 @@
 public import DataSets
+import FileTrees
 public import FrozenImage
 import Glibc
 import HostSystem
@@ -134,9 +135,4 @@ public struct ReflinkFreezer: Sendable {
       throw (error as? StackError) ?? StackError(error)
     }
   }
-}
-
-extension String {
-  /// As a file's name, with a NUL at its end.
-  var nameBytes: [CChar] { utf8.map { CChar(bitPattern: $0) } + [0] }
 }

@@ -10,6 +10,8 @@ struct MountedDevice: Hashable {
   let path: String
   /// Whether the file system is written to; it may be so through another mount of it.
   let isWritable: Bool
+  /// Whether an XFS was mounted without a look at its log.
+  let hasNoLog: Bool
 
   static func all() -> Set<MountedDevice> {
     var seen: Set<String> = []
@@ -43,5 +45,6 @@ struct MountedDevice: Hashable {
     }
     path = mount.mountpoint
     isWritable = mount.superOptions.first == "rw"
+    hasNoLog = mount.superOptions.contains("norecovery")
   }
 }

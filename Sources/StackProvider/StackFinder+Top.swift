@@ -14,19 +14,19 @@ extension StackFinder {
       }
       throw StackError(.notFound, "\(layer.title) has no parts, so there is no “\(selector)” in it")
     }
-    let content: ExtFileSystem?
-    if let frozen, frozen.kind == ExtFileSystem.kind {
-      guard try layer.counted(ExtFileSystem.witness) == frozen.witness else {
-        let stack = try Stack(
-          top: layer, identity: ExtFileSystem.identity, witness: ExtFileSystem.witness)
+    let mount = device.flatMap { $0.layer === layer ? DeviceMount(ofDevice: $0.path) : nil }
+    let top = TopContent(layer: layer, place: place, mount: mount, pin: pins.last)
+    let content: (any StackContent)?
+    if let frozen, let kind = frozen.kind, let probes = TopContent.probes(of: kind) {
+      guard try layer.counted(probes.witness) == frozen.witness else {
+        let stack = try Stack(top: layer, identity: probes.identity, witness: probes.witness)
         return FoundStack(
           stack, content: nil, pins: pins + Self.files(of: stack) + stack.pins, notes: notes)
       }
       // What it is was decided when it was frozen.
-      content = try ExtFileSystem(on: layer)
+      content = try top.find(kind)
     } else {
-      let mount = device.flatMap { $0.layer === layer ? DeviceMount(ofDevice: $0.path) : nil }
-      content = try TopContent(layer: layer, place: place, mount: mount).find()
+      content = try top.find()
     }
     if let content {
       let stack = try Stack(

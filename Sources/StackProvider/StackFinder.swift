@@ -78,8 +78,8 @@ public struct StackFinder {
   /// Whether a file system is known to be on the layer before anything else is looked for.
   private func isTop(_ layer: Layer) -> Bool {
     if place.content != nil { return true }
-    if let frozen, frozen.kind == ExtFileSystem.kind,
-      (try? layer.counted(ExtFileSystem.witness)) == frozen.witness
+    if let frozen, let probes = TopContent.probes(of: frozen.kind),
+      (try? layer.counted(probes.witness)) == frozen.witness
     {
       return true
     }

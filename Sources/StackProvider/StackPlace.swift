@@ -37,10 +37,14 @@ public struct StackPlace: Codable, Hashable, Sendable {
   public var backing: [String]?
   /// Whether the user promises that the volume rests.
   public var assumesFrozen: Bool
+  /// Whether it is a snapshot that floe made while the file system on it was frozen; `nil` in
+  /// records of before there were any.
+  public var wasQuiet: Bool?
 
   public init(
     start: Start, selectors: [String], physicalVolumes: [String], format: ImageFormat? = nil,
-    content: Content? = nil, backing: [String] = [], assumesFrozen: Bool
+    content: Content? = nil, backing: [String] = [], assumesFrozen: Bool,
+    wasQuiet: Bool = false
   ) {
     self.start = start
     self.selectors = selectors
@@ -49,6 +53,7 @@ public struct StackPlace: Codable, Hashable, Sendable {
     self.content = content
     self.backing = backing
     self.assumesFrozen = assumesFrozen
+    self.wasQuiet = wasQuiet
   }
 
   /// The path where the stack begins: of a volume group the device of the logical volume,

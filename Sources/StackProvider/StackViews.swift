@@ -118,7 +118,7 @@ struct StackViews {
 extension KernelDevice {
   /// The group and the logical volume that it shows, as `FoundStack.pins` has them; `nil`
   /// when it is none.
-  fileprivate var logicalVolume: String? {
+  var logicalVolume: String? {
     // As `StackDevice.logicalVolume`; internal volumes have a suffix.
     guard let name = mapName, name.hasPrefix("LVM-") else { return nil }
     guard name.utf8.count == 68, let group = VolumeIdentifier(name.utf8.dropFirst(4).prefix(32)),

@@ -13,17 +13,56 @@ struct TopContent {
   let place: StackPlace
   /// Where this host has the layer mounted, when it is a device of its own.
   let mount: DeviceMount?
+  /// What tells the volume on the way up apart that was met last.
+  let pin: String?
 
   /// - Returns: `nil` for bytes that are taken as a raw volume.
   /// - Throws: `StackError` that says what is there instead, and what to do.
-  func find() throws(StackError) -> ExtFileSystem? {
+  func find() throws(StackError) -> (any StackContent)? {
     // The user's word, then the kernel's, then the bytes: of several signatures each may
     // be the stale one.
-    if place.content == .ext || mount?.isExt == true { return try ExtFileSystem(on: layer) }
+    if place.content == .ext || mount?.isExt == true { return try ext }
     let found = mount == nil ? try ContentProbe.find(on: layer) : nil
-    if found?.isExt == true { return try ExtFileSystem(on: layer) }
+    if found?.isExt == true { return try ext }
+    if layer.isSnapshot, (found?.type ?? mount?.type) == XFSFileSystem.kind { return try xfs }
     guard place.assumesFrozen else { throw try refusal(found) }
     return nil
+  }
+
+  /// What was frozen there, which was decided then.
+  ///
+  /// - Parameter kind: of the file system.
+  func find(_ kind: String) throws(StackError) -> any StackContent {
+    kind == XFSFileSystem.kind ? try xfs : try ext
+  }
+
+  /// Identity and witness of a kind of file system; `nil` when there is no such kind.
+  static func probes(of kind: String?) -> (identity: [ProbeWindow], witness: [ProbeWindow])? {
+    switch kind {
+    case ExtFileSystem.kind: (ExtFileSystem.identity, ExtFileSystem.witness)
+    case XFSFileSystem.kind: (XFSFileSystem.identity, XFSFileSystem.witness)
+    default: nil
+    }
+  }
+
+  private var ext: ExtFileSystem {
+    get throws(StackError) { try ExtFileSystem(on: layer, wasQuiet: place.wasQuiet == true) }
+  }
+
+  private var xfs: XFSFileSystem {
+    get throws(StackError) {
+      let (pin, size) = (pin, layer.size)
+      return try XFSFileSystem(on: layer, wasQuiet: place.wasQuiet == true) {
+        let shown = KernelDevice.all().first {
+          $0.logicalVolume == pin && pin != nil && $0.size == size
+        }
+        guard let shown else { return nil }
+        let mounts = MountedDevice.all().filter { $0.device == shown.number }
+        return XFSFileSystem.Device(
+          path: shown.path, number: DeviceNumber(packed: shown.number),
+          isReadOnly: shown.isReadOnly, isMountedWithoutLog: mounts.contains(where: \.hasNoLog))
+      }
+    }
   }
 
   /// Why what is there is not taken as it is.

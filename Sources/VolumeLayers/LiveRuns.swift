@@ -68,6 +68,12 @@ extension Layer {
     return map.live != nil || map.lower.contains(where: \.isLive)
   }
 
+  /// Whether it is a snapshot that nobody can write, or a part of one.
+  package var isSnapshot: Bool {
+    guard case .mapped(let map) = substance else { return false }
+    return map.live != nil || map.lower.count == 1 && map.lower[0].isSnapshot
+  }
+
   /// What the layers below those that move all the time showed.
   fileprivate var liveBases: [[UInt8]] {
     guard case .mapped(let map) = substance else { return [] }

@@ -18,7 +18,7 @@ struct Floe: ParsableCommand {
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
       Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self, Verify.self,
-      ThawGuardCommand.self,
+      SnapshotGuardCommand.self, ThawGuardCommand.self,
     ])
 
   static func main() {

@@ -1,5 +1,6 @@
 import BtrfsProvider
 import Freezing
+import LogicalVolumeProvider
 import MountedTreeProvider
 import StackProvider
 
@@ -8,6 +9,7 @@ extension Providers {
   /// A new kind of data set is a line here (docs/ADDING-A-PROVIDER.md).
   static let all = Providers([
     BtrfsSubvolumes.self,
+    MountedLogicalVolumes.self,
     MountedTrees.self,
     VolumeStacks.self,
   ])

@@ -28,10 +28,14 @@ final class MemoryDataSet: DataSet, Sendable {
     var releaseFails = false
     /// Whether a file of the image cannot be read.
     var isPartlyUnreadable = false
+    /// How full the snapshot is, one look after the other.
+    var fills: [Double] = []
   }
 
   let behaviour: Behaviour
   let steps = Mutex<[Step]>([])
+  /// How often it was asked how full it is.
+  let looks = Mutex(0)
   /// Called before each step, with what the catalogue is asked then.
   let onStep: @Sendable (Step) -> Void
 
@@ -80,6 +84,18 @@ final class MemoryDataSet: DataSet, Sendable {
     }
 
     var snapshot: String? { stage == .made ? "/snapshot" : nil }
+
+    /// As the test said; the last of them for ever.
+    var fill: SnapshotFill? {
+      guard let dataSet = Self.dataSets.withLock({ [image] in $0[image] }) else { return nil }
+      let looks = dataSet.looks.withLock { looks in
+        defer { looks += 1 }
+        return looks
+      }
+      let fills = dataSet.behaviour.fills
+      guard let percent = fills.dropFirst(looks).first ?? fills.last else { return nil }
+      return SnapshotFill(title: "the snapshot", percent: percent, advice: "extend it")
+    }
 
     func release() throws {
       let dataSet = Self.dataSets.withLock { [image] in $0[image] }

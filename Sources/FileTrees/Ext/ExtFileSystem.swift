@@ -57,16 +57,19 @@ public final class ExtFileSystem: Sendable {
 
   /// Opens the file system on a layer for reading.
   ///
+  /// - Parameter wasQuiet: whether the layer is a snapshot that was made while the file system
+  ///   was frozen: then all of it is in its place (`freeze_super` and `sync_filesystem`,
+  ///   fs/super.c), also where there is no journal and nothing says that it is.
   /// - Throws: `StackError` when there is none, when its checksums or its geometry are
   ///   wrong, when it has features that cannot be read, and when its journal was not
   ///   replayed, it has recorded errors or was not unmounted cleanly.
-  public init(on layer: Layer) throws(StackError) {
+  public init(on layer: Layer, wasQuiet: Bool = false) throws(StackError) {
     guard layer.size >= ExtSuperblock.offset + UInt64(ExtSuperblock.length) else {
       throw StackError(.unsupported, "\(layer.title) holds no ext2, ext3 or ext4 file system")
     }
     let bytes = try layer.bytes(at: ExtSuperblock.offset, count: ExtSuperblock.length)
     let superblock = try ExtSuperblock(bytes, title: layer.title)
-    try superblock.requireReadable(title: layer.title)
+    try superblock.requireReadable(title: layer.title, wasQuiet: wasQuiet)
     guard superblock.blocks <= layer.size / UInt64(superblock.blockSize) else {
       throw StackError(
         .malformed,

@@ -109,7 +109,9 @@ struct ExtSuperblock {
   /// list names what the next mount has to finish: deleting inodes that no directory
   /// names, which are not shown, and freeing blocks beyond the size of truncated ones,
   /// which lies in the inode already (`ext4_orphan_cleanup`, fs/ext4/orphan.c).
-  func requireReadable(title: String) throws(StackError) {
+  ///
+  /// - Parameter wasQuiet: whether the bytes are of a moment at which it was frozen.
+  func requireReadable(title: String, wasQuiet: Bool = false) throws(StackError) {
     let unreadable = features.unreadable
     guard unreadable.isEmpty else {
       throw StackError(
@@ -128,7 +130,7 @@ struct ExtSuperblock {
       throw StackError(
         .malformed, "the kernel recorded errors in the file system of \(title): run e2fsck -f")
     }
-    guard state & 1 != 0 else {
+    guard state & 1 != 0 || wasQuiet else {
       throw StackError(
         .inUse,
         "\(title) is mounted for writing (here, on another host or in a virtual machine), or was "

@@ -12,7 +12,9 @@ struct Freeze: ParsableCommand, JSONReporting {
     abstract: "Freeze a data set and describe it.",
     discussion: """
       A btrfs subvolume is frozen by a read-only snapshot in a directory of floe's own beside it, \
-      a read-only one as well (unless the whole file system is read-only). A block device, a logical volume (VG/LV) \
+      a read-only one as well (unless the whole file system is read-only). A mounted ext2/3/4 or XFS \
+      on a logical volume is named by its directory and frozen by a read-only snapshot that lvm2 \
+      makes, thin or thick as the volume is. A block device, a logical volume (VG/LV) \
       or a disk-image file is taken at rest; its layers are found by themselves, and where there \
       are several partitions or volumes, one is named after a colon: disk.img:2, disk.img:2:vg/root. \
       What a process has open for writing is refused.
@@ -73,6 +75,24 @@ struct Freeze: ParsableCommand, JSONReporting {
   @Flag(help: "Take a volume although nothing shows that it rests: you promise that it does.")
   var assumeFrozen = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Room for what changes in a mounted logical volume while its snapshot lives, with k, m, g or t "
+        + "behind it; a quarter of the volume otherwise, or what its group has. Not of a thin one.",
+      valueName: "size"))
+  var snapshotSize: ByteCount?
+
+  @Option(
+    help: ArgumentHelp(
+      "Let a mounted logical volume's file system go on after so many seconds, whatever lvm2 does.",
+      valueName: "seconds"))
+  var quietLimit: UInt32 = 10
+
+  @Flag(
+    help: ArgumentHelp(
+      "Copy a directory of an XFS by reflinks, file by file, although a snapshot could be made."))
+  var reflink = false
+
   @Flag(help: "Refuse an image of which something cannot be read.")
   var strict = false
 
@@ -97,6 +117,7 @@ struct Freeze: ParsableCommand, JSONReporting {
     guard formats.count(where: \.isDisk) < 2, formats.count(where: { !$0.isDisk }) < 2
     else { throw ValidationError("--format names one format of the disk, and one file system") }
     if force, output == nil { throw ValidationError("--force is for the file of -o") }
+    if quietLimit == 0 { throw ValidationError("--quiet-limit is at least one second") }
     if explain, json { throw ValidationError("--explain has no JSON form") }
   }
 
@@ -146,6 +167,9 @@ struct Freeze: ParsableCommand, JSONReporting {
     options.formats = formats
     options.backing = backing
     options.assumesFrozen = assumeFrozen
+    options.snapshotSize = snapshotSize?.bytes
+    options.quietLimit = UInt64(quietLimit)
+    options.prefersReflinks = reflink
     return options
   }
 }

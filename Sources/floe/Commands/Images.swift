@@ -1,5 +1,7 @@
 import ArgumentParser
 import Catalogue
+import DataSets
+import Freezing
 import FrozenImage
 import Glibc
 import HostSystem
@@ -34,9 +36,17 @@ struct Images: ParsableCommand, JSONReporting {
     var source: String?
     var created_seconds: Int64?
     var representation_bytes: UInt64?
+    /// How full the snapshot is, or the pool that holds it.
+    var snapshot_fill_percent: Double?
     var sessions: [Session]
     /// Mounts that were not heard of lately, while no service ran that could have heard.
     var silent_sessions: [Session]
+    var fill: SnapshotFill?
+
+    enum CodingKeys: CodingKey {
+      case name, id, state, problem, source, created_seconds, representation_bytes
+      case snapshot_fill_percent, sessions, silent_sessions
+    }
   }
 
   func run() throws {
@@ -53,6 +63,7 @@ struct Images: ParsableCommand, JSONReporting {
       let created = row.created_seconds.map { TimeText.local($0) } ?? "-"
       let size = row.representation_bytes.map { Self.sizeText($0) } ?? "-"
       printLine("\(row.name)  \(row.id)  \(row.state)  \(created)  \(size)  \(row.source ?? "")")
+      if let fill = row.fill { printLine("    \(fill.sentence)") }
       if let problem = row.problem { printLine("    \(problem)") }
       for session in row.sessions {
         printLine("    mounted on \(session.mountpoint) of \(session.backup_host)")
@@ -93,13 +104,15 @@ struct Images: ParsableCommand, JSONReporting {
       case .damaged(let reason):
         ("damaged", "\(reason); \(state.command("thaw --force \(entry.label)")) removes it")
       }
+    let fill = entry.record.flatMap(Providers.all.fill)
     return Row(
       name: entry.label, id: "\(entry.id)", state: name, problem: problem,
       source: entry.record?.source, created_seconds: entry.record?.created.seconds,
       representation_bytes: entry.record?.representation?.length,
+      snapshot_fill_percent: fill?.percent,
       sessions: entry.sessions.map(Self.session),
       silent_sessions: ((try? state.catalogue.silentSessions(of: entry.id)) ?? [])
-        .map(Self.session))
+        .map(Self.session), fill: fill)
   }
 
   private static func session(_ record: SessionRecord) -> Session {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Catalogue
+import DataSets
 import Freezing
 import FrozenImage
 import Glibc
@@ -7,6 +8,7 @@ import HostSystem
 import ImageAccess
 import ImageService
 import Logging
+import SystemPackage
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,6 +38,7 @@ struct Serve: ParsableCommand {
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
       open: { record in try Providers.all.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
+    try Self.watchFill(of: catalogue)
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
       var failure: Failure?
@@ -55,6 +58,20 @@ struct Serve: ParsableCommand {
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw failure }
+  }
+
+  /// Warns of snapshots that are about to be full, as long as the service runs.
+  private static func watchFill(of catalogue: Catalogue) throws(Errno) {
+    try Thread.detach {
+      var watch = FillWatch(catalogue, Providers.all)
+      let logger = Logger(label: "floe.serve")
+      while true {
+        watch.look { image, fill in
+          logger.warning("\(fill.sentence)", metadata: ["image": "\(image)"])
+        }
+        sleep(30)
+      }
+    }
   }
 
   private func endpoint(of catalogue: Catalogue) throws -> ServiceEndpoint {

@@ -38,6 +38,7 @@ struct Thaw: ParsableCommand, JSONReporting {
     if let reason = thawed.leftOver {
       printError(
         "floe: warning: \(reason); .floe/\(entry.id) may remain beside what was frozen: remove it, "
+          + "a logical volume floe-\(entry.id) with lvremove, "
           + "on btrfs with btrfs subvolume delete, on XFS with chattr -R -i and rm -r")
     }
     if json {

@@ -40,6 +40,8 @@ struct FreezeReport: Encodable {
   var representation_bytes: UInt64
   /// The representation's file, when one was asked for.
   var output: String?
+  /// For how long nobody could write while it was frozen; absent where that is not known.
+  var quiet_seconds: Double?
   /// Everything that reads of the image go to.
   var media: [Medium]
 
@@ -55,6 +57,7 @@ struct FreezeReport: Encodable {
     unreadable = frozen.unreadable.reports()
     representation_bytes = frozen.representationLength
     output = frozen.output?.string
+    quiet_seconds = frozen.quietTime.map { Double($0 / 1_000_000) / 1000 }
     media = frozen.media.map(Medium.init)
   }
 
@@ -63,7 +66,8 @@ struct FreezeReport: Encodable {
     let lines = media.map { medium in
       "medium \(medium.label == medium.path ? "" : "\(medium.label): ")\(medium.path)"
     }
-    return VisibleText.page(["\(image) \(id)"] + lines)
+    let quiet = quiet_seconds.map { ["writes stood still for \($0) s"] } ?? []
+    return VisibleText.page(["\(image) \(id)"] + quiet + lines)
   }
 }
 

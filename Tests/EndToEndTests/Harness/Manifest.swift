@@ -11,6 +11,9 @@ struct Manifest {
 
   let lines: [String]
 
+  /// Of what another host wrote.
+  init(lines: [String]) { self.lines = lines }
+
   init(_ mode: Mode, of tree: String, skip: [String] = [], options: [String] = []) throws {
     let skipped = skip.flatMap { ["--skip", $0] }
     let outcome = try attempt(

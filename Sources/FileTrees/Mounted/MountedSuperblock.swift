@@ -1,5 +1,5 @@
-import DataSets
-import FrozenImage
+package import DataSets
+package import FrozenImage
 import ImageReader
 import VolumeLayers
 
@@ -8,27 +8,29 @@ import VolumeLayers
 /// ext2/3/4: the 1024 bytes at offset 1024, little-endian (fs/ext4/ext4.h,
 /// `struct ext4_super_block`). XFS: the first sector, big-endian
 /// (fs/xfs/libxfs/xfs_format.h, `struct xfs_dsb`).
-struct MountedSuperblock: Sendable {
-  static func window(of kind: MountedKind) -> (offset: UInt64, length: Int) {
+package struct MountedSuperblock: Sendable {
+  /// Where it lies: bytes from the start of the device.
+  package static func window(of kind: MountedKind) -> (offset: UInt64, length: Int) {
     kind.isXFS ? (0, 512) : (1024, 1024)
   }
 
   /// What never changes while the file system is the same one: magic and UUID.
-  static func identity(of kind: MountedKind) -> [Probe.Fragment] {
+  package static func identity(of kind: MountedKind) -> [Probe.Fragment] {
     kind.isXFS
       ? [Probe.Fragment(offset: 0, length: 4), Probe.Fragment(offset: 32, length: 16)]
       : [Probe.Fragment(offset: 56, length: 2), Probe.Fragment(offset: 104, length: 16)]
   }
 
-  let id: UniqueIdentifier
-  let label: String
+  package let id: UniqueIdentifier
+  /// Often empty.
+  package let label: String
   /// XFS: whether files may share blocks (`XFS_SB_FEAT_RO_COMPAT_REFLINK`).
-  let hasReflinks: Bool
+  package let hasReflinks: Bool
   /// Of all bytes: another one once anything in them changed.
-  let digest: UniqueIdentifier
+  package let digest: UniqueIdentifier
 
   /// `nil` when the bytes are no superblock of this kind.
-  init?(_ bytes: [UInt8], kind: MountedKind) {
+  package init?(_ bytes: [UInt8], kind: MountedKind) {
     guard bytes.count == Self.window(of: kind).length else { return nil }
     let magic: [UInt8] = kind.isXFS ? Array("XFSB".utf8) : [0x53, 0xEF]
     let start = kind.isXFS ? 0 : 56
@@ -46,7 +48,7 @@ struct MountedSuperblock: Sendable {
   }
 
   /// Reads it from a device or a layer.
-  init(
+  package init(
     of title: String, kind: MountedKind,
     read: (UInt64, UnsafeMutableRawBufferPointer) throws -> Void
   ) throws(StackError) {

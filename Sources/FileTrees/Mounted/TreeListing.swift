@@ -1,8 +1,8 @@
 import CFileMap
-import DataSets
-import FrozenImage
+package import DataSets
+package import FrozenImage
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// Every node of a tree once, in ascending order of inode number, in 16 bytes each.
 ///
@@ -121,15 +121,16 @@ struct TreeListing {
 }
 
 /// An entry of a directory, as `readdir` tells it.
-struct DirectoryEntry {
-  let inode: UInt64
+package struct DirectoryEntry {
+  /// The inode that it leads to.
+  package let inode: UInt64
   /// `nil` where the file system keeps no types in directories.
-  let type: FrozenImage.FileType?
+  package let type: FrozenImage.FileType?
   /// Ends with a NUL.
-  let name: [CChar]
+  package let name: [CChar]
 
   /// For messages.
-  var text: String {
+  package var text: String {
     String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }
@@ -137,7 +138,7 @@ struct DirectoryEntry {
 extension TreeMount {
   /// Calls `body` with all entries of a directory but "." and "..", and the directory,
   /// open.
-  func visitEntries(
+  package func visitEntries(
     of directory: NodeHandle,
     _ body: (DirectoryEntry, FileDescriptor) throws(StackError) -> Void
   ) throws(StackError) {
@@ -175,7 +176,8 @@ extension TreeMount {
     }
   }
 
-  func type(of node: NodeHandle) throws(Errno) -> FrozenImage.FileType {
+  /// The type of a node.
+  package func type(of node: NodeHandle) throws(Errno) -> FrozenImage.FileType {
     let file = try open(node, cfilemap_o_path)
     defer { try? file.close() }
     var status = stat()

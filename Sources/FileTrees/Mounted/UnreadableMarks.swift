@@ -1,12 +1,12 @@
 import FrozenImage
-import LogicalRepresentation
-import SystemPackage
+package import LogicalRepresentation
+package import SystemPackage
 
 /// What of an original could not be copied, kept with the copy: an extended attribute for
 /// each part, whose value says why.
 ///
 /// A copy outlives the process that made it, and is described from what lies on the media.
-struct UnreadableMarks {
+package struct UnreadableMarks {
   /// In a namespace that only root can write.
   private static let prefix = Array("trusted.floe.unreadable.".utf8).map {
     CChar(bitPattern: $0)
@@ -15,7 +15,7 @@ struct UnreadableMarks {
   private var reasons: [UnreadablePart: String] = [:]
 
   /// - Parameter file: of a copy.
-  init(on file: FileDescriptor) {
+  package init(on file: FileDescriptor) {
     let list = ExtendedAttributeList(of: file)
     for part in UnreadablePart.allCases {
       guard let value = try? list.value(of: Self.name(of: part)) else { continue }
@@ -23,10 +23,11 @@ struct UnreadableMarks {
     }
   }
 
-  subscript(part: UnreadablePart) -> String? { reasons[part] }
+  /// Why a part of the original could not be copied; `nil` when it was.
+  package subscript(part: UnreadablePart) -> String? { reasons[part] }
 
   /// Marks a part of a copy.
-  static func set(
+  package static func set(
     _ part: UnreadablePart, of file: FileDescriptor, reason: String
   ) throws(Errno) {
     // An attribute of XFS may be large; a reason need not.
@@ -34,7 +35,7 @@ struct UnreadableMarks {
   }
 
   /// Whether an extended attribute is a mark.
-  static func isMark(_ name: [CChar]) -> Bool { name.starts(with: prefix) }
+  package static func isMark(_ name: [CChar]) -> Bool { name.starts(with: prefix) }
 
   private static func name(of part: UnreadablePart) -> [CChar] {
     let word =

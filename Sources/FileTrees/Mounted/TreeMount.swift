@@ -1,8 +1,8 @@
 import CFileMap
-import DataSets
+package import DataSets
 import FrozenImage
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// A private mount of a directory, held open: files are found on it by inode number,
 /// nothing that is mounted below the directory covers anything, and reading leaves no
@@ -10,21 +10,22 @@ import SystemPackage
 ///
 /// It keeps the file system in use for as long as it lives; the directory itself is
 /// held as well, so that `umount` says so.
-final class TreeMount: Sendable {
+package final class TreeMount: Sendable {
   /// The top directory, on the private mount.
-  let top: FileDescriptor
+  package let top: FileDescriptor
   /// The same on the mount where the user sees it.
-  private let visible: FileDescriptor
+  private let visible: FileDescriptor?
   private let mount: FileDescriptor
-  let kind: MountedKind
+  /// The kind of file system.
+  package let kind: MountedKind
   /// For messages.
-  let path: String
+  package let path: String
 
   /// - Parameters:
   ///   - visible: the directory, open; closed with this object, and on failure.
   ///   - mayWrite: whether files are going to be made through it, so that a mount that
   ///     is read-only has to stay so.
-  init(
+  package init(
     _ visible: FileDescriptor, kind: MountedKind, path: String, mayWrite: Bool = false
   ) throws(StackError) {
     let number = cfilemap_private_mount(visible.rawValue, mayWrite ? 0 : 1)
@@ -49,14 +50,33 @@ final class TreeMount: Sendable {
     self.path = path
   }
 
+  /// Takes a file system that is mounted nowhere else.
+  ///
+  /// - Parameter mount: of its top directory, open; closed with this object, and on failure.
+  package init(
+    only mount: FileDescriptor, kind: MountedKind, path: String
+  ) throws(StackError) {
+    let top = openat(mount.rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard top >= 0 else {
+      let error = Errno(rawValue: errno)
+      try? mount.close()
+      throw StackError(cannot: "open the top directory of \(path)", error)
+    }
+    self.top = FileDescriptor(rawValue: top)
+    visible = nil
+    self.mount = mount
+    self.kind = kind
+    self.path = path
+  }
+
   deinit {
     try? top.close()
     try? mount.close()
-    try? visible.close()
+    try? visible?.close()
   }
 
   /// Whether the file system itself is read-only, whatever a mount of it is.
-  func isReadOnly() throws(StackError) -> Bool {
+  package func isReadOnly() throws(StackError) -> Bool {
     var type: Int64 = 0
     var isReadOnly: Int32 = 0
     guard cfilemap_file_system(top.rawValue, &type, &isReadOnly) == 0 else {
@@ -68,7 +88,7 @@ final class TreeMount: Sendable {
   /// Opens an inode. The caller closes the descriptor.
   ///
   /// - Throws: `Errno`; `staleNFSFileHandle` when it is gone.
-  func open(_ node: NodeHandle, _ flags: Int32) throws(Errno) -> FileDescriptor {
+  package func open(_ node: NodeHandle, _ flags: Int32) throws(Errno) -> FileDescriptor {
     let number = cfilemap_open_inode(
       top.rawValue, kind.isXFS ? 1 : 0, node.inode, node.generation,
       flags | O_CLOEXEC | O_NOFOLLOW)
@@ -78,7 +98,7 @@ final class TreeMount: Sendable {
 
   /// Opens a node as its type asks for: what has content for reading, anything else
   /// only to be looked at.
-  func open(_ node: NodeHandle, type: FileFormat) throws(Errno) -> FileDescriptor {
+  package func open(_ node: NodeHandle, type: FileFormat) throws(Errno) -> FileDescriptor {
     switch type {
     case .regular: try open(node, O_RDONLY | O_NONBLOCK)
     case .directory: try open(node, O_RDONLY | O_DIRECTORY)
@@ -86,7 +106,8 @@ final class TreeMount: Sendable {
     }
   }
 
-  enum FileFormat {
+  /// How a node is opened.
+  package enum FileFormat {
     case regular
     case directory
     case other
@@ -94,25 +115,26 @@ final class TreeMount: Sendable {
 }
 
 /// Names an inode of a file system for as long as it is not freed.
-struct NodeHandle: Hashable {
-  let inode: UInt64
+package struct NodeHandle: Hashable {
+  /// The inode number.
+  package let inode: UInt64
   /// Another one when the inode number is used again.
-  let generation: UInt32
+  package let generation: UInt32
 
-  init(inode: UInt64, generation: UInt32) {
+  package init(inode: UInt64, generation: UInt32) {
     self.inode = inode
     self.generation = generation
   }
 
   /// An open file's.
-  init(of file: FileDescriptor) throws(Errno) {
+  package init(of file: FileDescriptor) throws(Errno) {
     try self.init(of: [0], in: file)
   }
 
   /// A directory's entry's.
   ///
   /// - Parameter name: ends with a NUL.
-  init(of name: [CChar], in directory: FileDescriptor) throws(Errno) {
+  package init(of name: [CChar], in directory: FileDescriptor) throws(Errno) {
     var inode: UInt64 = 0
     var generation: UInt32 = 0
     guard cfilemap_identify(directory.rawValue, name, &inode, &generation) == 0 else {
@@ -125,7 +147,7 @@ struct NodeHandle: Hashable {
 extension Errno {
   /// Whether the error says something of the one node that a call was about, rather than
   /// of this process or the whole file system.
-  var concernsOneNode: Bool {
+  package var concernsOneNode: Bool {
     switch self {
     case .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem, .interrupted, .noSpace,
       .diskQuotaExceeded, .readOnlyFileSystem:

@@ -1,16 +1,16 @@
 import CFileMap
-import DataSets
-import FrozenImage
+package import DataSets
+package import FrozenImage
 import Glibc
-import SystemPackage
-import VolumeLayers
+package import SystemPackage
+package import VolumeLayers
 
 /// Where a regular file's bytes come from, in the address space of the layer that its
 /// file system's device is.
 ///
 /// What the kernel tells is turned into the extents of a representation; a file whose
 /// bytes do not lie on that device, or not as they are, is encoded as a whole.
-struct FileContent {
+package struct FileContent {
   /// Bytes kept beside metadata travel in the representation, up to this many.
   static let mostInlineBytes: UInt64 = 64 << 10
 
@@ -19,11 +19,17 @@ struct FileContent {
   let isReadOnly: Bool
   let kind: MountedKind
 
+  package init(layer: Layer, isReadOnly: Bool, kind: MountedKind) {
+    self.layer = layer
+    self.isReadOnly = isReadOnly
+    self.kind = kind
+  }
+
   /// The extents of a range of a file, in order, neighbours joined. An inline extent
   /// has the heap offset 0.
   ///
   /// - Throws: `FileMapError`, `StackError`, `Errno`.
-  func visit(
+  package func visit(
     _ file: FileDescriptor, _ attributes: NodeAttributes, in range: Range<UInt64>,
     _ body: (FileExtent) throws -> Void
   ) throws {
@@ -94,7 +100,7 @@ struct FileContent {
 
 extension FileExtent {
   /// The two as one extent; `nil` when the second does not continue the first.
-  func joined(with next: FileExtent) -> FileExtent? {
+  package func joined(with next: FileExtent) -> FileExtent? {
     guard end == next.offset else { return nil }
     let (length, overflow) = length.addingReportingOverflow(next.length)
     guard !overflow else { return nil }

@@ -1,35 +1,41 @@
 import CFileMap
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// The extended attributes of a node of any type.
 ///
 /// Only what has content can be opened, so they are reached through the descriptor's
 /// link in /proc, which leads to the very node and no further.
-struct ExtendedAttributeList {
+package struct ExtendedAttributeList {
   private let path: String
 
-  init(of file: FileDescriptor) {
+  /// - Parameter file: open, also if only to be looked at.
+  package init(of file: FileDescriptor) {
     path = "/proc/self/fd/\(file.rawValue)"
   }
 
   /// Names, each with a NUL at its end.
-  func names() throws(Errno) -> [[CChar]] {
+  package func names() throws(Errno) -> [[CChar]] {
     let list = try grown { cfilemap_list_attributes(path, $0, $1) }
     return list.split(separator: 0).map { $0.map { CChar(bitPattern: $0) } + [0] }
   }
 
-  func value(of name: [CChar]) throws(Errno) -> [UInt8] {
+  /// - Parameter name: ends with a NUL.
+  package func value(of name: [CChar]) throws(Errno) -> [UInt8] {
     try grown { cfilemap_get_attribute(path, name, $0, $1) }
   }
 
-  func set(_ name: [CChar], to value: [UInt8]) throws(Errno) {
+  /// - Parameter name: ends with a NUL.
+  package func set(_ name: [CChar], to value: [UInt8]) throws(Errno) {
     guard cfilemap_set_attribute(path, name, value, value.count) == 0 else {
       throw Errno(rawValue: errno)
     }
   }
 
-  func remove(_ name: [CChar]) throws(Errno) {
+  /// Removes an attribute; it is no error when there is none.
+  ///
+  /// - Parameter name: ends with a NUL.
+  package func remove(_ name: [CChar]) throws(Errno) {
     guard cfilemap_remove_attribute(path, name) == 0 || errno == ENODATA else {
       throw Errno(rawValue: errno)
     }

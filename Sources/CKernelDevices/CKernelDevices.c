@@ -1,0 +1,54 @@
+#define _GNU_SOURCE
+#include "CKernelDevices.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <linux/mount.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int set(int context, unsigned command, const char *key, const char *value) {
+  return (int)syscall(SYS_fsconfig, context, command, key, value, 0);
+}
+
+static int configure(int context, const char *type, const char *device, int without_log) {
+  if (set(context, FSCONFIG_SET_STRING, "source", device) != 0 ||
+      set(context, FSCONFIG_SET_FLAG, "ro", NULL) != 0)
+    return -1;
+  if (strcmp(type, "xfs") == 0 && set(context, FSCONFIG_SET_FLAG, "nouuid", NULL) != 0)
+    return -1;
+  if (without_log && set(context, FSCONFIG_SET_FLAG, "norecovery", NULL) != 0)
+    return -1;
+  return set(context, FSCONFIG_CMD_CREATE, NULL, NULL);
+}
+
+int ckernel_mount_read_only(const char *type, const char *device, int without_log) {
+  int context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+  if (context < 0)
+    return -1;
+  int mount = -1;
+  if (configure(context, type, device, without_log) == 0)
+    mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                         MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                             MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME);
+  int error = errno;
+  close(context);
+  errno = error;
+  return mount;
+}
+
+int ckernel_resume(int control, uint32_t major, uint32_t minor) {
+  struct dm_ioctl request;
+  memset(&request, 0, sizeof request);
+  request.version[0] = DM_VERSION_MAJOR;
+  request.data_size = sizeof request;
+  request.dev = ((uint64_t)minor & 0xff) | ((uint64_t)major << 8) | (((uint64_t)minor & ~0xffu) << 12);
+  return ioctl(control, DM_DEV_SUSPEND, &request);
+}
+
+int ckernel_lock_memory(void) { return mlockall(MCL_CURRENT | MCL_FUTURE); }

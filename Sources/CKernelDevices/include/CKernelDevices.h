@@ -1,0 +1,22 @@
+// Calls about block devices and file systems that Swift cannot make: ioctls, variadic
+// calls, calls without a libc wrapper. The system's headers stay in CKernelDevices.c.
+#pragma once
+#include <stdint.h>
+
+// Every call gives -1 and sets errno on failure.
+
+// Mounts the file system of a block device read-only where no path leads to: the mount
+// lasts as long as the descriptor that is given, and whoever is killed leaves none
+// (fsopen(2), fsmount(2): Linux 5.2). An XFS may have the UUID of one that is mounted.
+// `without_log`: its log is not replayed (`norecovery`), which is right only where it
+// holds nothing that is not in its place.
+int ckernel_mount_read_only(const char *type, const char *device, int without_log);
+
+// Lets a device-mapper device of this number go on that is suspended
+// (linux/dm-ioctl.h, DM_DEV_SUSPEND without DM_SUSPEND_FLAG). `control` is
+// /dev/mapper/control, open.
+int ckernel_resume(int control, uint32_t major, uint32_t minor);
+
+// Keeps all memory of the process, now and later, from being written out or dropped
+// (mlockall(2)).
+int ckernel_lock_memory(void);

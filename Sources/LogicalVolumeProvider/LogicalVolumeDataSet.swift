@@ -1,0 +1,100 @@
+import BlockMappers
+package import DataSets
+import FrozenImage
+import HostSystem
+import LogicalRepresentation
+import StackProvider
+import VolumeLayers
+
+/// Mounted ext2/3/4 and XFS on logical volumes: floe has lvm2 make a snapshot.
+package enum MountedLogicalVolumes: DataSetProvider {
+  package static var record: any ProviderRecord.Type { LogicalVolumeRecord.self }
+
+  package static func find(_ named: NamedData, _ options: SearchOptions) throws -> (any DataSet)? {
+    guard named.kind == .directory, named.selectors.isEmpty, !options.assumesFrozen,
+      !options.prefersReflinks, let volume = try MountedVolume(named.path)
+    else {
+      guard options.snapshotSize == nil else {
+        throw StackError(
+          .invalid, "--snapshot-size is for a directory of a file system on a logical volume")
+      }
+      return nil
+    }
+    guard volume.isWritable else {
+      // One that rests is taken as it is, unless that is a snapshot: it is its layers that move.
+      guard try StackFinder.layer(ofDevice: volume.device).isSnapshot else { return nil }
+      try volume.requireTop(named.path)
+      return try VolumeStacks.find(NamedData(volume.device), options)
+    }
+    try volume.requireTop(named.path)
+    return try LogicalVolumeDataSet(volume, options)
+  }
+}
+
+/// A file system on a logical volume, mounted for writing.
+private struct LogicalVolumeDataSet: DataSet {
+  private let volume: MountedVolume
+  private let plan: SnapshotPlan
+  private let quietLimit: UInt64
+
+  init(_ volume: MountedVolume, _ options: SearchOptions) throws {
+    self.volume = volume
+    plan = try SnapshotPlan(
+      of: OriginVolume(volume.id, device: volume.number), size: options.snapshotSize)
+    quietLimit = options.quietLimit
+  }
+
+  var remarks: [String] { [plan.remark] }
+
+  var explanation: [String] {
+    let kind = plan.size == nil ? "a thin snapshot" : "a snapshot"
+    return [
+      "\(kind) of the logical volume \(plan.origin.title), which is mounted at "
+        + "\(volume.mountpoint) (\(volume.type)), is made as \(plan.origin.group)/floe-UUID"
+    ]
+  }
+
+  let leavesSomething = true
+
+  let needsService = false
+
+  func plan(for image: UniqueIdentifier) -> any ProviderRecord { record(of: image, found: nil) }
+
+  private func record(
+    of image: UniqueIdentifier, found: StackFreezer.Image?
+  ) -> LogicalVolumeRecord {
+    LogicalVolumeRecord(
+      groupID: plan.origin.groupID, group: plan.origin.group, name: SnapshotPlan.name(of: image),
+      pool: plan.origin.pool, image: found)
+  }
+
+  func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {
+    do {
+      let quiet = try SnapshotMaker(plan: plan, quietLimit: quietLimit).make(image)
+      // By its group: as long as lvm2 finds that, the snapshot need not be active.
+      let place = StackPlace(
+        start: .volumeGroup(plan.origin.groupID), selectors: [SnapshotPlan.name(of: image)],
+        physicalVolumes: [], assumesFrozen: false, wasQuiet: true)
+      let freezer = try StackFreezer(place)
+      return FrozenLogicalVolume(
+        freezer: freezer, record: record(of: image, found: try freezer.image()), quietTime: quiet)
+    } catch {
+      try? plan(for: image).release()
+      throw error
+    }
+  }
+}
+
+/// A snapshot that was made.
+private struct FrozenLogicalVolume: FrozenDataSet {
+  let freezer: StackFreezer
+  let record: any ProviderRecord
+  let quietTime: UInt64?
+
+  func describe(
+    _ label: FrozenImageLabel, scratch: any RepresentationScratch,
+    progress: (FreezeProgress) -> Void
+  ) throws -> [MediumDescription] {
+    try freezer.describe(label, scratch: scratch, progress: progress)
+  }
+}

@@ -1,0 +1,69 @@
+import BlockMappers
+import DataSets
+import FrozenImage
+import Glibc
+import HostSystem
+import SystemPackage
+
+/// A file system that is mounted straight from a logical volume, so that lvm2 freezes it while it
+/// makes a snapshot.
+struct MountedVolume {
+  /// The identifiers of the group and the volume.
+  let id: (group: String, volume: String)
+  /// The volume's block device: its number, and its path.
+  let number: DeviceNumber
+  let device: String
+  /// The same as it was mounted, for messages.
+  private let source: String
+  /// The kernel's type of the file system.
+  let type: String
+  let mountpoint: String
+  private let root: String
+  /// Whether the file system as a whole may be written, whatever a mount of it says.
+  let isWritable: Bool
+
+  /// - Parameter path: of a directory.
+  /// - Returns: `nil` when the directory is on something else.
+  /// - Throws: `StackError` when it cannot be looked at.
+  init?(_ path: String) throws(StackError) {
+    let opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard opened >= 0 else { throw StackError(cannot: "open \(path)", Errno(rawValue: errno)) }
+    defer { close(opened) }
+    guard
+      let status = try? FileStatus(
+        of: FileDescriptor(rawValue: opened), generation: 0, readsFlags: false),
+      let mount = try MountEntry.find(mount: status.mount),
+      MountedKind(rawValue: mount.type) != nil,
+      let device = try? BlockDevice.path(
+        major: status.device.major, minor: status.device.minor),
+      let id = try StackDevice.find(device)?.logicalVolume
+    else { return nil }
+    self.id = id
+    number = status.device
+    self.device = device
+    source = mount.source
+    type = mount.type
+    mountpoint = mount.mountpoint
+    root = mount.root
+    isWritable = !mount.superOptions.contains("ro")
+  }
+
+  /// A snapshot shows all of a file system.
+  ///
+  /// - Throws: `StackError` that says which directory to name instead.
+  func requireTop(_ path: String) throws(StackError) {
+    guard let real = realpath(path, nil) else {
+      throw StackError(cannot: "look at \(path)", Errno(rawValue: errno))
+    }
+    defer { free(real) }
+    let isMountpoint = PathText.text(cString: real) == mountpoint
+    guard root != "/" || !isMountpoint else { return }
+    let advice =
+      root == "/"
+      ? "freeze \(mountpoint)"
+      : "freeze the directory where all of it is mounted (findmnt \(source))"
+    throw StackError(
+      .invalid,
+      "\(path) is a part of the \(type) on \(source), of which a snapshot shows all: \(advice)")
+  }
+}

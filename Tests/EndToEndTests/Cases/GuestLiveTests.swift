@@ -1,0 +1,230 @@
+import Glibc
+import TestTags
+import Testing
+
+extension EndToEnd.InGuest {
+  /// A mounted file system that is in use, on a logical volume.
+  private struct Live {
+    let guest: Guest
+    /// The group's name, and the image's.
+    let name: String
+
+    /// Makes a file system with a tree in the guest and mounts it.
+    ///
+    /// - Parameter create: makes the volume NAME/data.
+    init(_ name: String, _ type: String, megabytes: Int, on guest: Guest, create: String) throws {
+      self.guest = guest
+      self.name = name
+      let image = "\(guest.folder)/\(type).img"
+      try EndToEndTests.run("truncate", ["-s", "\(megabytes)M", image])
+      try EndToEndTests.run("mkfs.\(type)", ["-q", image])
+      let built = try guest.scratch.directory("\(name)-built")
+      try EndToEndTests.run("mount", ["-o", "loop", image, built])
+      try Tree(built).buildPortable(files: 200, fragmented: 8 << 20)
+      try EndToEndTests.run("umount", [built])
+      try guest.run(
+        """
+        blkdiscard /dev/vda
+        blkdiscard /dev/vdb
+        vgcreate -qq -y -s 1m \(name) /dev/vda /dev/vdb
+        \(create)
+        dd if=/share/\(type).img of=/dev/\(name)/data bs=1M oflag=direct conv=sparse status=none
+        mkdir -p /srv/\(name)
+        mount /dev/\(name)/data /srv/\(name)
+        rm /share/\(type).img
+        """)
+    }
+
+    /// Changes files, makes new ones and removes others, until it is told to stop.
+    func startWriting() throws -> Guest.Script {
+      let writer = try guest.start(
+        """
+        exec python3 -u - <<'END'
+        import os, random, time
+        top = "/srv/\(name)"
+        large = os.open(top + "/storage/fragmented", os.O_WRONLY)
+        files = [os.path.join(d, f) for d, _, fs in os.walk(top + "/files") for f in fs]
+        turn = 0
+        while not os.path.exists("/share/\(name).stop"):
+            turn += 1
+            os.pwrite(large, os.urandom(65536), random.randrange(120) * 65536)
+            with open(top + "/new%d" % turn, "wb") as new:
+                new.write(os.urandom(random.randrange(100000)))
+            if turn > 3: os.unlink(top + "/new%d" % (turn - 3))
+            with open(random.choice(files), "r+b") as file:
+                file.write(b"changed %d" % turn)
+            os.sync()
+            print("written")
+            time.sleep(0.05)
+        END
+        """)
+      try waitUntil("the file system is written", seconds: 120) {
+        if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+        return writer.output.contains("written")
+      }
+      return writer
+    }
+
+    /// What the guest's own kernel shows of the snapshot, told by an independent tool.
+    func reference(options: String) throws -> Manifest {
+      let text = try guest.run(
+        """
+        mkdir -p /tmp/frozen
+        mount -o ro,\(options) /dev/\(name)/floe-* /tmp/frozen
+        python3 \(Floe.repository)/Tests/EndToEndTests/manifest/manifest.py copy /tmp/frozen
+        umount /tmp/frozen
+        """)
+      return Manifest(lines: text.split(separator: "\n").map(String.init))
+    }
+
+    /// Ends the image and the group: of the snapshot nothing is left.
+    func remove() throws {
+      let left = try guest.run(
+        """
+        $floe thaw \(name) --state $state
+        lvs --noheadings -o lv_name \(name) | grep floe && exit 1
+        umount /srv/\(name)
+        vgremove -qq -y \(name)
+        pvremove -qq -y /dev/vda /dev/vdb
+        """)
+      #expect(left.contains("\(name) ") && left.contains("thawed"), "\(left)")
+    }
+  }
+
+  @Test(
+    "A directory of a busy XFS on LVM is frozen by a snapshot, and read while its origin goes on")
+  func liveXFS() throws {
+    let guest = try #require(Guest.current)
+    let live = try Live(
+      "livexfs", "xfs", megabytes: 304, on: guest, create: "lvcreate -qq -y -n data -l 304 livexfs")
+    let writer = try live.startWriting()
+    let frozen = try guest.run(
+      "$floe freeze /srv/livexfs --name livexfs --snapshot-size 128m --state $state --json")
+    #expect(frozen.contains("\"quiet_seconds\""), "\(frozen)")
+    #expect(frozen.contains("\"provider\" : \"lvm\""), "\(frozen)")
+    let reference = try live.reference(options: "nouuid,norecovery")
+    try guest.serve()
+    let backup = try guest.mount("livexfs", options: ["--remap-timeout", "120"], name: "livexfs")
+    let copy = try guest.scratch.directory("livexfs-copy")
+    try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
+    try Manifest(.copy, of: copy).expectSame(as: reference, "the copy by rsync")
+    repeat {
+      if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+      try compare(backup, with: copy)
+    } while try backup.status().remaps < 3
+    let images = try guest.run("$floe images --state $state")
+    #expect(images.contains("the snapshot livexfs/floe-") && images.contains("%"), "\(images)")
+    try writeFile("\(guest.folder)/livexfs.stop", [])
+    try writer.wait()
+    let status = try backup.status()
+    print("live XFS: \(status.remaps) remaps, \(status.discarded_reads) stale reads thrown away")
+    #expect(status.errors == 0, "\(status)")
+    #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
+    try backup.unmount()
+    // No other snapshot of it is taken: its log was not replayed, and nothing tells that it rests.
+    let other = try guest.run(
+      """
+      lvcreate -qq -y -s -pr -n other -L 16m livexfs/data
+      $floe freeze livexfs/other -o /tmp/other.floe 2>&1 || true
+      lvremove -qq -y livexfs/other
+      """)
+    #expect(other.contains("was not replayed"), "\(other)")
+    try live.remove()
+  }
+
+  @Test("A directory of a busy ext4 on a thin volume is frozen by a thin snapshot")
+  func liveExt4() throws {
+    let guest = try #require(Guest.current)
+    let live = try Live(
+      "liveext", "ext4", megabytes: 96, on: guest,
+      create: """
+        lvcreate -qq -y -L 240m -c 64k --type thin-pool --thinpool pool liveext /dev/vda
+        lvcreate -qq -y -V 96m -T liveext/pool -n data
+        """)
+    let writer = try live.startWriting()
+    let part = try guest.run(
+      "$floe freeze /srv/liveext/storage --name part --state $state 2>&1 || true")
+    #expect(part.contains("freeze /srv/liveext"), "\(part)")
+    try guest.run("$floe freeze /srv/liveext --name liveext --state $state")
+    let reference = try live.reference(options: "noload")
+    try guest.serve()
+    let backup = try guest.mount("liveext", options: ["--remap-timeout", "120"], name: "liveext")
+    let copies = try guest.scratch.directory("liveext-copies")
+    let metadata = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"]
+    try run(
+      "tar",
+      ["-C", backup.mountpoint, "--format=posix", "--sparse"] + metadata
+        + ["-cf", "\(copies)/tar", "."])
+    try run("mkdir", ["\(copies)/unpacked"])
+    try run("tar", ["-C", "\(copies)/unpacked"] + metadata + ["-xpf", "\(copies)/tar"])
+    let odd = { (line: String) in line.contains("socket") || line.contains("links/fifo") }
+    let unpacked = try Manifest(.copy, of: "\(copies)/unpacked")
+    Manifest(lines: unpacked.lines.filter { !odd($0) }).expectSame(
+      as: Manifest(lines: reference.lines.filter { !odd($0) }), "the copy by tar")
+    try writeFile("\(guest.folder)/liveext.stop", [])
+    try writer.wait()
+    #expect(try backup.status().errors == 0)
+    try backup.unmount()
+    try live.remove()
+  }
+
+  @Test(
+    "Killed at any step, a freeze leaves nothing that images hides, and no file system stays still")
+  func killedFreeze() throws {
+    let guest = try #require(Guest.current)
+    try guest.run(
+      """
+      vgcreate -qq -y -s 1m killed /dev/vda
+      lvcreate -qq -y -n data -l 64 killed
+      mkfs.ext4 -q /dev/killed/data
+      mkdir -p /srv/killed
+      mount /dev/killed/data /srv/killed
+      cp -a /etc /srv/killed
+      """)
+    for step in [
+      "pgrep -f snapshot-guard", "grep -q 1 /sys/class/block/dm-*/dm/suspended",
+      "ls /dev/mapper/killed-floe*", "ls /tmp/state/images/*/representation.floe*",
+    ] {
+      let seen = try guest.run(
+        """
+        $floe freeze /srv/killed --name killed --state $state & freeze=$!
+        until \(step) >/dev/null 2>&1 || ! kill -0 $freeze 2>/dev/null; do :; done
+        kill -KILL $freeze 2>/dev/null || true
+        wait $freeze 2>/dev/null || true
+        timeout 30 dd if=/dev/zero of=/srv/killed/written bs=4k count=1 conv=fsync status=none
+        $floe images --state $state
+        $floe thaw killed --state $state
+        lvs --noheadings -o lv_name killed | grep floe && exit 1
+        grep -s 1 /sys/class/block/dm-*/dm/suspended && exit 1
+        true
+        """)
+      #expect(seen.contains("thawed"), "\(step): \(seen)")
+    }
+    // lvcreate hangs while nobody can write.
+    let hung = try guest.run(
+      """
+      python3 - <<'END' &
+      import glob, os, signal, subprocess
+      while not any(open(p).read(1) == "1" for p in glob.glob("/sys/class/block/dm-*/dm/suspended")):
+          pass
+      maker = int(subprocess.check_output(["pgrep", "-x", "lvcreate"]))
+      os.kill(maker, signal.SIGSTOP)
+      with open("/srv/killed/after", "w") as file:
+          file.write("after")
+          file.flush()
+          os.fsync(file.fileno())
+      print("writes go on")
+      os.kill(maker, signal.SIGCONT)
+      END
+      $floe freeze /srv/killed --name killed --quiet-limit 2 --state $state 2>&1 || true
+      wait
+      lvs --noheadings -o lv_name killed | grep floe && exit 1
+      $floe images --state $state
+      umount /srv/killed
+      vgremove -qq -y killed
+      pvremove -qq -y /dev/vda
+      """)
+    #expect(hung.contains("writes go on"), "\(hung)")
+    #expect(hung.contains("stood still for more than 2 s"), "\(hung)")
+  }
+}
