@@ -25,6 +25,7 @@ let package = Package(
     .target(name: "LogicalRepresentation", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "ImageReader", dependencies: ["FrozenImage"], swiftSettings: rules),
     .target(name: "CLinuxIO"),
+    .target(name: "CKernelDevices"),
     .systemLibrary(name: "CBlkid", pkgConfig: "blkid"),
     .systemLibrary(name: "CCompression"),
     .systemLibrary(name: "CHash"),
@@ -87,7 +88,9 @@ let package = Package(
     .target(
       name: "FileTrees",
       dependencies: [
-        "CExt2", "DataSets", "FrozenImage", "LogicalRepresentation", "VolumeLayers",
+        "CExt2", "CFileMap", "CKernelDevices", "DataSets", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "VolumeLayers",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
     .target(
@@ -101,7 +104,7 @@ let package = Package(
     .target(
       name: "MountedTreeProvider",
       dependencies: [
-        "CFileMap", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "CFileMap", "DataSets", "FileTrees", "FrozenImage", "HostSystem", "ImageReader",
         "LogicalRepresentation", "Media", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
