@@ -45,8 +45,12 @@ public struct StoreExtent: Hashable, Sendable {
   public init(
     offset: UInt64, length: UInt64, placement: Placement<StoreAddress>
   ) throws(ChainError) {
-    guard length > 0, !offset.addingReportingOverflow(length).overflow,
-      placement.targets.allSatisfy({ !$0.offset.addingReportingOverflow(length).overflow })
+    // The first column is the longest.
+    let column = placement.length(ofColumn: 0, of: length)
+    let below = max(length, column)
+    guard length > 0, placement.columns == 1 || column < .max,
+      !offset.addingReportingOverflow(length).overflow,
+      placement.targets.allSatisfy({ !$0.offset.addingReportingOverflow(below).overflow })
     else { throw .malformedExtent(offset: offset) }
     self.offset = offset
     self.length = length
@@ -58,11 +62,12 @@ public struct StoreExtent: Hashable, Sendable {
   /// - Throws: `ChainError.malformedExtent` also when they do not make a `Placement`.
   public init(
     offset: UInt64, length: UInt64, columns: Int, copies: Int, stripeLength: UInt64,
-    targets: [StoreAddress]
+    columnStep: UInt64? = nil, targets: [StoreAddress], copyState: CopyState = .unknown
   ) throws(ChainError) {
     guard
       let placement = Placement(
-        columns: columns, copies: copies, stripeLength: stripeLength, targets: targets)
+        columns: columns, copies: copies, stripeLength: stripeLength, columnStep: columnStep,
+        targets: targets, copyState: copyState)
     else { throw .malformedExtent(offset: offset) }
     try self.init(offset: offset, length: length, placement: placement)
   }

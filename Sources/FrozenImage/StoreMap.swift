@@ -63,6 +63,8 @@ public struct StoreMap: Sendable, Equatable {
     public let length: UInt64
     /// The equal copies of the run, in the store below.
     public let copies: [StoreAddress]
+    /// What is known of them.
+    public let copyState: CopyState
   }
 
   /// Resolves the first piece of a run of a logical store to the stores below.
@@ -77,7 +79,8 @@ public struct StoreMap: Sendable, Equatable {
       length: piece.length,
       copies: piece.copies.map {
         StoreAddress(store: $0.store, offset: $0.offset + piece.offset)
-      })
+      },
+      copyState: extent.placement.copyState)
   }
 
   /// A run of bytes on the media.
@@ -88,6 +91,8 @@ public struct StoreMap: Sendable, Equatable {
     public let length: UInt64
     /// The places where the same bytes lie; at least one.
     public let copies: [MediumAddress]
+    /// What is known of them; a single one is in sync.
+    public let copyState: CopyState
   }
 
   /// Most copies of a run that are told apart.
@@ -110,7 +115,9 @@ public struct StoreMap: Sendable, Equatable {
     while position < length {
       let start = StoreAddress(store: address.store, offset: address.offset + position)
       let piece = try firstRun(start, length: length - position, depth: 0)
-      let run = PhysicalRun(position: position, length: piece.length, copies: piece.copies)
+      let run = PhysicalRun(
+        position: position, length: piece.length, copies: piece.copies,
+        copyState: piece.copyState)
       // Neighbours on the medium are read in one piece.
       if let last = runs.last, let joined = last.joined(with: run) {
         runs[runs.count - 1] = joined
@@ -125,23 +132,26 @@ public struct StoreMap: Sendable, Equatable {
 
   private func firstRun(
     _ address: StoreAddress, length: UInt64, depth: Int
-  ) throws(ChainError) -> (length: UInt64, copies: [MediumAddress]) {
+  ) throws(ChainError) -> (length: UInt64, copies: [MediumAddress], copyState: CopyState) {
     guard depth < Self.maximumDepth else { throw .tooDeep(address.store) }
     switch stores[address.store] {
     case nil:
       throw .unknownStore(address.store)
     case .physical(let medium):
-      return (length, [MediumAddress(medium: medium, offset: address.offset)])
+      return (length, [MediumAddress(medium: medium, offset: address.offset)], .inSync)
     case .logical:
       let link = try step(from: address, length: length)
       var shortest = link.length
       var copies: [MediumAddress] = []
+      // Copies of copies are equal where all of them are.
+      var state = link.copies.count == 1 ? .inSync : link.copyState
       for copy in link.copies where copies.count < Self.maximumCopies {
         let below = try firstRun(copy, length: shortest, depth: depth + 1)
         shortest = min(shortest, below.length)
         copies += below.copies
+        if below.copyState == .unknown { state = .unknown }
       }
-      return (shortest, copies)
+      return (shortest, copies, state)
     }
   }
 }
@@ -162,11 +172,12 @@ public struct MediumAddress: Hashable, Sendable {
 extension StoreMap.PhysicalRun {
   /// This run and the next as one, when every copy goes on where it ended.
   fileprivate func joined(with next: StoreMap.PhysicalRun) -> StoreMap.PhysicalRun? {
-    guard copies.count == next.copies.count,
+    guard copies.count == next.copies.count, copyState == next.copyState,
       zip(copies, next.copies).allSatisfy({ copy, following in
         copy.medium == following.medium && copy.offset + length == following.offset
       })
     else { return nil }
-    return StoreMap.PhysicalRun(position: position, length: length + next.length, copies: copies)
+    return StoreMap.PhysicalRun(
+      position: position, length: length + next.length, copies: copies, copyState: copyState)
   }
 }

@@ -12,8 +12,9 @@ public struct ReadPlan: Sendable, Equatable {
     case media([MediumAddress])
     /// A compressed run on the media, from its offset on.
     case compressed(CompressedSource)
-    /// The production host: an encoding that is not decoded here, a mirror that
-    /// nothing can judge, or a medium that cannot be reached.
+    /// The production host: an encoding that is not decoded here, a mirror of which neither
+    /// checksums nor its own metadata tell which copy is stale, or a medium that cannot be
+    /// reached.
     case productionHost
     /// Nobody: they could not be read when the image was frozen, so a read fails.
     case unreadable
@@ -225,7 +226,7 @@ struct Planner {
         store: address.store, range: address.offset..<address.offset + part.length))
     if places.isEmpty { places = runs } else { places += runs }
     for run in runs {
-      let usable = usable(run.copies, checksummed: checksummed)
+      let usable = usable(run, checksummed: checksummed)
       media.formUnion(usable.map(\.medium))
       fill(
         usable.isEmpty ? .productionHost : .media(usable),
@@ -248,7 +249,7 @@ struct Planner {
     let places = found.map { place in
       ReadPlan.Place(
         range: Int(place.position)..<Int(place.position + place.length),
-        copies: usable(place.copies, checksummed: isChecksummed))
+        copies: usable(place, checksummed: isChecksummed))
     }
     guard !places.contains(where: \.copies.isEmpty) else {
       fill(.productionHost, upTo: extent.end)
@@ -263,10 +264,11 @@ struct Planner {
   }
 
   /// The copies that may be read.
-  private func usable(_ copies: [MediumAddress], checksummed: Bool) -> [MediumAddress] {
-    // Without checksums nobody can tell which copy of a mirror is stale.
-    guard checksummed || copies.count == 1 else { return [] }
-    return copies.filter { !lost.contains($0.medium) }
+  private func usable(_ run: StoreMap.PhysicalRun, checksummed: Bool) -> [MediumAddress] {
+    // Without checksums, and without a proof that all copies are in sync, nobody can tell
+    // which of them is stale.
+    guard checksummed || run.copyState == .inSync else { return [] }
+    return run.copies.filter { !lost.contains($0.medium) }
   }
 }
 

@@ -45,10 +45,14 @@ extension Stack {
     case .encoded: return "\(range)  encoded"
     case .below(let placement):
       let places = placement.targets.map { "\(map.lower[$0.layer].title) at \($0.offset)" }
-      let mirrored = placement.copies == 1 ? "" : "\(placement.copies) copies: "
+      let state = placement.copyState == .inSync ? " in sync" : ""
+      let mirrored = placement.copies == 1 ? "" : "\(placement.copies) copies\(state): "
+      let spaced =
+        placement.columnStep == placement.stripeLength
+        ? "" : ", the next \(placement.columnStep) behind"
       let striped =
         placement.columns == 1
-        ? "" : "\(placement.columns) stripes of \(placement.stripeLength) bytes: "
+        ? "" : "\(placement.columns) stripes of \(placement.stripeLength) bytes\(spaced): "
       return "\(range)  \(striped)\(mirrored)\(places.joined(separator: ", "))"
     }
   }

@@ -213,7 +213,7 @@ public struct Stack: Sendable {
         extents.append(
           try StoreExtent(
             offset: position, length: piece.length, columns: 1, copies: copies.count,
-            stripeLength: .max, targets: copies))
+            stripeLength: .max, targets: copies, copyState: placement.copyState))
         position += piece.length
       }
     }

@@ -24,7 +24,7 @@ private struct FlatOracle {
         column += 1
         if column == extent.placement.columns {
           column = 0
-          below += extent.placement.stripeLength
+          below += extent.placement.columnStep
         }
       }
       return (0..<extent.placement.copies).flatMap { copy in
@@ -89,10 +89,15 @@ private struct FlatOracle {
       let room = targets.map { target in
         (below.first { $0.store == target.store }?.size ?? 0) - target.offset
       }
-      run.append(
-        try StoreExtent(
-          offset: offset, length: min(length, room.min() ?? 1), columns: columns, copies: copies,
-          stripeLength: .random(in: 1...64, using: &generator), targets: targets))
+      let stripe = UInt64.random(in: 1...64, using: &generator)
+      let placement = try #require(
+        Placement(
+          columns: columns, copies: copies, stripeLength: stripe,
+          columnStep: generator.chance(50) ? nil : stripe + .random(in: 0...99, using: &generator),
+          targets: targets))
+      var cut = length
+      while cut > 1, placement.length(ofColumn: 0, of: cut) > room.min() ?? 0 { cut /= 2 }
+      run.append(try StoreExtent(offset: offset, length: cut, placement: placement))
       offset = run[run.count - 1].end
     }
     return run
@@ -127,6 +132,71 @@ private struct FlatOracle {
             && found.count == expected.count, "seed \(seed), round \(round), \(start) + \(length)")
       }
     }
+  }
+
+  /// Spans of columns reach from their first byte to their last, and nothing overflows.
+  @Test func aColumnIsAsLongAsItsLastByteTells() throws {
+    let seed = testSeed()
+    var generator = SeededGenerator(seed: seed)
+    for _ in 0..<200 {
+      let columns = Int.random(in: 2...7, using: &generator)
+      let stripe = UInt64.random(in: 1...9, using: &generator)
+      let placement = try #require(
+        Placement(
+          columns: columns, copies: 1, stripeLength: stripe,
+          columnStep: stripe + .random(in: 0...5, using: &generator), targets: Array(0..<columns)))
+      let length = UInt64.random(in: 1...200, using: &generator)
+      var ends = [UInt64](repeating: 0, count: columns)
+      for position in 0..<length {
+        let piece = placement.piece(at: position, limit: 1)
+        let column = try #require(piece.copies.first)
+        ends[column] = max(ends[column], piece.offset + 1)
+      }
+      #expect(
+        ends == (0..<columns).map { placement.length(ofColumn: $0, of: length) }, "seed \(seed)")
+    }
+    let targets = [UInt64(0), 0].map { StoreAddress(store: Self.physical, offset: $0) }
+    #expect(throws: ChainError.malformedExtent(offset: 0)) {
+      try StoreExtent(
+        offset: 0, length: 1 << 40, columns: 2, copies: 1, stripeLength: 1, columnStep: 1 << 40,
+        targets: targets)
+    }
+    #expect(throws: ChainError.self) {
+      try StoreExtent(
+        offset: 0, length: 8, columns: 2, copies: 1, stripeLength: 4, columnStep: 3,
+        targets: targets)
+    }
+  }
+
+  /// Copies of copies are in sync where all of them are; one copy is always.
+  @Test func copiesAreInSyncWhereEveryMirrorOnTheWaySaysSo() throws {
+    func state(outer: CopyState, inner: CopyState) throws -> CopyState? {
+      let (top, middle) = (StoreID(rawValue: 10), StoreID(rawValue: 11))
+      var stores: [StoreID: Store] = [top: .logical(label: ""), middle: .logical(label: "")]
+      for (number, medium) in Self.media.enumerated() {
+        stores[StoreID(rawValue: UInt32(number))] = .physical(medium)
+      }
+      func mirror(_ stores: [StoreID], _ state: CopyState) throws -> StoreExtent {
+        try StoreExtent(
+          offset: 0, length: 100, columns: 1, copies: stores.count, stripeLength: 100,
+          targets: stores.map { StoreAddress(store: $0, offset: 0) }, copyState: state)
+      }
+      let map = try StoreMap(
+        stores: stores,
+        extents: [
+          top: [try mirror([middle, StoreID(rawValue: 2)], outer)],
+          middle: [try mirror([StoreID(rawValue: 0), StoreID(rawValue: 1)], inner)],
+        ])
+      return try map.resolve(StoreAddress(store: top, offset: 0), length: 100).first?.copyState
+    }
+    #expect(try state(outer: .inSync, inner: .inSync) == .inSync)
+    #expect(try state(outer: .inSync, inner: .unknown) == .unknown)
+    #expect(try state(outer: .unknown, inner: .inSync) == .unknown)
+    let single = try map([
+      .linear(offset: 0, length: 9, target: .init(store: Self.physical, offset: 0))
+    ])
+    let run = try single.resolve(StoreAddress(store: Self.logical, offset: 0), length: 9)
+    #expect(run.map(\.copyState) == [.inSync])
   }
 
   private static let physical = StoreID(rawValue: 1)

@@ -247,13 +247,15 @@ import VolumeSimulation
     Issue.record("the read went on and on")
   }
 
-  @Test func aMirrorWithoutChecksumsIsReadThroughTheProductionHost() throws {
+  /// Unless its own metadata prove that all copies are in sync.
+  @Test(arguments: [CopyState.unknown, .inSync])
+  func aMirrorWithoutChecksumsIsReadThroughTheProductionHost(state: CopyState) throws {
     let mirror = try StoreExtent(
       offset: 0, length: 4096, columns: 1, copies: 2, stripeLength: 4096,
       targets: [
         StoreAddress(store: StoreID(rawValue: 1), offset: 0),
         StoreAddress(store: StoreID(rawValue: 2), offset: 0),
-      ])
+      ], copyState: state)
     let map = try StoreMap(
       stores: try volume.map.stores, extents: [StoreID(rawValue: 0): [mirror]])
     var rule = ReadRule(
@@ -265,7 +267,8 @@ import VolumeSimulation
       source: .stored(StoreAddress(store: StoreID(rawValue: 0), offset: 0)))
     var read = begin(rule, [extent])
     guard case .fetch(let plan) = rule.next(&read, now: 0) else { throw Unexpected() }
-    #expect(plan.pieces.map(\.source) == [.productionHost])
+    let copies = SimulatedVolume.media.map { MediumAddress(medium: $0, offset: 0) }
+    #expect(plan.pieces.map(\.source) == [state == .inSync ? .media(copies) : .productionHost])
 
     var checked = rule.begin(
       Portion(inode: 1, range: 0..<4096),

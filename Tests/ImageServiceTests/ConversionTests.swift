@@ -115,6 +115,11 @@ private func assemble(_ pages: [Floe_V1_AnswerPage]) throws -> MappingAnswer {
       (3, { $0.storeExtents.extents[0].targets[0].store = 7 }),
       (3, { $0.storeExtents.extents[0].targets[0].offset = .max }),
       (3, { $0.storeExtents.extents[0].store = 99 }),
+      // As one sees it who does not know of spaced columns.
+      (3, { $0.storeExtents.extents[2].spacedColumns = 0 }),
+      (3, { $0.storeExtents.extents[2].spacedColumns = .max }),
+      (3, { $0.storeExtents.extents[2].columnStep = 1 }),
+      (3, { $0.storeExtents.extents[2].columnStep = .max }),
       (4, { $0.media.media[0].identity.windows[0].length = .max }),
       (4, { $0.media.media[0].identity.windows[0].fragments = [] }),
       (4, { $0.media.media[0].identityBytes = Data() }),

@@ -118,8 +118,9 @@ struct ExtentPlaces {
       let divisor: UInt64
       switch segment.layout {
       case .striped(let found, _): (columns, divisor) = (found, UInt64(max(found.count, 1)))
-      case .mirrored(let found): (columns, divisor) = (found, 1)
-      case .snapshot, .thin, .thinPool, .other: continue
+      case .mirrored(let found), .moving(let found, _): (columns, divisor) = (found, 1)
+      // Images are volumes of their own.
+      case .raid, .snapshot, .thin, .thinPool, .other: continue
       }
       let count = (segment.extents.upperBound - segment.extents.lowerBound) / divisor
       for column in columns {
@@ -145,14 +146,33 @@ struct ExtentPlaces {
             elementSize: elementSize, places: run.places)
         }
       }
-    case .striped(let columns, _), .mirrored(let columns):
-      return merged(columns, count: count, in: group, depth: 0).map { run in
-        Piece(
-          first: start + run.start, stride: 1, count: run.count, elementSize: 0,
-          places: run.places)
+    case .raid(let raid) where segment.type == "raid1":
+      return pieces(of: raid.columns, from: start, count: count, in: group)
+    case .raid(let raid):
+      // Where an image has its extents is what counts, whatever md deals to them.
+      let stride = UInt64(raid.images.count)
+      return raid.columns.enumerated().flatMap { index, column in
+        let count = group.logicalVolume(column.volume)?.extentCount ?? 0
+        return runs(of: column, count: count, in: group, depth: 0).map { run in
+          Piece(
+            first: start + UInt64(index) + run.start * stride, stride: stride, count: run.count,
+            elementSize: 1, places: run.places)
+        }
       }
+    case .striped(let columns, _), .mirrored(let columns), .moving(let columns, _):
+      return pieces(of: columns, from: start, count: count, in: group)
     case .snapshot, .thin, .thinPool, .other:
       return [Piece(first: start, stride: 1, count: count, elementSize: 0, places: [])]
+    }
+  }
+
+  /// Pieces of columns that each hold all extents.
+  private static func pieces(
+    of columns: [LogicalVolume.Column], from start: UInt64, count: UInt64, in group: VolumeGroup
+  ) -> [Piece] {
+    merged(columns, count: count, in: group, depth: 0).map { run in
+      Piece(
+        first: start + run.start, stride: 1, count: run.count, elementSize: 0, places: run.places)
     }
   }
 
@@ -200,7 +220,8 @@ struct ExtentPlaces {
       let columns: [LogicalVolume.Column]
       switch segment.layout {
       case .striped(let found, _) where found.count == 1: columns = found
-      case .mirrored(let found): columns = found
+      case .mirrored(let found), .moving(let found, _): columns = found
+      case .raid(let raid) where segment.type == "raid1": columns = raid.columns
       default: return unknown
       }
       let below = columns.map {

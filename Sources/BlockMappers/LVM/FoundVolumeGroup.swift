@@ -84,17 +84,6 @@ package struct FoundVolumeGroup: Sendable {
     return group.logicalVolumes.filter { $0.isVisible || stores.contains($0.name) }
   }
 
-  /// Pvmove copies extents of it now. Its metadata then lead through a temporary mirror
-  /// whose state only the kernel knows, until the move has ended.
-  func isMoving(_ volume: LogicalVolume) -> Bool {
-    volume.segments.contains { segment in
-      guard case .striped(let columns, _) = segment.layout else { return false }
-      return columns.contains { column in
-        group.logicalVolume(column.volume)?.status.contains("PVMOVE") ?? false
-      }
-    }
-  }
-
   /// Throws what stands in the way of mapping anything in this group.
   func checkMappable() throws(StackError) {
     if let conflict { throw conflict }

@@ -151,12 +151,14 @@ extension LogicalVolume.Segment {
           store: try text.string(isMerging ? "merging_store" : "cow_store"),
           isMerging: isMerging))
     case "mirror":
-      layout = (try? Self.columns(text, "mirrors")).map { .mirrored($0) } ?? .other
-    case "raid1":
-      // Pairs of what holds md's metadata and what holds the data.
-      let pairs = (try? text.strings("raids")) ?? []
-      layout = .mirrored(
-        Self.images(stride(from: 1, to: pairs.count, by: 2).map { pairs[$0] }))
+      let columns = try? Self.columns(text, "mirrors")
+      // Only pvmove writes how far it has come (`_mirrored_text_export`).
+      let moved = text.has("extents_moved") ? try text.integer("extents_moved") : nil
+      layout =
+        columns.map { columns in moved.map { .moving(columns, moved: $0) } ?? .mirrored(columns) }
+        ?? .other
+    case let type where RaidSuperblock.layout(ofType: type) != nil:
+      layout = (try? LogicalVolume.Raid(text)).map { .raid($0) } ?? .other
     case "thin": layout = (try? LogicalVolume.Thin(text)).map { .thin($0) } ?? .other
     case "thin-pool": layout = (try? LogicalVolume.ThinPool(text)).map { .thinPool($0) } ?? .other
     default:
@@ -212,6 +214,18 @@ extension LogicalVolume.Layout {
       throw StackError(.malformed, "\(text.path(of: "stripe_size")) is \(size), no power of two")
     }
     return .striped(columns, elementSize: size * 512)
+  }
+}
+
+extension LogicalVolume.Raid {
+  /// What a reshape leaves shifts the data, and md's own numbers with it.
+  fileprivate init(_ text: MetadataSection) throws(StackError) {
+    let pairs = try text.strings("raids")
+    guard pairs.count.isMultiple(of: 2), !pairs.isEmpty, !text.has("data_offset"),
+      !text.has("reshape_count")
+    else { throw StackError(.unsupported, "\(text.path) is no plain raid") }
+    metadata = stride(from: 0, to: pairs.count, by: 2).map { pairs[$0] }
+    images = stride(from: 1, to: pairs.count, by: 2).map { pairs[$0] }
   }
 }
 

@@ -72,15 +72,22 @@ package struct LogicalVolume: Hashable, Sendable {
     /// Extents of the logical volume.
     let extents: Range<UInt64>
     let layout: Layout
+
+    /// Whether its columns may lie on physical volumes: those of raid are logical ones.
+    var liesOnMembers: Bool { !type.hasPrefix("raid") }
   }
 
   enum Layout: Hashable, Sendable {
     /// Stripe elements of so many bytes, dealt to the columns in turn; one column is a
     /// linear segment. The extents divide evenly among the columns.
     case striped([Column], elementSize: UInt64)
-    /// Every column holds all extents, or is about to: a mirror, raid1, and what pvmove
-    /// moves. Which of them do, only the kernel knows.
+    /// Every column holds all extents, or is about to: a mirror. Which of them do, only the
+    /// kernel knows.
     case mirrored([Column])
+    /// Pvmove copies the extents from the first column to the second, and has done so with so
+    /// many of them.
+    case moving([Column], moved: UInt64)
+    case raid(Raid)
     case snapshot(Snapshot)
     case thin(Thin)
     case thinPool(ThinPool)
@@ -95,6 +102,15 @@ package struct LogicalVolume: Hashable, Sendable {
     let store: String
     /// The origin takes back what the store keeps.
     let isMerging: Bool
+  }
+
+  /// An array of md: pairs of logical volumes, one of which holds md's superblock.
+  struct Raid: Hashable, Sendable {
+    /// One for each image.
+    let metadata: [String]
+    let images: [String]
+
+    var columns: [Column] { images.map { Column(volume: $0, extent: 0) } }
   }
 
   /// A volume whose chunks lie in a pool.

@@ -558,7 +558,7 @@ public nonisolated struct Floe_V1_StoreExtents: Sendable {
 }
 
 /// A run of bytes in a logical store and where it lies below: dealt in elements of
-/// `stripe_length` to `columns`, each of which has `copies` equal copies.
+/// `stripe_length` to its columns, each of which has `copies` equal copies.
 public nonisolated struct Floe_V1_StoreExtent: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -570,6 +570,8 @@ public nonisolated struct Floe_V1_StoreExtent: Sendable {
 
   public var length: UInt64 = 0
 
+  /// 0 where elements of a column do not lie one after the other: who does not know
+  /// `spaced_columns` must not take the extent.
   public var columns: UInt32 = 0
 
   public var copies: UInt32 = 0
@@ -579,6 +581,16 @@ public nonisolated struct Floe_V1_StoreExtent: Sendable {
   /// Where each column's copies begin: copy k of column c is at index c * copies + k; at
   /// most 4096.
   public var targets: [Floe_V1_StoreAddress] = []
+
+  /// Whether metadata on the media prove that all copies are in sync, so that any may be read
+  /// without a data checksum.
+  public var copiesInSync: Bool = false
+
+  /// Columns whose elements begin `column_step` bytes after each other below, where `columns`
+  /// is 0.
+  public var spacedColumns: UInt32 = 0
+
+  public var columnStep: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1901,7 +1913,7 @@ nonisolated extension Floe_V1_StoreExtents: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Floe_V1_StoreExtent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StoreExtent"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}offset\0\u{1}length\0\u{1}columns\0\u{1}copies\0\u{3}stripe_length\0\u{1}targets\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}offset\0\u{1}length\0\u{1}columns\0\u{1}copies\0\u{3}stripe_length\0\u{1}targets\0\u{3}copies_in_sync\0\u{3}spaced_columns\0\u{3}column_step\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1916,6 +1928,9 @@ nonisolated extension Floe_V1_StoreExtent: SwiftProtobuf.Message, SwiftProtobuf.
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.copies) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.stripeLength) }()
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.targets) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.copiesInSync) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.spacedColumns) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.columnStep) }()
       default: break
       }
     }
@@ -1943,6 +1958,15 @@ nonisolated extension Floe_V1_StoreExtent: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.targets.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.targets, fieldNumber: 7)
     }
+    if self.copiesInSync != false {
+      try visitor.visitSingularBoolField(value: self.copiesInSync, fieldNumber: 8)
+    }
+    if self.spacedColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.spacedColumns, fieldNumber: 9)
+    }
+    if self.columnStep != 0 {
+      try visitor.visitSingularUInt64Field(value: self.columnStep, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1954,6 +1978,9 @@ nonisolated extension Floe_V1_StoreExtent: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.copies != rhs.copies {return false}
     if lhs.stripeLength != rhs.stripeLength {return false}
     if lhs.targets != rhs.targets {return false}
+    if lhs.copiesInSync != rhs.copiesInSync {return false}
+    if lhs.spacedColumns != rhs.spacedColumns {return false}
+    if lhs.columnStep != rhs.columnStep {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -30,10 +30,17 @@ extension Floe_V1_StoreExtent {
     store = id.rawValue
     offset = extent.offset
     length = extent.length
-    columns = UInt32(clamping: extent.placement.columns)
-    copies = UInt32(clamping: extent.placement.copies)
-    stripeLength = extent.placement.stripeLength
-    targets = extent.placement.targets.map { target in
+    let placement = extent.placement
+    if placement.columns > 1, placement.columnStep != placement.stripeLength {
+      spacedColumns = UInt32(clamping: placement.columns)
+      columnStep = placement.columnStep
+    } else {
+      columns = UInt32(clamping: placement.columns)
+    }
+    copies = UInt32(clamping: placement.copies)
+    copiesInSync = placement.copyState == .inSync
+    stripeLength = placement.stripeLength
+    targets = placement.targets.map { target in
       var wire = Floe_V1_StoreAddress()
       wire.store = target.store.rawValue
       wire.offset = target.offset
@@ -42,13 +49,14 @@ extension Floe_V1_StoreExtent {
   }
 
   func decoded() throws(WireError) -> (StoreID, StoreExtent) {
+    let isSpaced = columns == 0 && spacedColumns > 0
     do throws(ChainError) {
       let extent = try StoreExtent(
-        offset: offset, length: length, columns: Int(columns), copies: Int(copies),
-        stripeLength: stripeLength,
+        offset: offset, length: length, columns: Int(isSpaced ? spacedColumns : columns),
+        copies: Int(copies), stripeLength: stripeLength, columnStep: isSpaced ? columnStep : nil,
         targets: targets.map {
           StoreAddress(store: StoreID(rawValue: $0.store), offset: $0.offset)
-        })
+        }, copyState: copiesInSync ? .inSync : .unknown)
       return (StoreID(rawValue: store), extent)
     } catch {
       throw WireError("store \(store): \(error)")

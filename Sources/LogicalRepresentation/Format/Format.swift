@@ -10,8 +10,11 @@ enum Format {
   /// An incompatible feature: the image has parts that could not be read when it was
   /// frozen. Whoever does not know it would show them as empty.
   static let unreadableParts: UInt64 = 1
+  /// An incompatible feature: elements of a column do not lie one after the other. Whoever
+  /// does not know it would read parity.
+  static let spacedColumns: UInt64 = 2
   /// Features that a reader must know.
-  static let knownIncompatible: UInt64 = unreadableParts
+  static let knownIncompatible: UInt64 = unreadableParts | spacedColumns
   /// Sections begin at multiples of this.
   static let alignment: UInt64 = 8
   /// More than version 1 has, so that later minor versions can add some.
@@ -47,9 +50,12 @@ enum Section: UInt32, CaseIterable, Sendable {
   case marks = 18
   /// Only where a volume has one; whoever does not know them asks the production host.
   case trails = 19
+  /// Only where a store extent has one; whoever does not know them reads mirrors through the
+  /// production host.
+  case placements = 20
 
   /// Whether a representation may be without it.
-  var isOptional: Bool { self == .unreadable || self == .marks || self == .trails }
+  var isOptional: Bool { self.rawValue >= Section.unreadable.rawValue }
 
   /// Bytes of a record.
   var recordSize: Int {
@@ -72,6 +78,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .unreadable: UnreadableRecord.size
     case .marks: MarkRecord.size
     case .trails: TrailRecord.size
+    case .placements: PlacementRecord.size
     }
   }
 }

@@ -107,3 +107,45 @@ struct StripeTargetRecord: Record {
     fields.put(UInt32(0))
   }
 }
+
+/// What a store extent has beyond its record, where it has something.
+struct PlacementRecord: Record {
+  static let size = 24
+  static let noun = "placement"
+
+  /// Bit 0 of `flags`: the copies are in sync.
+  static let inSync: UInt32 = 1
+
+  /// Index of the store extent's record; placements are in ascending order of it.
+  var extent: UInt64
+  /// Bytes below from an element of a column to its next.
+  var columnStep: UInt64
+  var flags: UInt32
+
+  /// - Returns: `nil` for an extent that its own record tells whole.
+  init?(_ placement: Placement<StoreAddress>, extent: UInt64) {
+    guard placement.isSpaced || placement.copyState != .unknown else { return nil }
+    self.extent = extent
+    columnStep = placement.columnStep
+    flags = placement.copyState == .inSync ? Self.inSync : 0
+  }
+
+  init(_ fields: inout FieldReader) {
+    extent = fields.next()
+    columnStep = fields.next()
+    flags = fields.next()
+    fields.skip(4)
+  }
+
+  func write(to fields: inout FieldWriter) {
+    fields.put(extent)
+    fields.put(columnStep)
+    fields.put(flags)
+    fields.put(UInt32(0))
+  }
+}
+
+extension Placement {
+  /// Whether something lies between the elements of a column.
+  var isSpaced: Bool { columns > 1 && columnStep != stripeLength }
+}

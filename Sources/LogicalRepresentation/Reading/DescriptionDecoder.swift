@@ -17,6 +17,8 @@ struct DescriptionDecoder {
   private let fragments: RecordTable<FragmentRecord>
   private let markTable: RecordTable<MarkRecord>
   private let trailTable: RecordTable<TrailRecord>
+  private let placements: RecordTable<PlacementRecord>
+  private let incompatible: UInt64
   private let heap: UnsafeRawBufferPointer
 
   private var nextStore: UInt64 = 0
@@ -27,6 +29,7 @@ struct DescriptionDecoder {
   private var nextFragment: UInt64 = 0
   private var nextMark: UInt64 = 0
   private var nextTrail: UInt64 = 0
+  private var nextPlacement: UInt64 = 0
   private var textBudget: Int
 
   init(sections: SectionTable, bytes: UnsafeRawBufferPointer) throws(RepresentationError) {
@@ -41,6 +44,8 @@ struct DescriptionDecoder {
     fragments = try Representation.table(.fragments, sections, bytes)
     markTable = try Representation.table(.marks, sections, bytes)
     trailTable = try Representation.table(.trails, sections, bytes)
+    placements = try Representation.table(.placements, sections, bytes)
+    incompatible = sections.incompatible
     heap = sections.bytes(of: .heap, in: bytes)
     textBudget = heap.count
   }
@@ -79,6 +84,10 @@ struct DescriptionDecoder {
     }
     guard nextTrail == trailTable.count else {
       throw .damaged(place: "section trails", problem: "there are trails that no volume has")
+    }
+    guard nextPlacement == placements.count else {
+      throw .damaged(
+        place: "section placements", problem: "there are placements that no store extent has")
     }
     return volumes
   }
@@ -160,16 +169,40 @@ struct DescriptionDecoder {
         addresses.append(
           StoreAddress(store: StoreID(rawValue: target.store), offset: target.offset))
       }
+      let placement = try placement(of: index)
       do {
         result.append(
           try StoreExtent(
             offset: record.offset, length: record.length, columns: Int(record.columns),
-            copies: Int(record.copies), stripeLength: record.stripeLength, targets: addresses))
+            copies: Int(record.copies), stripeLength: record.stripeLength,
+            columnStep: placement.map(\.columnStep), targets: addresses,
+            copyState: placement?.flags == PlacementRecord.inSync ? .inSync : .unknown))
       } catch {
         throw .damaged(place: "store extent \(index)", problem: error.description)
       }
     }
     return result
+  }
+
+  /// What a store extent has beyond its record; `nil` when nothing.
+  private mutating func placement(
+    of extent: UInt64
+  ) throws(RepresentationError) -> PlacementRecord? {
+    guard nextPlacement < placements.count else { return nil }
+    let record = try placements.record(at: nextPlacement)
+    guard record.extent == extent else { return nil }
+    let place = "placement \(nextPlacement)"
+    nextPlacement += 1
+    guard record.flags & ~PlacementRecord.inSync == 0 else {
+      throw .damaged(place: place, problem: "its flags \(record.flags) are not known")
+    }
+    let columns = try storeExtents.record(at: extent)
+    // Whoever does not know of it must not have opened the rest.
+    guard
+      columns.columns <= 1 || record.columnStep == columns.stripeLength
+        || incompatible & Format.spacedColumns != 0
+    else { throw .damaged(place: place, problem: "the header does not tell of its columns") }
+    return record
   }
 
   private mutating func marks(ofVolume volume: UInt64) throws(RepresentationError) -> [StateMark] {

@@ -9,6 +9,9 @@ struct DescriptionEncoder {
   private(set) var texts: [UInt8] = []
   private let heapLength: UInt64
   private var volumeCount: UInt64 = 0
+  private var storeExtentCount: UInt64 = 0
+  /// Incompatible features that the records use.
+  private(set) var incompatible: UInt64 = 0
 
   /// - Parameter heapLength: bytes that the heap has already.
   init(heapLength: UInt64) {
@@ -78,6 +81,11 @@ struct DescriptionEncoder {
     }
     for extent in extents {
       add(StoreExtentRecord(extent), to: .storeExtents)
+      if let record = PlacementRecord(extent.placement, extent: storeExtentCount) {
+        add(record, to: .placements)
+      }
+      if extent.placement.isSpaced { incompatible |= Format.spacedColumns }
+      storeExtentCount += 1
       for target in extent.placement.targets { add(StripeTargetRecord(target), to: .stripeTargets) }
     }
   }

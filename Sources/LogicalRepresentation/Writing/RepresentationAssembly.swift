@@ -54,7 +54,7 @@ struct RepresentationAssembly {
       checksums[section] = try write(bytes, at: table[section].offset)
     }
     for section in table.sections { table[section].checksum = checksums[section] ?? 0 }
-    try writeHeader(table)
+    try writeHeader(table, incompatible: descriptions.incompatible)
     try scratch.commit()
   }
 
@@ -87,7 +87,7 @@ struct RepresentationAssembly {
       case .heap: counts.heap + UInt64(descriptions.texts.count)
       case .unreadable: unreadable.count
       case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
-        .fragments, .marks, .trails:
+        .fragments, .marks, .trails, .placements:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)
       }
     }
@@ -184,12 +184,13 @@ struct RepresentationAssembly {
     }
   }
 
-  private func writeHeader(_ layout: SectionLayout) throws {
+  private func writeHeader(_ layout: SectionLayout, incompatible: UInt64) throws {
     let table = layout.records.flatMap(\.encoded)
     _ = try write(table, at: UInt64(HeaderRecord.size))
     var header = HeaderRecord(
       fileLength: layout.end, sectionCount: UInt32(layout.records.count),
       tableChecksum: CRC32C.checksum(table))
+    header.incompatible = incompatible
     if !unreadable.isEmpty { header.incompatible |= Format.unreadableParts }
     _ = try write(header.encoded, at: 0)
   }

@@ -48,7 +48,8 @@ struct Mount: ParsableCommand, JSONReporting {
   @Flag(
     help: ArgumentHelp(
       "Do not verify data checksums; the read rule holds all the same. What is mirrored is then "
-        + "read through the production host, as nothing tells a stale copy."))
+        + "read through the production host, as nothing tells a stale copy, unless the metadata of "
+        + "the mirror prove that the copies are in sync."))
   var noVerify = false
 
   @Option(

@@ -85,9 +85,16 @@ extension MappingAnswer.Volume {
             targets: [
               StoreAddress(store: first, offset: 1 << 20),
               StoreAddress(store: second, offset: 1 << 21),
-            ]),
+            ], copyState: .inSync),
           try .linear(
             offset: 1 << 41, length: 1 << 30, target: StoreAddress(store: second, offset: 1 << 32)),
+          try StoreExtent(
+            offset: 1 << 42, length: 1 << 30, columns: 2, copies: 1, stripeLength: 65536,
+            columnStep: 3 * 65536,
+            targets: [
+              StoreAddress(store: first, offset: 1 << 22),
+              StoreAddress(store: second, offset: 1 << 23),
+            ]),
         ]
       ])
     let media = [UInt64(1), 2].map { number in

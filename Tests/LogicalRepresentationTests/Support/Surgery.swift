@@ -16,7 +16,11 @@ struct Surgery {
 
   /// Bytes from the start of the representation, of a record of a section.
   func offset(of section: Section, record: Int = 0) -> Int {
-    let entry = HeaderRecord.size + (Int(section.rawValue) - 1) * SectionRecord.size
+    // Sections that there need not be may be missing before it.
+    let entries = (0..<Int(load(40) as UInt32)).map {
+      HeaderRecord.size + $0 * SectionRecord.size
+    }
+    let entry = entries.first { load($0) == section.rawValue } ?? 0
     let start: UInt64 = load(entry + 8)
     return Int(start) + record * section.recordSize
   }

@@ -36,17 +36,8 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
     ForeignType(
       "mirror",
       "mirror_count = 2\nregion_size = 128\nmirrors = [\"root_mimage_0\", 0, \"root_mimage_1\", 0]",
-      "only the kernel knows which leg is in sync",
+      "only the kernel knows which leg is in sync; lvconvert --type raid1 changes that",
       parts: [("root_mimage_0", "pv0 20"), ("root_mimage_1", "pv1 20")]),
-    ForeignType(
-      "raid1", "device_count = 2\nregion_size = 128\nraids = [\(legs(2))]",
-      "only the kernel knows which leg is in sync", parts: legParts(2)),
-    striped("raid4", legs: 2, dataLegs: 1),
-    striped("raid5", legs: 2, dataLegs: 1),
-    striped("raid5_n", legs: 2, dataLegs: 1),
-    striped("raid6", legs: 5, dataLegs: 3),
-    striped("raid6_zr", legs: 5, dataLegs: 3),
-    striped("raid10", legs: 4, dataLegs: 2),
     ForeignType(
       "vdo", "vdo_pool = \"pool\"\nvdo_offset = 0",
       "its data are compressed and deduplicated", parts: [("pool_vdata", "pv0 20")],
@@ -79,26 +70,6 @@ struct ForeignType: Sendable, CustomTestStringConvertible {
       "the newest data may lie in the cache",
       parts: [("root_wcorig", "pv0 20"), ("fast_cvol", "pv1 20")]),
   ]
-
-  private static func striped(_ type: String, legs count: Int, dataLegs: Int) -> ForeignType {
-    ForeignType(
-      type,
-      "device_count = \(count)\nstripe_size = 16\nregion_size = 128\nraids = [\(legs(count))]",
-      "only the kernel knows what is in sync", parts: legParts(count), extents: 4 * dataLegs)
-  }
-
-  private static func legs(_ count: Int) -> String {
-    (0..<count).map { "\"root_rmeta_\($0)\", \"root_rimage_\($0)\"" }.joined(separator: ", ")
-  }
-
-  private static func legParts(_ count: Int) -> [(String, String)] {
-    (0..<count).flatMap { leg in
-      [
-        ("root_rmeta_\(leg)", "pv\(leg % 2) \(20 + leg / 2 * 20)"),
-        ("root_rimage_\(leg)", "pv\(leg % 2) \(30 + leg / 2 * 20)"),
-      ]
-    }
-  }
 
   private static let vdoPool = """
     data = "pool_vdata"

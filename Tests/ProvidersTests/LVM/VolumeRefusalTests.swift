@@ -109,30 +109,6 @@ extension LVMTests {
           == "block 0 of the metadata of the thin pool vg/pool is damaged")
     }
 
-    @Test func move() throws {
-      let disks = try LVMDisks(2)
-      try disks.makeGroup()
-      let volumes = [
-        VolumeText.volume(
-          "root", status: ["READ", "WRITE", "LOCKED"],
-          VolumeText.segments("striped", ["pvmove0 0"], extents: 4)),
-        VolumeText.volume(
-          "pvmove0", isVisible: false, status: ["READ", "WRITE", "PVMOVE", "LOCKED"],
-          VolumeText.segment(
-            "mirror", extents: 0..<4,
-            "mirror_count = 2\nextents_moved = 1\nregion_size = 128\nmirrors = [\"pv0\", 0, \"pv1\", 0]"
-          )),
-      ]
-      try disks.restore(volumes: volumes)
-      #expect(
-        try disks.refusal("root") == """
-          the logical volume vg/root is being moved by pvmove, so floe cannot map it before \
-          that has ended
-          """)
-      let group = try disks.group()
-      #expect(try group.isMoving(group.choose("root")))
-    }
-
     @Test func missingVolume() throws {
       let disks = try LVMDisks(2)
       try disks.makeGroup()
