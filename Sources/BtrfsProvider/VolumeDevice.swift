@@ -40,7 +40,7 @@ struct VolumeDevice {
       CBTRFS_DEV_INFO, size: Int(CBTRFS_DEV_INFO_SIZE),
       fill: { $0.setNative(item.number, at: Int(CBTRFS_DEV_INFO_DEVID)) },
       read: { argument -> (uuid: [UInt8], path: String) in
-        let uuid = argument.run(at: Int(CBTRFS_DEV_INFO_UUID), count: 16).map { Array($0) }
+        let uuid = argument.run(at: Int(CBTRFS_DEV_INFO_UUID), count: 16).map(Array.init)
         let path = argument[Int(CBTRFS_DEV_INFO_PATH)...].prefix { $0 != 0 }
         return (uuid ?? [], PathText.text(of: path))
       })

@@ -9,12 +9,10 @@ extension Sequence<UInt8> {
 
 extension [UInt8] {
   /// Reads two digits for each byte, in either case; `nil` for anything else.
+  ///
+  /// It takes text only: of bytes, `map(Array.init)` would mean this initializer.
   public init?(hexadecimal text: some StringProtocol) {
-    self.init(hexadecimal: text.utf8)
-  }
-
-  /// Reads two ASCII digits for each byte, in either case; `nil` for anything else.
-  public init?(hexadecimal digits: some Collection<UInt8>) {
+    let digits = text.utf8
     guard digits.count.isMultiple(of: 2) else { return nil }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(digits.count / 2)

@@ -64,7 +64,9 @@ extension UniqueIdentifier: CustomStringConvertible, LosslessStringConvertible {
     for position in [23, 18, 13, 8] {
       guard digits.remove(at: position) == UInt8(ascii: "-") else { return nil }
     }
-    guard let bytes = [UInt8](hexadecimal: digits) else { return nil }
+    guard let bytes = [UInt8](hexadecimal: String(decoding: digits, as: UTF8.self)) else {
+      return nil
+    }
     self.init(bytes: bytes)
   }
 }

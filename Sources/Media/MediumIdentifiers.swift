@@ -22,7 +22,7 @@ struct CarriedIdentifier {
     let compact = text.utf8.filter { $0 != UInt8(ascii: "-") }
     guard compact.count == 32, Set(compact).count > 1 else { return nil }
     var forms = [raw, Array(text.utf8), compact]
-    if let bytes = [UInt8](hexadecimal: compact) {
+    if let bytes = [UInt8](hexadecimal: String(decoding: compact, as: UTF8.self)) {
       // A GUID's first three numbers are little-endian (UEFI specification, appendix A).
       let guid = bytes[0..<4].reversed() + bytes[4..<6].reversed() + bytes[6..<8].reversed()
       forms += [bytes, guid + bytes[8...]]

@@ -14,4 +14,11 @@ import Testing
   func anythingElseIsRefused(_ text: String) {
     #expect([UInt8](hexadecimal: text) == nil)
   }
+
+  /// Bytes are copied, not taken for digits.
+  @Test func bytesStayBytes() {
+    let bytes: ArraySlice<UInt8>? = [0x31, 0x32]
+    let copied: [UInt8]? = bytes.map(Array.init)
+    #expect(copied == [0x31, 0x32])
+  }
 }
