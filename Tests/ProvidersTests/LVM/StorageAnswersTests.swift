@@ -155,6 +155,19 @@ extension LVMTests {
       }
     }
 
+    /// The group is committed between the reader's look and the answer: nothing stays behind.
+    @Test func anEarlierMomentIsNotBehind() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      try disks.lvm("vgchange --addtag one vg")
+      let found = try backup.answer().state.configurationID
+      try disks.lvm("vgchange --addtag two vg")
+      let answer = try backup.source.answer(
+        MappingQuestion(known: backup.state, found: found, portions: []))
+      #expect(answer.state.configurationID != found)
+      #expect(answer.behind.isEmpty)
+    }
+
     /// The new member has no metadata area, so that only its label tells what it is.
     @Test(arguments: ["", "--metadatacopies 0"])
     func movedToAMemberThatCameLater(_ options: String) throws {
