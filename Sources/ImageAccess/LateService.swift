@@ -110,8 +110,7 @@ package final class LateService: ProductionHost {
       }
       return remote
     } catch {
-      if case .thawed(let reason) = error { throw .thawed(reason) }
-      throw .unreachable(error.description)
+      throw error.asSourceError
     }
   }
 }

@@ -55,7 +55,12 @@ private struct StackDataSet: DataSet {
   private let freezer: StackFreezer
 
   init(_ place: StackPlace) throws {
-    freezer = try StackFreezer(place)
+    do {
+      freezer = try StackFreezer(place)
+    } catch let error as StackError where error.isGone {
+      // Nothing was frozen yet that could be thawed.
+      throw StackError(.medium, error.description)
+    }
   }
 
   var remarks: [String] { freezer.notes }

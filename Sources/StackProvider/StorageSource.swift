@@ -48,12 +48,15 @@ public final class StorageSource: ProductionHost {
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     let answer = try source.answer(question)
-    guard let volume = answer.volume else { return answer }
+    let volume = answer.volume.map { volume in
+      MappingAnswer.Volume(
+        map: volume.map, media: volume.media.map(named), skipsStates: volume.skipsStates)
+    }
+    // What the reader found on a medium is what that medium showed: the two look at the same
+    // device, so other bytes than now are those of an earlier moment.
     return MappingAnswer(
-      state: answer.state, changes: answer.changes,
-      volume: MappingAnswer.Volume(
-        map: volume.map, media: volume.media.map(named), skipsStates: volume.skipsStates),
-      behind: answer.behind, located: answer.located)
+      state: answer.state, changes: answer.changes, volume: volume, behind: [],
+      located: answer.located)
   }
 
   /// A medium by the names that people know it by: those of the production host.

@@ -13,6 +13,9 @@ struct HostUnderTest: Sendable {
   let media: [MediumID: String]
   /// Makes the image something else than what was frozen.
   let thaw: @Sendable () throws -> Void
+  /// Whether it looks at the media that the reader has open: what they show is what the reader
+  /// found, now or a moment ago.
+  var hasMediaOfReader = false
   /// Goes last.
   let keeping: any Sendable
 

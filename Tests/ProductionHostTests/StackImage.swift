@@ -18,14 +18,18 @@ enum StackImage {
 
   /// The storage itself answers, without any production host.
   @Sendable static func onItsStorage() throws -> HostUnderTest {
-    try make { _, storage, _ in storage }
+    var image = try make { _, storage, _ in storage }
+    image.hasMediaOfReader = true
+    return image
   }
 
   /// Both answer, and are compared.
   @Sendable static func onBoth() throws -> HostUnderTest {
-    try make { host, storage, tally in
+    var image = try make { host, storage, tally in
       AnswerSources(.both, storage: storage, host: host, hasHost: true, tally: tally)
     }
+    image.hasMediaOfReader = true
+    return image
   }
 
   private static func make(

@@ -244,7 +244,8 @@ extension Floe_V1_ImageService {
         /// > Source IDL Documentation:
         /// >
         /// > What may have changed since a state, and where portions lie now. The first page is the
-        /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+        /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+        /// > extents; no page is over 256 KiB.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Floe_V1_AnswerRequest` messages.
@@ -404,7 +405,8 @@ extension Floe_V1_ImageService {
         /// > Source IDL Documentation:
         /// >
         /// > What may have changed since a state, and where portions lie now. The first page is the
-        /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+        /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+        /// > extents; no page is over 256 KiB.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_AnswerRequest` message.
@@ -564,7 +566,8 @@ extension Floe_V1_ImageService {
         /// > Source IDL Documentation:
         /// >
         /// > What may have changed since a state, and where portions lie now. The first page is the
-        /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+        /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+        /// > extents; no page is over 256 KiB.
         ///
         /// - Parameters:
         ///   - request: A `Floe_V1_AnswerRequest` message.
@@ -1054,7 +1057,8 @@ extension Floe_V1_ImageService {
         /// > Source IDL Documentation:
         /// >
         /// > What may have changed since a state, and where portions lie now. The first page is the
-        /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+        /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+        /// > extents; no page is over 256 KiB.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_AnswerRequest` message.
@@ -1291,7 +1295,8 @@ extension Floe_V1_ImageService {
         /// > Source IDL Documentation:
         /// >
         /// > What may have changed since a state, and where portions lie now. The first page is the
-        /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+        /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+        /// > extents; no page is over 256 KiB.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_AnswerRequest` message.
@@ -1548,7 +1553,8 @@ extension Floe_V1_ImageService.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > What may have changed since a state, and where portions lie now. The first page is the
-    /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+    /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+    /// > extents; no page is over 256 KiB.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Floe_V1_AnswerRequest` message.
@@ -1791,7 +1797,8 @@ extension Floe_V1_ImageService.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > What may have changed since a state, and where portions lie now. The first page is the
-    /// > head; the others follow in the order of AnswerPage's fields; no page is over 256 KiB.
+    /// > head; the others follow in the order of AnswerPage's fields, replaced ranges before store
+    /// > extents; no page is over 256 KiB.
     ///
     /// - Parameters:
     ///   - message: request message to send.

@@ -275,11 +275,23 @@ public nonisolated struct Floe_V1_AnswerRequest: Sendable {
   /// At most 1024 portions that were read and wait for the answer.
   public var validating: [Floe_V1_Portion] = []
 
+  /// The client has the stores of the known state, of which this is the fingerprint (see
+  /// AnswerHead.map_fingerprint): an answer may tell only what differs from them.
+  public var knownMap: UInt64 {
+    get {_knownMap ?? 0}
+    set {_knownMap = newValue}
+  }
+  /// Returns true if `knownMap` has been explicitly set.
+  public var hasKnownMap: Bool {self._knownMap != nil}
+  /// Clears the value of `knownMap`. Subsequent reads from it will return its default value.
+  public mutating func clearKnownMap() {self._knownMap = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _known: Floe_V1_MappingState? = nil
+  fileprivate var _knownMap: UInt64? = nil
 }
 
 /// A part of an answer: exactly one field is set.
@@ -346,6 +358,16 @@ public nonisolated struct Floe_V1_AnswerPage: Sendable {
     set {part = .located(newValue)}
   }
 
+  /// Ranges of stores; only where the head says that the stores are told as changes. At
+  /// most 1,048,576 in all, in ascending order of store, then of range, without overlap.
+  public var replaced: Floe_V1_ReplacedRanges {
+    get {
+      if case .replaced(let v)? = part {return v}
+      return Floe_V1_ReplacedRanges()
+    }
+    set {part = .replaced(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Part: Equatable, Sendable {
@@ -363,6 +385,9 @@ public nonisolated struct Floe_V1_AnswerPage: Sendable {
     case media(Floe_V1_Media)
     /// The place of one asked portion, or more of its extents; at most 262,144 extents in all.
     case located(Floe_V1_Located)
+    /// Ranges of stores; only where the head says that the stores are told as changes. At
+    /// most 1,048,576 in all, in ascending order of store, then of range, without overlap.
+    case replaced(Floe_V1_ReplacedRanges)
 
   }
 
@@ -408,11 +433,63 @@ public nonisolated struct Floe_V1_AnswerHead: Sendable {
   /// Other maps may have held between that of the known state and this one.
   public var skipsStates: Bool = false
 
+  /// The store extents that follow are those of the replaced ranges alone; outside of these,
+  /// the extents are those of known_map. Only where the question has a known_map.
+  public var tellsChanges: Bool = false
+
+  public var replacedCount: UInt32 = 0
+
+  /// Of the stores and all their extents, for a known_map of a later question: the 64-bit
+  /// FNV-1a hash of words. For each store in ascending order: its number; 0 and the
+  /// medium's identifier as two numbers, or 1 and each byte of the label; the count of its
+  /// extents, and for each of them offset, length, columns, copies, stripe_length, and each
+  /// target's store and offset. Absent without a volume, and from older services.
+  public var mapFingerprint: UInt64 {
+    get {_mapFingerprint ?? 0}
+    set {_mapFingerprint = newValue}
+  }
+  /// Returns true if `mapFingerprint` has been explicitly set.
+  public var hasMapFingerprint: Bool {self._mapFingerprint != nil}
+  /// Clears the value of `mapFingerprint`. Subsequent reads from it will return its default value.
+  public mutating func clearMapFingerprint() {self._mapFingerprint = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _state: Floe_V1_MappingState? = nil
+  fileprivate var _mapFingerprint: UInt64? = nil
+}
+
+/// See AnswerPage.replaced.
+public nonisolated struct Floe_V1_ReplacedRanges: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var ranges: [Floe_V1_StoreRange] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Bytes of a store: no extent crosses its ends, be it of the old stores or of the new ones.
+public nonisolated struct Floe_V1_StoreRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var store: UInt32 = 0
+
+  public var offset: UInt64 = 0
+
+  /// More than 0.
+  public var length: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// A byte of a file, in the order by inode, then offset.
@@ -1384,7 +1461,7 @@ nonisolated extension Floe_V1_Portion: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AnswerRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}known\0\u{1}found\0\u{1}portions\0\u{1}validating\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}known\0\u{1}found\0\u{1}portions\0\u{1}validating\0\u{3}known_map\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1397,6 +1474,7 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
       case 3: try { try decoder.decodeSingularBytesField(value: &self.found) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.portions) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.validating) }()
+      case 6: try { try decoder.decodeSingularFixed64Field(value: &self._knownMap) }()
       default: break
       }
     }
@@ -1422,6 +1500,9 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
     if !self.validating.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.validating, fieldNumber: 5)
     }
+    try { if let v = self._knownMap {
+      try visitor.visitSingularFixed64Field(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1431,6 +1512,7 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
     if lhs.found != rhs.found {return false}
     if lhs.portions != rhs.portions {return false}
     if lhs.validating != rhs.validating {return false}
+    if lhs._knownMap != rhs._knownMap {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1438,7 +1520,7 @@ nonisolated extension Floe_V1_AnswerRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Floe_V1_AnswerPage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AnswerPage"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}changed\0\u{1}stores\0\u{3}store_extents\0\u{1}media\0\u{1}located\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}changed\0\u{1}stores\0\u{3}store_extents\0\u{1}media\0\u{1}located\0\u{1}replaced\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1524,6 +1606,19 @@ nonisolated extension Floe_V1_AnswerPage: SwiftProtobuf.Message, SwiftProtobuf._
           self.part = .located(v)
         }
       }()
+      case 7: try {
+        var v: Floe_V1_ReplacedRanges?
+        var hadOneofValue = false
+        if let current = self.part {
+          hadOneofValue = true
+          if case .replaced(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.part = .replaced(v)
+        }
+      }()
       default: break
       }
     }
@@ -1559,6 +1654,10 @@ nonisolated extension Floe_V1_AnswerPage: SwiftProtobuf.Message, SwiftProtobuf._
       guard case .located(let v)? = self.part else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
+    case .replaced?: try {
+      guard case .replaced(let v)? = self.part else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -1573,7 +1672,7 @@ nonisolated extension Floe_V1_AnswerPage: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AnswerHead"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}everything_changed\0\u{3}has_volume\0\u{1}behind\0\u{3}changed_count\0\u{3}store_count\0\u{3}store_extent_count\0\u{3}medium_count\0\u{3}located_count\0\u{3}skips_states\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}everything_changed\0\u{3}has_volume\0\u{1}behind\0\u{3}changed_count\0\u{3}store_count\0\u{3}store_extent_count\0\u{3}medium_count\0\u{3}located_count\0\u{3}skips_states\0\u{3}tells_changes\0\u{3}replaced_count\0\u{3}map_fingerprint\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1591,6 +1690,9 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.mediumCount) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.locatedCount) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.skipsStates) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.tellsChanges) }()
+      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.replacedCount) }()
+      case 13: try { try decoder.decodeSingularFixed64Field(value: &self._mapFingerprint) }()
       default: break
       }
     }
@@ -1631,6 +1733,15 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
     if self.skipsStates != false {
       try visitor.visitSingularBoolField(value: self.skipsStates, fieldNumber: 10)
     }
+    if self.tellsChanges != false {
+      try visitor.visitSingularBoolField(value: self.tellsChanges, fieldNumber: 11)
+    }
+    if self.replacedCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.replacedCount, fieldNumber: 12)
+    }
+    try { if let v = self._mapFingerprint {
+      try visitor.visitSingularFixed64Field(value: v, fieldNumber: 13)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1645,6 +1756,79 @@ nonisolated extension Floe_V1_AnswerHead: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.mediumCount != rhs.mediumCount {return false}
     if lhs.locatedCount != rhs.locatedCount {return false}
     if lhs.skipsStates != rhs.skipsStates {return false}
+    if lhs.tellsChanges != rhs.tellsChanges {return false}
+    if lhs.replacedCount != rhs.replacedCount {return false}
+    if lhs._mapFingerprint != rhs._mapFingerprint {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Floe_V1_ReplacedRanges: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ReplacedRanges"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ranges\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.ranges) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ranges.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.ranges, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_ReplacedRanges, rhs: Floe_V1_ReplacedRanges) -> Bool {
+    if lhs.ranges != rhs.ranges {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Floe_V1_StoreRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".StoreRange"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}offset\0\u{1}length\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.store) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.length) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.store != 0 {
+      try visitor.visitSingularUInt32Field(value: self.store, fieldNumber: 1)
+    }
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 2)
+    }
+    if self.length != 0 {
+      try visitor.visitSingularUInt64Field(value: self.length, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_StoreRange, rhs: Floe_V1_StoreRange) -> Bool {
+    if lhs.store != rhs.store {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.length != rhs.length {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -44,6 +44,8 @@ public final class RemoteImage: ServiceImage {
   let logger: Logger
   private let reached = Mutex(true)
   private let session = Mutex<Session?>(nil)
+  /// The last map that the service told.
+  private let told = Mutex<KnownMap?>(nil)
 
   private init(
     _ summary: ImageSummary, at address: ServiceAddress, host: String,
@@ -98,10 +100,31 @@ public final class RemoteImage: ServiceImage {
   // MARK: - ProductionHost
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
-    let request = question.wire(image: summary.id)
-    return try ask { calls, options in
+    var request = question.wire(image: summary.id)
+    let known = told.withLock { $0 }.flatMap {
+      $0.configurationID == question.known.configurationID ? $0 : nil
+    }
+    if let known { request.knownMap = known.fingerprint }
+    do {
+      let answer = try answer(request, since: known)
+      if let volume = answer.volume {
+        let map = KnownMap(answer.state.configurationID, volume.map)
+        told.withLock { $0 = map }
+      }
+      return answer
+    } catch {
+      // Whatever went wrong, the next answer tells the whole.
+      told.withLock { $0 = nil }
+      throw error
+    }
+  }
+
+  private func answer(
+    _ request: Floe_V1_AnswerRequest, since known: KnownMap?
+  ) throws(SourceError) -> MappingAnswer {
+    try ask { calls, options in
       try await calls.answer(request, options: options) { response in
-        var assembly = AnswerAssembly()
+        var assembly = AnswerAssembly(since: known)
         for try await page in response.messages { try assembly.add(page) }
         return try assembly.finish()
       }

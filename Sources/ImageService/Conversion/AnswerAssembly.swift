@@ -17,8 +17,13 @@ struct AnswerAssembly {
   private var media: [MediumDescription] = []
   private var located: [MappingAnswer.Located] = []
   private var locatedExtentCount = 0
+  private var replaced: [StoreMapChange.Part] = []
+  private let known: KnownMap?
 
-  init() {}
+  /// - Parameter known: the map that the question says it has.
+  init(since known: KnownMap? = nil) {
+    self.known = known
+  }
 
   /// Takes the next page.
   mutating func add(_ page: Floe_V1_AnswerPage) throws(WireError) {
@@ -46,6 +51,9 @@ struct AnswerAssembly {
       storeExtentCount += part.extents.count
       try check(
         storeExtentCount, head.storeExtentCount, WireLimit.storeExtents, "store extents")
+    case .replaced(let part)?:
+      for range in part.ranges { try add(StoreMapChange.Part(wire: range)) }
+      try check(replaced.count, head.replacedCount, WireLimit.storeExtents, "replaced ranges")
     case .media(let part)?:
       for medium in part.media {
         let windows = medium.identity.windows + medium.witness.windows
@@ -67,7 +75,7 @@ struct AnswerAssembly {
     guard let head, let state else { throw WireError("the answer has no head") }
     guard changed.count == Int(head.changedCount), stores.count == Int(head.storeCount),
       storeExtentCount == Int(head.storeExtentCount), media.count == Int(head.mediumCount),
-      located.count == Int(head.locatedCount)
+      located.count == Int(head.locatedCount), replaced.count == Int(head.replacedCount)
     else { throw WireError("the answer ends before all that its head announced") }
     var volume: MappingAnswer.Volume?
     if head.hasVolume_p {
@@ -76,17 +84,27 @@ struct AnswerAssembly {
       for case .physical(let medium) in stores.values where !known.contains(medium) {
         throw WireError("the answer has a store on medium \(medium), which it does not describe")
       }
-      do throws(ChainError) {
-        volume = MappingAnswer.Volume(
-          map: try StoreMap(stores: stores, extents: storeExtents), media: media,
-          skipsStates: head.skipsStates)
-      } catch {
-        throw WireError("the stores of the answer make no sense: \(error)")
-      }
+      volume = MappingAnswer.Volume(map: try map(head), media: media, skipsStates: head.skipsStates)
     }
     return MappingAnswer(
       state: state, changes: head.everythingChanged ? .everything : .ranges(changed),
       volume: volume, behind: behind, located: located)
+  }
+
+  private func map(_ head: Floe_V1_AnswerHead) throws(WireError) -> StoreMap {
+    guard head.tellsChanges else {
+      do throws(ChainError) {
+        return try StoreMap(stores: stores, extents: storeExtents)
+      } catch {
+        throw WireError("the stores of the answer make no sense: \(error)")
+      }
+    }
+    guard let known else { throw WireError("the answer tells changes of stores that nobody has") }
+    let map = try known.map.replacing(replaced, stores: stores, with: storeExtents)
+    guard head.hasMapFingerprint, map.fingerprint == head.mapFingerprint else {
+      throw WireError("the changes that the answer tells do not make the stores that it means")
+    }
+    return map
   }
 
   private mutating func begin(_ head: Floe_V1_AnswerHead) throws(WireError) {
@@ -100,6 +118,9 @@ struct AnswerAssembly {
     guard
       head.hasVolume_p || (head.storeCount, head.storeExtentCount, head.mediumCount) == (0, 0, 0)
     else { throw WireError("the answer has parts of a volume without a volume") }
+    guard head.tellsChanges && head.hasVolume_p || head.replacedCount == 0 else {
+      throw WireError("the answer replaces ranges, and tells no changes")
+    }
     state = try MappingState(wire: head.state)
     for medium in head.behind {
       behind.insert(MediumID(rawValue: try UniqueIdentifier(wire: medium, "a medium behind")))
@@ -127,6 +148,18 @@ struct AnswerAssembly {
           + "offset \(range.lowerBound.offset)")
     }
     changed.append(range)
+  }
+
+  private mutating func add(_ part: StoreMapChange.Part) throws(WireError) {
+    if let last = replaced.last {
+      let isBehind =
+        last.store < part.store
+        || last.store == part.store && last.range.upperBound <= part.range.lowerBound
+      guard isBehind else {
+        throw WireError("the replaced ranges are out of order at store \(part.store.rawValue)")
+      }
+    }
+    replaced.append(part)
   }
 
   private mutating func add(_ part: Floe_V1_Located) throws(WireError) {

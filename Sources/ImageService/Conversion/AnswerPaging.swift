@@ -10,12 +10,17 @@ struct AnswerPaging {
   private let ranges: [Range<FileKey>]
   private let located: ArraySlice<MappingAnswer.Located>
   private let storeExtents: [(StoreID, StoreExtent)]
+  /// What is told in place of the whole map; `nil` where that is told.
+  private let change: StoreMapChange?
+  /// The map that the answer tells, for whoever is asked about it next.
+  let told: KnownMap?
 
   /// Brings an answer under the limits where the contract allows it: too many changed
   /// ranges become "everything", and portions that do not fit any more are left out.
   ///
+  /// - Parameter known: the map that the receiver has; `nil` when it has none.
   /// - Throws: `WireError` when the volume itself is over the limits.
-  init(_ answer: MappingAnswer) throws(WireError) {
+  init(_ answer: MappingAnswer, since known: StoreMap? = nil) throws(WireError) {
     var isEverything = true
     var ranges: [Range<FileKey>] = []
     if case .ranges(let told) = answer.changes, told.count <= WireLimit.changedRanges {
@@ -44,9 +49,21 @@ struct AnswerPaging {
     self.answer = MappingAnswer(
       state: answer.state, changes: isEverything ? .everything : answer.changes,
       volume: answer.volume, behind: answer.behind, located: Array(fitting))
+    change = Self.change(from: known, to: answer.volume?.map, of: storeExtents.count)
+    told = answer.volume.map { KnownMap(answer.state.configurationID, $0.map) }
     self.ranges = ranges
     located = fitting
-    self.storeExtents = storeExtents
+    self.storeExtents = change?.extents.map { ($0.store, $0.extent) } ?? storeExtents
+  }
+
+  /// What differs from a map that the receiver has; `nil` when the whole is told as well.
+  private static func change(
+    from known: StoreMap?, to map: StoreMap?, of count: Int
+  ) -> StoreMapChange? {
+    guard let known, let map, let change = StoreMapChange(from: known, to: map),
+      change.parts.count + change.extents.count < count
+    else { return nil }
+    return change
   }
 
   /// Hands out the pages in order.
@@ -59,6 +76,9 @@ struct AnswerPaging {
       let stores = volume.map.stores.sorted { $0.key < $1.key }
       try await forEachRun(of: stores, cost: { $0.value.cost }) { run in
         try await write(.with { $0.stores.stores = run.map { Floe_V1_Store($0.key, $0.value) } })
+      }
+      try await forEachRun(of: change?.parts ?? [], cost: { _ in 30 }) { run in
+        try await write(.with { $0.replaced.ranges = run.map(\.wire) })
       }
       try await forEachRun(of: storeExtents, cost: { 60 + 20 * $0.1.placement.targets.count }) {
         run in
@@ -87,6 +107,9 @@ struct AnswerPaging {
     head.everythingChanged = answer.changes == .everything
     head.hasVolume_p = answer.volume != nil
     head.skipsStates = answer.volume?.skipsStates ?? false
+    head.tellsChanges = change != nil
+    head.replacedCount = UInt32(clamping: change?.parts.count ?? 0)
+    if let told { head.mapFingerprint = told.fingerprint }
     head.behind = answer.behind.sorted().map(\.rawValue.wire)
     head.changedCount = UInt32(clamping: ranges.count)
     head.storeCount = UInt32(clamping: answer.volume?.map.stores.count ?? 0)

@@ -64,6 +64,24 @@ extension Floe_V1_StoreExtent {
   }
 }
 
+extension StoreMapChange.Part {
+  var wire: Floe_V1_StoreRange {
+    var wire = Floe_V1_StoreRange()
+    wire.store = store.rawValue
+    wire.offset = range.lowerBound
+    wire.length = range.upperBound - range.lowerBound
+    return wire
+  }
+
+  init(wire: Floe_V1_StoreRange) throws(WireError) {
+    let (end, overflow) = wire.offset.addingReportingOverflow(wire.length)
+    guard wire.length > 0, !overflow else {
+      throw WireError("a replaced range of store \(wire.store) has the length \(wire.length)")
+    }
+    self.init(store: StoreID(rawValue: wire.store), range: wire.offset..<end)
+  }
+}
+
 extension Probe {
   var wire: Floe_V1_Probe {
     var wire = Floe_V1_Probe()

@@ -15,6 +15,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
   /// The production host's name.
   let host: String
   let images: ServedImages
+  /// What answers told before.
+  let maps = ToldMaps()
   let pool: BlockingPool
   /// The threads that move the bytes of all connections.
   let loops: any EventLoopGroup
@@ -150,12 +152,17 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     context: ServerContext
   ) async throws {
     let id = try await wording { try UniqueIdentifier(wire: request.image, "the image") }
-    let paging = try await asking(id) { image in
-      let answer = try image.answer(MappingQuestion(wire: request))
-      do { return try AnswerPaging(answer) } catch {
+    let paging = try await asking(id) { [maps] image in
+      let question = try MappingQuestion(wire: request)
+      let answer = try image.answer(question)
+      let known =
+        request.hasKnownMap
+        ? maps.map(of: id, question.known.configurationID, fingerprint: request.knownMap) : nil
+      do { return try AnswerPaging(answer, since: known) } catch {
         throw RPCError(answer: .internalError, "\(error)")
       }
     }
+    if let told = paging.told { maps.note(told, of: id) }
     try await paging.forEach { try await write($0, to: response) }
   }
 

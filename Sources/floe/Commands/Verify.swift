@@ -47,7 +47,7 @@ struct Verify: ParsableCommand, JSONReporting {
   @Option(
     help: ArgumentHelp(
       "Seconds that a read waits for a valid mapping before it fails; at most 1 for a file that "
-        + "names no service.", valueName: "SECONDS"))
+        + "names no service and whose media do not tell.", valueName: "SECONDS"))
   var remapTimeout: Double = 30
 
   @Option(

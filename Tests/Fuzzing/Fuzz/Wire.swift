@@ -17,9 +17,22 @@ func messages(in input: ArraySlice<UInt8>) -> [[UInt8]] {
   return messages
 }
 
+/// A map that an answer may tell changes of.
+private let known: KnownMap? = {
+  let (top, disk) = (StoreID(rawValue: 7), StoreID(rawValue: 1))
+  let extents = (0..<UInt64(8)).compactMap {
+    try? StoreExtent.linear(
+      offset: $0 << 12, length: 4096, target: StoreAddress(store: disk, offset: $0 << 20))
+  }
+  let medium = MediumID(rawValue: UniqueIdentifier(high: 1, low: 1))
+  let map = try? StoreMap(
+    stores: [top: .logical(label: "btrfs"), disk: .physical(medium)], extents: [top: extents])
+  return map.map { KnownMap(ConfigurationID(entries: []), $0) }
+}()
+
 /// An input is the pages of an answer. Every page is taken for a question as well.
 func fuzzWire(_ input: [UInt8]) {
-  var assembly = AnswerAssembly()
+  var assembly = AnswerAssembly(since: known)
   var isSound = true
   for bytes in messages(in: input[...]) {
     if let request = try? Floe_V1_AnswerRequest(serializedBytes: bytes) {

@@ -20,8 +20,8 @@ extension LVMTests {
       let representation: Representation
       var state: MappingState { representation.volumes[0].state }
 
-      /// - Parameter mayTake: whether other media may be taken than those of the freeze.
-      init(_ disks: LVMDisks, mayTake: Bool = true) throws {
+      /// - Parameter finder: finds other media than those of the freeze; `nil` for no others.
+      init(_ disks: LVMDisks, finder: MediumFinder? = MediumFinder(named: [:])) throws {
         let freezer = try StackFreezer(
           StackPlace(
             start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: disks.images,
@@ -42,19 +42,11 @@ extension LVMTests {
           media[medium.id] = try OpenMedium(path: disks.devices[index], isShared: true)
         }
         let known = media
-        let directory = disks.directory
         let found = StorageSource(
           representation, volume: representation.volumes[0], medium: { known[$0] },
           take: { description in
-            // What was made later.
-            for number in 0..<8 where mayTake {
-              guard
-                let medium = try? OpenMedium(path: "\(directory)/disk\(number)", isShared: true),
-                (try? medium.verifyIdentity(of: description)) != nil
-              else { continue }
-              return medium
-            }
-            throw CommandError(description: "nobody has \(description.label)")
+            guard let finder else { throw CommandError(description: "no other may be taken") }
+            return try finder.find(description, witness: nil)
           })
         source = try #require(found)
       }
@@ -155,25 +147,64 @@ extension LVMTests {
       }
     }
 
-    /// The new member has no metadata area, so that only its label tells what it is.
-    @Test(arguments: ["", "--metadatacopies 0"])
-    func movedToAMemberThatCameLater(_ options: String) throws {
-      let disks = try makeDisks(1)
+    /// The group is committed between the reader's look and the answer: nothing stays behind.
+    @Test func anEarlierMomentIsNotBehind() throws {
+      let disks = try makeDisks()
       let backup = try Backup(disks)
-      let closed = try Backup(disks, mayTake: false)
-      let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      try disks.lvm("vgchange --addtag one vg")
+      let found = try backup.answer().state.configurationID
+      try disks.lvm("vgchange --addtag two vg")
+      let answer = try backup.source.answer(
+        MappingQuestion(known: backup.state, found: found, portions: []))
+      #expect(answer.state.configurationID != found)
+      #expect(answer.behind.isEmpty)
+    }
+
+    /// Takes a new disk into the group, and moves the volume to it.
+    ///
+    /// - Parameter options: of pvcreate.
+    private func moveToNewDisk(of disks: LVMDisks, _ options: String = "") throws {
       let device = try disks.addDisk()
       try disks.lvm("pvcreate -y \(options) \(device)")
       try disks.lvm("vgextend vg \(device)")
       try move(to: 1, of: disks)
+    }
+
+    /// Without a metadata area only its label tells what the new member is.
+    @Test(arguments: ["", "--metadatacopies 0"])
+    func movedToAMemberThatCameLater(_ options: String) throws {
+      let disks = try makeDisks(1)
+      let backup = try Backup(disks)
+      let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      try moveToNewDisk(of: disks, options)
       let answer = try backup.answer()
       #expect(try backup.bytes(by: answer, on: disks, count: Self.size) == frozen)
-      // What may not be taken is nothing that the storage tells of.
-      guard case .failed(let reason)? = closed.refusal() else {
+    }
+
+    /// The rules of the mount hold for what the group names: nothing else is taken, and of two
+    /// clones none.
+    @Test func aMemberThatMayNotBeTaken() throws {
+      let disks = try makeDisks(1)
+      let elsewhere = try #require(MediaPatterns(["/nowhere/*"]))
+      let closed = [
+        try Backup(disks, finder: nil),
+        try Backup(
+          disks, finder: MediumFinder(named: [:], trust: MediumTrust(limits: [elsewhere]))),
+      ]
+      let backup = try Backup(disks)
+      try moveToNewDisk(of: disks)
+      for host in closed {
+        guard case .failed(let reason)? = host.refusal() else {
+          Issue.record("it was answered")
+          continue
+        }
+        #expect(reason.contains("is missing"), "\(reason)")
+      }
+      _ = try disks.addDisk(copyOf: 1)
+      guard case .failed? = backup.refusal() else {
         Issue.record("it was answered")
         return
       }
-      #expect(reason.contains("is missing"), "\(reason)")
     }
 
     /// What is looked for is what is found, by the same identifier.

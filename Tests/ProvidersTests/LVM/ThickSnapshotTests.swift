@@ -3,6 +3,7 @@ import Testing
 
 @testable import BlockMappers
 @testable import DataSets
+@testable import StackProvider
 @testable import VolumeLayers
 
 extension LVMTests {
@@ -73,6 +74,19 @@ extension LVMTests {
       #expect(
         try Stack(top: disks.layer("snap")).departure(since: frozen.cursor, frozen: 0)
           == "the snapshot vg/snap could be written since change \(number) of its group")
+    }
+
+    /// Nothing was frozen yet that could be thawed.
+    @Test func overflowBeforeTheFreeze() throws {
+      let (disks, _) = try disks()
+      try write([0, 0, 0, 0], to: disks.images[0], at: 1 << 20 + 9 * 65536 + 4)
+      var options = SearchOptions()
+      options.physicalVolumes = disks.images
+      let error = #expect(throws: StackError.self) {
+        try VolumeStacks.find(NamedData("vg/snap"), options)
+      }
+      #expect(error?.code == .medium)
+      #expect(error?.description.contains("overflowed") == true)
     }
 
     @Test func merge() throws {
