@@ -128,7 +128,8 @@ let package = Package(
     .target(
       name: "LogicalVolumeProvider",
       dependencies: [
-        "BlockMappers", "CKernelDevices", "CLinuxIO", "DataSets", "FrozenImage", "HostSystem",
+        "BlockMappers", "CFileMap", "CKernelDevices", "CLinuxIO", "DataSets", "FrozenImage",
+        "HostSystem",
         "ImageReader", "LogicalRepresentation", "StackProvider", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -52,3 +53,8 @@ int ckernel_resume(int control, uint32_t major, uint32_t minor) {
 }
 
 int ckernel_lock_memory(void) { return mlockall(MCL_CURRENT | MCL_FUTURE); }
+
+int ckernel_run_first(void) {
+  struct sched_param lowest = {.sched_priority = 1};
+  return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest);
+}

@@ -70,7 +70,9 @@ private struct LogicalVolumeDataSet: DataSet {
 
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {
     do {
-      let quiet = try SnapshotMaker(plan: plan, quietLimit: quietLimit).make(image)
+      let quiet = try SnapshotMaker(
+        plan: plan, mountpoint: volume.mountpoint, quietLimit: quietLimit
+      ).make(image)
       // By its group: as long as lvm2 finds that, the snapshot need not be active.
       let place = StackPlace(
         start: .volumeGroup(plan.origin.groupID), selectors: [SnapshotPlan.name(of: image)],

@@ -19,7 +19,9 @@ struct OriginVolume {
   let device: DeviceNumber
 
   var title: String { "\(group)/\(name)" }
+}
 
+extension OriginVolume {
   private static let columns = [
     "vg_name", "vg_uuid", "lv_name", "lv_size", "segtype", "pool_lv", "vg_free", "vg_extent_size",
     "vg_lock_type", "vg_clustered", "vg_systemid",

@@ -1,3 +1,4 @@
+import CFileMap
 import CLinuxIO
 import DataSets
 import FrozenImage
@@ -8,14 +9,18 @@ import SystemPackage
 /// Has lvm2 make a snapshot, under guard.
 struct SnapshotMaker {
   let plan: SnapshotPlan
+  /// Where the origin is mounted.
+  let mountpoint: String
   /// Seconds after which the quiet time is ended.
   let quietLimit: UInt64
   /// What is started as `PROGRAM snapshot-guard …`, and is to call `SuspensionGuard.stand` then.
   var program = "/proc/self/exe"
 
-  /// - Returns: nanoseconds for which nobody could write.
+  /// - Returns: nanoseconds for which nobody could write; `nil` when that was not seen, as it
+  ///   was over at once.
   /// - Throws: `StackError` when there is no snapshot of a moment at which nobody wrote.
-  func make(_ image: UniqueIdentifier) throws(StackError) -> UInt64 {
+  func make(_ image: UniqueIdentifier) throws(StackError) -> UInt64? {
+    try sync()
     let outcome = try guarded(plan.words(for: image))
     let origin = plan.origin.title
     guard outcome.status == 0 else {
@@ -35,7 +40,20 @@ struct SnapshotMaker {
         "\(plan.origin.group)/\(SnapshotPlan.name(of: image))",
       ])
     }
-    return outcome.quiet
+    return outcome.quiet > 0 ? outcome.quiet : nil
+  }
+
+  /// What is cached goes to the media while others may still write: lvm2 has the file system
+  /// write the rest while nobody can, and the device does not yet tell that it is suspended.
+  private func sync() throws(StackError) {
+    let directory = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else {
+      throw StackError(cannot: "open \(mountpoint)", Errno(rawValue: errno))
+    }
+    defer { close(directory) }
+    guard cfilemap_sync(directory) == 0 else {
+      throw StackError(cannot: "write \(mountpoint) to its device", Errno(rawValue: errno))
+    }
   }
 
   private func guarded(_ words: [String]) throws(StackError) -> SuspensionGuard.Outcome {

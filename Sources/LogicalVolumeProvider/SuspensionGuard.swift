@@ -68,6 +68,9 @@ package enum SuspensionGuard {
         LVMCommand.path(of: first), words, isMute: true, output: output, joinsErrors: true)
     else { return EXIT_FAILURE }
     for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE] { signal(number, SIG_IGN) }
+    // lvm2 goes before others while devices are suspended. Where this is not allowed, the looks
+    // come later.
+    _ = ckernel_run_first()
     var watch = Watch(number, limit: limit, control: control)
     var status: Int32?
     // Others suspend volumes as well, when lvm2 has ended.

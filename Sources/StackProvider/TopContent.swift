@@ -82,6 +82,12 @@ struct TopContent {
         .unsupported,
         "\(layer.title) holds nothing that floe knows, so nothing shows that it rests; \(promise)")
     }
+    if layer.isSnapshot, found.type == "btrfs" {
+      return StackError(
+        .unsupported,
+        "\(layer.title) is a snapshot of a device of a btrfs, which must not be mounted where the "
+          + "btrfs itself is: freeze a subvolume of that, by its directory")
+    }
     let content = ForeignContent(type: found.type)
     // The directory is there as long as a btrfs of this UUID is mounted (fs/btrfs/sysfs.c).
     let isInUse = found.type == "btrfs" && access("/sys/fs/btrfs/\(found.uuid)", F_OK) == 0

@@ -20,3 +20,7 @@ int ckernel_resume(int control, uint32_t major, uint32_t minor);
 // Keeps all memory of the process, now and later, from being written out or dropped
 // (mlockall(2)).
 int ckernel_lock_memory(void);
+
+// Has this process run before all that has no deadline, lvm2 in its critical section among
+// them; its children do not (sched_setscheduler(2), SCHED_FIFO).
+int ckernel_run_first(void);

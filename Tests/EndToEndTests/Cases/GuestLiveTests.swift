@@ -17,10 +17,11 @@ extension EndToEnd.InGuest {
       self.name = name
       let image = "\(guest.folder)/\(type).img"
       try EndToEndTests.run("truncate", ["-s", "\(megabytes)M", image])
-      try EndToEndTests.run("mkfs.\(type)", ["-q", image])
+      try EndToEndTests.run(
+        "mkfs.\(type)", type == "ext4" ? ["-q", "-b", "4096", image] : ["-q", image])
       let built = try guest.scratch.directory("\(name)-built")
       try EndToEndTests.run("mount", ["-o", "loop", image, built])
-      try Tree(built).buildPortable(files: 200, fragmented: 8 << 20)
+      try Tree(built).buildPortable(files: 60, fragmented: 8 << 20, entries: 50)
       try EndToEndTests.run("umount", [built])
       try guest.run(
         """
@@ -55,7 +56,8 @@ extension EndToEnd.InGuest {
                 file.write(b"changed %d" % turn)
             os.sync()
             print("written")
-            time.sleep(0.05)
+            # Each write has answers asked for anew, which take long in a guest.
+            time.sleep(0.7 if os.path.exists("/share/\(name).slow") else 0.02)
         END
         """)
       try waitUntil("the file system is written", seconds: 120) {
@@ -64,6 +66,9 @@ extension EndToEnd.InGuest {
       }
       return writer
     }
+
+    /// Has writes leave time for answers, which are slow in a guest.
+    func slowDown() throws { try writeFile("\(guest.folder)/\(name).slow", []) }
 
     /// What the guest's own kernel shows of the snapshot, told by an independent tool.
     func reference(options: String) throws -> Manifest {
@@ -102,22 +107,22 @@ extension EndToEnd.InGuest {
       "$floe freeze /srv/livexfs --name livexfs --snapshot-size 128m --state $state --json")
     #expect(frozen.contains("\"quiet_seconds\""), "\(frozen)")
     #expect(frozen.contains("\"provider\" : \"lvm\""), "\(frozen)")
+    try live.slowDown()
     let reference = try live.reference(options: "nouuid,norecovery")
     try guest.serve()
     let backup = try guest.mount("livexfs", options: ["--remap-timeout", "120"], name: "livexfs")
     let copy = try guest.scratch.directory("livexfs-copy")
     try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
     try Manifest(.copy, of: copy).expectSame(as: reference, "the copy by rsync")
-    repeat {
-      if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
-      try compare(backup, with: copy)
-    } while try backup.status().remaps < 3
+    if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
+    try compare(backup, with: copy)
     let images = try guest.run("$floe images --state $state")
     #expect(images.contains("the snapshot livexfs/floe-") && images.contains("%"), "\(images)")
     try writeFile("\(guest.folder)/livexfs.stop", [])
     try writer.wait()
     let status = try backup.status()
     print("live XFS: \(status.remaps) remaps, \(status.discarded_reads) stale reads thrown away")
+    #expect(status.remaps > 0, "\(status)")
     #expect(status.errors == 0, "\(status)")
     #expect(status.bytes.storage > status.bytes.production_host, "\(status)")
     try backup.unmount()
@@ -146,6 +151,7 @@ extension EndToEnd.InGuest {
       "$floe freeze /srv/liveext/storage --name part --state $state 2>&1 || true")
     #expect(part.contains("freeze /srv/liveext"), "\(part)")
     try guest.run("$floe freeze /srv/liveext --name liveext --state $state")
+    try live.slowDown()
     let reference = try live.reference(options: "noload")
     try guest.serve()
     let backup = try guest.mount("liveext", options: ["--remap-timeout", "120"], name: "liveext")
@@ -181,16 +187,15 @@ extension EndToEnd.InGuest {
       mount /dev/killed/data /srv/killed
       cp -a /etc /srv/killed
       """)
-    for step in [
-      "pgrep -f snapshot-guard", "grep -q 1 /sys/class/block/dm-*/dm/suspended",
-      "ls /dev/mapper/killed-floe*", "ls /tmp/state/images/*/representation.floe*",
-    ] {
+    try writeFile("\(guest.folder)/catch.py", Array(Self.catcher.utf8))
+    for step in ["guard", "suspended", "made"] {
       let seen = try guest.run(
         """
+        python3 /share/catch.py \(step) & catcher=$!
         $floe freeze /srv/killed --name killed --state $state & freeze=$!
-        until \(step) >/dev/null 2>&1 || ! kill -0 $freeze 2>/dev/null; do :; done
-        kill -KILL $freeze 2>/dev/null || true
-        wait $freeze 2>/dev/null || true
+        echo $freeze >/tmp/freeze.pid
+        wait $catcher
+        wait $freeze && exit 1
         timeout 30 dd if=/dev/zero of=/srv/killed/written bs=4k count=1 conv=fsync status=none
         $floe images --state $state
         $floe thaw killed --state $state
@@ -198,26 +203,14 @@ extension EndToEnd.InGuest {
         grep -s 1 /sys/class/block/dm-*/dm/suspended && exit 1
         true
         """)
-      #expect(seen.contains("thawed"), "\(step): \(seen)")
+      #expect(seen.contains("orphan") && seen.contains("thawed"), "\(step): \(seen)")
     }
     // lvcreate hangs while nobody can write.
     let hung = try guest.run(
       """
-      python3 - <<'END' &
-      import glob, os, signal, subprocess
-      while not any(open(p).read(1) == "1" for p in glob.glob("/sys/class/block/dm-*/dm/suspended")):
-          pass
-      maker = int(subprocess.check_output(["pgrep", "-x", "lvcreate"]))
-      os.kill(maker, signal.SIGSTOP)
-      with open("/srv/killed/after", "w") as file:
-          file.write("after")
-          file.flush()
-          os.fsync(file.fileno())
-      print("writes go on")
-      os.kill(maker, signal.SIGCONT)
-      END
+      python3 /share/catch.py stop & catcher=$!
       $floe freeze /srv/killed --name killed --quiet-limit 2 --state $state 2>&1 || true
-      wait
+      wait $catcher
       lvs --noheadings -o lv_name killed | grep floe && exit 1
       $floe images --state $state
       umount /srv/killed
@@ -227,4 +220,47 @@ extension EndToEnd.InGuest {
     #expect(hung.contains("writes go on"), "\(hung)")
     #expect(hung.contains("stood still for more than 2 s"), "\(hung)")
   }
+
+  /// Ends floe at a step of a freeze, or stops lvcreate while the origin is suspended. It goes
+  /// before all others, to see a moment that is short.
+  private static let catcher = """
+    import glob, os, signal, sys, time
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    step = sys.argv[1]
+
+    def until(look):
+        while True:
+            found = look()
+            if found: return found
+            time.sleep(0.0005)
+
+    def process(word):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try: words = open("/proc/%s/cmdline" % name, "rb").read().split(b"\\0")
+            except OSError: continue
+            if word in words[:2]: return int(name)
+
+    device = os.stat("/dev/killed/data").st_rdev
+    state = open("/sys/dev/block/%d:%d/dm/suspended" % (os.major(device), os.minor(device)))
+
+    def suspended():
+        state.seek(0)
+        return state.read(1) == "1"
+
+    if step == "guard": until(lambda: process(b"snapshot-guard"))
+    if step == "made": until(lambda: glob.glob("/dev/mapper/killed-floe*"))
+    if step in ("suspended", "stop"):
+        maker = until(lambda: process(b"lvcreate"))
+        until(suspended)
+    if step != "stop":
+        os.kill(int(open("/tmp/freeze.pid").read()), signal.SIGKILL)
+        sys.exit()
+    os.kill(maker, signal.SIGSTOP)
+    with open("/srv/killed/after", "w") as file:
+        file.write("after")
+        file.flush()
+        os.fsync(file.fileno())
+    print("writes go on")
+    os.kill(maker, signal.SIGCONT)
+    """
 }

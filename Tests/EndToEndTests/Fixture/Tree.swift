@@ -50,7 +50,9 @@ struct Tree {
   }
 
   /// Everything that any file system of Linux keeps, for images that are not btrfs.
-  func buildPortable(files: Int = 1500, fragmented: Int = 32 << 20) throws {
+  func buildPortable(
+    files: Int = 1500, fragmented: Int = 32 << 20, entries: Int = 2000
+  ) throws {
     try sizes()
     try sparse(Size(entries: 0, fragmented: 0, sparse: 1 << 30, files: 0), hugeSparse: false)
     try writer.directory("storage")
@@ -63,7 +65,7 @@ struct Tree {
     try devices()
     try permissions()
     try attributes(largestValue: 1500)
-    try largeDirectory(2000)
+    try largeDirectory(entries)
     try times()
     try ageDirectories()
     try run("sync", ["-f", writer.root])
