@@ -298,7 +298,7 @@ let package = Package(
       dependencies: [
         "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
         "ImageReader", "LogicalRepresentation", "Media", "MountedTreeProvider", "StackProvider",
-        "TestTags", "VerifiedReading", "VolumeLayers",
+        "SeededNumbers", "TestTags", "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),
