@@ -310,7 +310,8 @@ let package = Package(
       dependencies: [
         "BlockMappers", "BtrfsProvider", "DataSets", "FileTrees", "FrozenImage", "HostSystem",
         "ImageReader", "LogicalRepresentation", "LogicalVolumeProvider", "Media",
-        "MountedTreeProvider", "StackProvider", "TestTags", "VerifiedReading", "VolumeLayers",
+        "MountedTreeProvider", "SeededNumbers", "StackProvider", "TestTags", "VerifiedReading",
+        "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: rules),

@@ -37,19 +37,31 @@ extension StackFinder {
   private mutating func add(
     named place: String, to volumes: inout [PhysicalVolume]
   ) throws(StackError) {
+    // What is looked at beside the way up is no part of it.
+    let onTheWay = pins
+    defer { pins = onTheWay }
+    let layer = try named(place)
+    if let (_, selectors) = NamedData.split(place), selectors.isEmpty,
+      try BootRecords.isPartitioned(layer), let table = try PartitionTable.find(on: layer)
+    {
+      add(partitionsOf: table, to: &volumes)
+      return
+    }
+    guard try MDMember.find(on: layer) == nil, let volume = try PhysicalVolume.find(on: layer)
+    else { return }
+    Self.add(volume, to: &volumes)
+  }
+
+  /// The layer at a place that the user named: a device, a disk image, or a partition of one.
+  mutating func named(_ place: String) throws(StackError) -> Layer {
     guard let (path, selectors) = NamedData.split(place) else {
       throw StackError(.notFound, "\(place): there is no such file or device")
     }
     // As the device that it is, which the other physical volumes are, too.
-    let isDevice = try StackDevice.find(path) != nil
-    var layer = isDevice && selectors.isEmpty ? try Self.medium(path) : try disk(at: path)
-    if selectors.isEmpty, try BootRecords.isPartitioned(layer) {
-      if isDevice { layer = try disk(at: path) }
-      if let table = try PartitionTable.find(on: layer) {
-        add(partitionsOf: table, to: &volumes)
-        return
-      }
-    }
+    let device = try StackDevice.find(path)
+    let isPlain = device != nil && device?.arrayMembers == nil && selectors.isEmpty
+    var layer = isPlain ? try Self.medium(path) : try disk(at: path)
+    if isPlain, try BootRecords.isPartitioned(layer) { layer = try disk(at: path) }
     if !selectors.isEmpty {
       guard let table = try PartitionTable.find(on: layer) else {
         throw StackError(
@@ -58,22 +70,20 @@ extension StackFinder {
       let onTheWay = self.selectors
       self.selectors = selectors[...]
       layer = try selectedPartition(of: table, on: layer)
-      // What is looked at beside the way up is no part of it.
-      pins.removeLast()
       let rest = self.selectors
       self.selectors = onTheWay
       if let rest = rest.first {
         throw StackError(.notFound, "\(layer.title) has no parts, so there is no “\(rest)” in it")
       }
     }
-    guard let volume = try PhysicalVolume.find(on: layer) else { return }
-    Self.add(volume, to: &volumes)
+    return layer
   }
 
   /// Adds the one on a block device that nobody named.
   private mutating func add(device path: String, to volumes: inout [PhysicalVolume]) {
     // Logical volumes may belong to guests, whose bytes say what they like.
-    if (try? StackDevice.find(path))?.logicalVolume != nil { return }
+    let device = try? StackDevice.find(path)
+    if device?.logicalVolume != nil { return }
     // Its multipath map shows the same bytes.
     if sysfs.multipathMap(overDevice: path) != nil { return }
     guard DeviceProbe.answers(path) else {
@@ -81,8 +91,15 @@ extension StackFinder {
       if !notes.contains(note) { notes.append(note) }
       return
     }
-    // Those that cannot be read are not ours.
-    guard let layer = try? Self.medium(path), (try? BootRecords.isPartitioned(layer)) == false,
+    // What is looked at beside the way up is no part of it.
+    let onTheWay = pins
+    defer { pins = onTheWay }
+    // A backup host sees the members of an array, not the array.
+    let isArray = device?.arrayMembers != nil
+    // Those that cannot be read are not ours; a member of an array may begin as the array does.
+    guard let layer = try? isArray ? disk(at: path) : Self.medium(path),
+      (try? BootRecords.isPartitioned(layer)) == false,
+      isArray || (try? MDMember.find(on: layer)) == nil,
       let volume = try? PhysicalVolume.find(on: layer)
     else { return }
     Self.add(volume, to: &volumes)
@@ -91,23 +108,25 @@ extension StackFinder {
   /// Adds a physical volume, unless it is there: a partition that was met on its disk is a
   /// device of its own as well.
   private static func add(_ volume: PhysicalVolume, to volumes: inout [PhysicalVolume]) {
-    let layer = volume.layer
+    if !isKnown(volume.layer, among: volumes.map(\.layer)) { volumes.append(volume) }
+  }
+
+  static func isKnown(_ layer: Layer, among known: [Layer]) -> Bool {
     var bases = [layer.base].compactMap { $0 }
     if case .medium(let medium) = layer.substance,
       let below = try? Self.layer(ofDevice: medium.path).base
     {
       bases.append(below)
     }
-    let isKnown = volumes.contains { known in
-      known.layer.isCut(as: layer) || bases.contains { known.layer.base?.isSame(as: $0) ?? false }
+    return known.contains { known in
+      known.isCut(as: layer) || bases.contains { known.base?.isSame(as: $0) ?? false }
     }
-    if !isKnown { volumes.append(volume) }
   }
 }
 
 extension Layer {
   /// Whether the layer lies in one piece in a file, rather than on a device.
-  fileprivate var isInFile: Bool {
+  var isInFile: Bool {
     guard let medium = base?.medium as? OpenMedium else {
       // A qcow2 image: only files are.
       return true

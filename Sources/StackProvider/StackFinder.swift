@@ -81,7 +81,8 @@ public struct StackFinder {
     if let frozen, let probes = TopContent.probes(of: frozen.kind),
       (try? layer.counted(probes.witness)) == frozen.witness
     {
-      return true
+      // A member of an array may begin as the array does.
+      return (try? MDMember.find(on: layer)) == nil
     }
     guard let device, device.layer === layer else { return false }
     return DeviceMount(ofDevice: device.path) != nil

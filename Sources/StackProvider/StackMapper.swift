@@ -39,6 +39,7 @@ extension StackFinder {
   /// not among them: they are met at the start alone (`StackPlace.disk(on:at:)`).
   static let mappers: [any StackMapper.Type] = [
     LoopDevices.self,
+    Arrays.self,
     LogicalVolumes.self,
     Partitions.self,
   ]

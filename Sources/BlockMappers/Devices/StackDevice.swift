@@ -69,6 +69,15 @@ package struct StackDevice {
     return (group.description, volume.description)
   }
 
+  /// Paths of the devices that the kernel makes an md array of; `nil` when it is none, such as
+  /// a partition of one (Documentation/admin-guide/md.rst).
+  package var arrayMembers: [String]? {
+    guard text("md/metadata_version") != nil else { return nil }
+    return DirectoryListing.names(in: "\(directory)/slaves").sorted().map { name in
+      "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
+    }
+  }
+
   private func text(_ name: String) -> String? {
     guard let file = try? FileDescriptor.open("\(directory)/\(name)", .readOnly) else {
       return nil

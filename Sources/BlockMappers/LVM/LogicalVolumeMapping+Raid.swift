@@ -64,7 +64,8 @@ extension LogicalVolumeMapping {
     return placement
   }
 
-  /// A leg's part; `nil` when it lies on a physical volume that is missing.
+  /// A leg's part; `nil` when it lies on a physical volume that is missing, or lvm2 took that
+  /// out of the group and left nothing in its place (`vgreduce --removemissing`).
   private mutating func leg(
     _ name: String, of volume: LogicalVolume
   ) throws(StackError) -> Layer? {
@@ -72,6 +73,7 @@ extension LogicalVolumeMapping {
       throw StackError(
         .malformed, "the \(title(of: volume)) has a leg \(name) that the metadata do not describe")
     }
+    if part.segments.contains(where: { $0.type == "error" }) { return nil }
     do throws(StackError) {
       return try layer(of: part)
     } catch {

@@ -50,8 +50,8 @@ struct Freeze: ParsableCommand, JSONReporting {
   @Option(
     name: .customLong("pv"),
     help: ArgumentHelp(
-      "Look for LVM2 physical volumes here (a device, a disk image, or a partition of one: b.raw:2) "
-        + "rather than on all block devices; may be repeated.",
+      "Look for LVM2 physical volumes and members of md arrays here (a device, a disk image, or a "
+        + "partition of one: b.raw:2) rather than on all block devices; may be repeated.",
       valueName: "path[:partition]"))
   var physicalVolumes: [String] = []
 

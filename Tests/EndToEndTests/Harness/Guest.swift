@@ -60,7 +60,7 @@ final class Guest: @unchecked Sendable {
   /// A script that runs in the guest.
   struct Script {
     fileprivate let number: Int
-    fileprivate let guest: Guest
+    let guest: Guest
 
     var output: String {
       let bytes = (try? readFile("\(guest.folder)/\(number).output")) ?? []
@@ -183,7 +183,7 @@ struct SharedGuest: SuiteTrait, TestScoping {
 enum GuestRequirements {
   static let missing: [String] = {
     let programs = [
-      "qemu-system-x86_64", "busybox", "socat", "cpio", "depmod", "setpriv", "dmsetup",
+      "qemu-system-x86_64", "busybox", "socat", "cpio", "depmod", "setpriv", "dmsetup", "mdadm",
     ]
     return programs.filter { (try? attempt("which", [$0]))?.succeeded != true }
   }()

@@ -57,10 +57,11 @@ extension LVMDisks {
   /// - Parameters:
   ///   - type: lvm2's.
   ///   - extents: of the volume.
+  ///   - lost: a leg of which nothing is left, as `vgreduce --removemissing` does it.
   ///   - change: of a leg's superblock; `false` to leave it away.
   func makeRaid(
     _ type: String, extents: Int = 4, status: [String] = ["READ", "WRITE"],
-    body: String = "region_size = 4096", leg: [String: [String]] = [:],
+    body: String = "region_size = 4096", leg: [String: [String]] = [:], lost: Int? = nil,
     _ superblock: WrittenSuperblock,
     change: (inout WrittenSuperblock) -> Bool = { _ in true }
   ) throws {
@@ -80,7 +81,9 @@ extension LVMDisks {
             name, extent, count in
             VolumeText.volume(
               name, isVisible: false, status: leg[name] ?? ["READ", "WRITE"],
-              VolumeText.segments("striped", ["pv\(place) \(extent)"], extents: count))
+              place == lost
+                ? [VolumeText.segment("error", extents: 0..<count, "")]
+                : VolumeText.segments("striped", ["pv\(place) \(extent)"], extents: count))
           }
         })
     try writeSuperblocks(superblock, change: change)

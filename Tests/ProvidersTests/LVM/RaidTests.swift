@@ -191,6 +191,17 @@ extension LVMTests {
       #expect(try copies() == 2)
     }
 
+    /// What is left of a leg whose disk was taken out of the group.
+    @Test func legOfWhichNothingIsLeft() throws {
+      let disks = try LVMDisks(3)
+      try disks.makeGroup()
+      try disks.makeRaid("raid1", lost: 2, Self.threeLegs) { leg in
+        leg.failed = 1 << 2
+        return true
+      }
+      #expect(try disks.disksOfCopies() == ["disk 0", "disk 1"])
+    }
+
     /// Each superblock is a witness: one that changes is asked about.
     @Test func everySuperblockIsWatched() throws {
       let disks = try disks()
