@@ -61,7 +61,13 @@ package final class AnswerSources: ProductionHost {
     let reason = error.reason
     let isNew = tally.counts.problem != reason
     tally.note { $0.problem = reason }
-    if isNew { logger.notice("the storage does not tell where the image lies: \(reason)") }
+    if isNew {
+      let isThawed = if case .thawed = error { true } else { false }
+      logger.notice(
+        isThawed
+          ? "the storage shows that the image is no longer frozen: \(reason)"
+          : "the storage does not tell where the image lies: \(reason)")
+    }
     guard hasHost else { throw error }
     do throws(SourceError) {
       let answer = try askHost(question)

@@ -110,6 +110,8 @@ package final class LateService: ProductionHost {
       }
       return remote
     } catch {
+      // Its own sentence says what to do.
+      if case .unreachable = error { throw .unreachable(error.description) }
       throw error.asSourceError
     }
   }

@@ -3,6 +3,7 @@ public import FrozenImage
 import HostSystem
 public import ImageReader
 public import LogicalRepresentation
+import Media
 import Synchronization
 public import SystemPackage
 import VolumeLayers
@@ -15,7 +16,7 @@ import VolumeLayers
 /// error, for which somebody else may be asked.
 public final class StorageSource: ProductionHost {
   private let source: StackSource
-  private let known: [MediumID: MediumDescription]
+  private let media: VolumeMedia
 
   /// - Parameters:
   ///   - volume: the volume of the image.
@@ -30,9 +31,9 @@ public final class StorageSource: ProductionHost {
   ) {
     guard volume.validation == .witness, let trail = volume.trail.flatMap({ StackTrail($0) })
     else { return nil }
-    let media = VolumeMedia(volume.media.map(\.id), medium: medium, take: take)
+    let media = VolumeMedia(volume.media, medium: medium, take: take)
+    self.media = media
     let finder = StorageFinder(trail, media: { media.open }, take: { media.taken($0) })
-    known = Dictionary(volume.media.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     source = StackSource(
       trail.image,
       watch: StackWatch(isCurrent: { media.areOpen(in: $0) }, { try finder.find() }),
@@ -44,10 +45,27 @@ public final class StorageSource: ProductionHost {
   /// - Throws: `Errno` when the system has no thread left.
   public func follow() throws(Errno) { try source.follow() }
 
-  public func liveCheck() throws(SourceError) { try source.liveCheck() }
+  public func liveCheck() throws(SourceError) {
+    do throws(SourceError) {
+      try source.liveCheck()
+    } catch {
+      throw verdict(error)
+    }
+  }
+
+  /// What an error says for good: another medium in the place of one shows no image either.
+  private func verdict(_ error: SourceError) -> SourceError {
+    guard case .thawed(let reason) = error, !media.areRight else { return error }
+    return .failed("a medium of the image cannot be read, or is another one now: \(reason)")
+  }
 
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
-    let answer = try source.answer(question)
+    let answer: MappingAnswer
+    do throws(SourceError) {
+      answer = try source.answer(question)
+    } catch {
+      throw verdict(error)
+    }
     let volume = answer.volume.map { volume in
       MappingAnswer.Volume(
         map: volume.map, media: volume.media.map(named), skipsStates: volume.skipsStates)
@@ -61,7 +79,7 @@ public final class StorageSource: ProductionHost {
 
   /// A medium by the names that people know it by: those of the production host.
   private func named(_ medium: MediumDescription) -> MediumDescription {
-    guard let known = known[medium.id] else { return medium }
+    guard let known = media.frozen.first(where: { $0.id == medium.id }) else { return medium }
     return MediumDescription(
       id: medium.id, label: known.label, size: medium.size, path: known.path,
       hardwareID: known.hardwareID, identity: medium.identity,
@@ -71,7 +89,11 @@ public final class StorageSource: ProductionHost {
   public func read(
     inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(SourceError) -> Int {
-    try source.read(inode: inode, offset: offset, into: buffer)
+    do throws(SourceError) {
+      return try source.read(inode: inode, offset: offset, into: buffer)
+    } catch {
+      throw verdict(error)
+    }
   }
 }
 
@@ -84,7 +106,8 @@ private final class VolumeMedia: Sendable {
     case missing(nextSearch: UInt64)
   }
 
-  private let frozen: [MediumID]
+  /// Those that the image lay on when it was frozen.
+  let frozen: [MediumDescription]
   private let medium: @Sendable (MediumID) -> (any Medium)?
   private let take: @Sendable (MediumDescription) throws -> any Medium
   private let others = Mutex<[MediumID: Taken]>([:])
@@ -92,7 +115,7 @@ private final class VolumeMedia: Sendable {
   private static let searchInterval: UInt64 = 5_000_000_000
 
   init(
-    _ frozen: [MediumID], medium: @escaping @Sendable (MediumID) -> (any Medium)?,
+    _ frozen: [MediumDescription], medium: @escaping @Sendable (MediumID) -> (any Medium)?,
     take: @escaping @Sendable (MediumDescription) throws -> any Medium
   ) {
     self.frozen = frozen
@@ -101,7 +124,20 @@ private final class VolumeMedia: Sendable {
   }
 
   /// Those that the image lay on when it was frozen, as they are open now.
-  var open: [any Medium] { frozen.compactMap(medium) }
+  private var present: [any Medium] { frozen.compactMap { medium($0.id) } }
+
+  /// Those of them that are still what they were: a path may lead to another medium by now.
+  var open: [any Medium] {
+    frozen.compactMap { description in
+      guard let medium = medium(description.id),
+        (try? medium.verifyIdentity(of: description)) != nil
+      else { return nil }
+      return medium
+    }
+  }
+
+  /// Whether all are there, and are what they were.
+  var areRight: Bool { open.count == frozen.count }
 
   /// Another one, as the reader has it or may have it.
   func taken(_ description: MediumDescription) -> (any Medium)? {
@@ -128,7 +164,7 @@ private final class VolumeMedia: Sendable {
         return medium(id) ?? own
       }
     }
-    let present = (open + taken).map { $0 as AnyObject }
+    let present = (present + taken).map { $0 as AnyObject }
     return found.stack.layers.allSatisfy { layer in
       guard case .medium(let medium) = layer.substance else { return true }
       return present.contains { $0 === medium as AnyObject }

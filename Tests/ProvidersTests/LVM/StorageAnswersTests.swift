@@ -230,6 +230,20 @@ extension LVMTests {
           == .thawed("the logical volume vg/root that was frozen was removed from its group"))
     }
 
+    /// A path that leads to another disk shows no image, and says nothing of ours.
+    @Test func anotherMediumIsNoThaw() throws {
+      let disks = try makeDisks(1)
+      let backup = try Backup(disks)
+      let image = try contents(of: Array(disks.images[0].utf8))
+      try write([UInt8](repeating: 7, count: 2 << 20), to: disks.images[0], at: 0)
+      guard case .failed? = backup.refusal() else {
+        Issue.record("it was answered, or is thawed")
+        return
+      }
+      try write(image, to: disks.images[0], at: 0)
+      #expect(backup.refusal() == nil)
+    }
+
     @Test func extentsThatWereGivenAwayAreThawed() throws {
       let disks = try makeDisks()
       let backup = try Backup(disks)
