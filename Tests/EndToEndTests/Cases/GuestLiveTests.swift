@@ -185,7 +185,7 @@ extension EndToEnd.InGuest {
       mkfs.ext4 -q /dev/killed/data
       mkdir -p /srv/killed
       mount /dev/killed/data /srv/killed
-      cp -a /etc /srv/killed
+      for number in {1..200}; do echo $number >/srv/killed/$number; done
       """)
     try writeFile("\(guest.folder)/catch.py", Array(Self.catcher.utf8))
     for step in ["guard", "suspended", "made"] {
@@ -225,14 +225,13 @@ extension EndToEnd.InGuest {
   /// before all others, to see a moment that is short.
   private static let catcher = """
     import glob, os, signal, sys, time
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     step = sys.argv[1]
 
-    def until(look):
+    def until(look, pause=0.05):
         while True:
             found = look()
             if found: return found
-            time.sleep(0.0005)
+            time.sleep(pause)
 
     def process(word):
         for name in filter(str.isdigit, os.listdir("/proc")):
@@ -251,7 +250,8 @@ extension EndToEnd.InGuest {
     if step == "made": until(lambda: glob.glob("/dev/mapper/killed-floe*"))
     if step in ("suspended", "stop"):
         maker = until(lambda: process(b"lvcreate"))
-        until(suspended)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+        until(suspended, 0.001)
     if step != "stop":
         os.kill(int(open("/tmp/freeze.pid").read()), signal.SIGKILL)
         sys.exit()
