@@ -31,7 +31,7 @@ extension EndToEnd.InGuest {
         done
         written
         echo failed $(dmsetup status raid-data)
-        sleep 3
+        sleep 2
         for part in rmeta rimage; do
           map=raid-data_${part}_$leg
           dmsetup load $map --table "$(cat /tmp/$map)"
@@ -43,11 +43,11 @@ extension EndToEnd.InGuest {
         dd if=/dev/urandom of=/dev/raid/waste bs=1M count=90 oflag=direct status=none
         lvremove -qq -y raid/waste
         echo removed
-        sleep 3
+        sleep 2
         lvconvert -qq -y --type raid1 -m 1 raid/data $disk
         until lvs --noheadings -o sync_percent raid/data | grep -q 100; do sleep 0.5; done
         echo rebuilt
-        sleep 3
+        sleep 2
       done
       """)
     try copy(backup, of: reference, as: "raid", while: mover)
@@ -56,50 +56,6 @@ extension EndToEnd.InGuest {
     try backup.unmount()
     try guest.run(
       "$floe thaw raid --state $state; vgremove -qq -y raid; pvremove -qq -y /dev/vd[ab]")
-    try forget(reference)
-  }
-
-  @Test("rsync of an ext4 on an md array shows it while members are replaced")
-  func mdArray() throws {
-    let guest = try #require(Guest.current)
-    let reference = try ext4(guest, megabytes: 64)
-    try guest.run(
-      """
-      modprobe raid1
-      printf 'label: gpt\\nsize=80M\\nsize=80M\\n' | sfdisk -q /dev/vda
-      yes | mdadm --quiet --create /dev/md0 --level=1 --raid-devices=2 --size=65M --run \\
-        /dev/vda1 /dev/vdb
-      dd if=/share/ext4.img of=/dev/md0 bs=1M oflag=direct status=none
-      mdadm --wait /dev/md0 || true
-      sleep 1
-      $floe freeze /dev/md0 --name md --state $state
-      """)
-    try guest.serve()
-    let backup = try guest.mount("md", options: ["--remap-timeout", "120"], name: "md")
-    let mover = try guest.start(
-      """
-      old=/dev/vda1 new=/dev/vda2
-      for turn in 1 2; do
-        mdadm --quiet /dev/md0 --add $new
-        mdadm --quiet /dev/md0 --replace $old --with $new
-        mdadm --wait /dev/md0 || true
-        until mdadm --quiet /dev/md0 --remove $old; do sleep 0.5; done
-        dd if=/dev/urandom of=$old bs=1M count=75 oflag=direct status=none
-        echo replaced
-        sleep 3
-        other=$old old=$new new=$other
-      done
-      """)
-    try copy(backup, of: reference, as: "md", while: mover)
-    #expect(mover.output.split(separator: "\n").count { $0 == "replaced" } == 2)
-    try backup.unmount()
-    try guest.run(
-      """
-      $floe thaw md --state $state
-      mdadm --quiet --stop /dev/md0
-      mdadm --quiet --zero-superblock /dev/vda1 /dev/vdb
-      wipefs -qa /dev/vda1 /dev/vda2 /dev/vda /dev/vdb
-      """)
     try forget(reference)
   }
 
