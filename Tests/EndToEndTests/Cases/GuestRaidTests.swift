@@ -59,6 +59,50 @@ extension EndToEnd.InGuest {
     try forget(reference)
   }
 
+  @Test("rsync of an ext4 on an md array shows it while members are replaced")
+  func mdArray() throws {
+    let guest = try #require(Guest.current)
+    let reference = try ext4(guest, megabytes: 64)
+    try guest.run(
+      """
+      modprobe raid1
+      printf 'label: gpt\\nsize=80M\\nsize=80M\\n' | sfdisk -q /dev/vda
+      mdadm --quiet --create /dev/md0 --level=1 --raid-devices=2 --size=65M --run \\
+        /dev/vda1 /dev/vdb </dev/null
+      dd if=/share/ext4.img of=/dev/md0 bs=1M oflag=direct status=none
+      mdadm --wait /dev/md0 || true
+      sleep 1
+      $floe freeze /dev/md0 --name md --state $state
+      """)
+    try guest.serve()
+    let backup = try guest.mount("md", options: ["--remap-timeout", "120"], name: "md")
+    let mover = try guest.start(
+      """
+      old=/dev/vda1 new=/dev/vda2
+      for turn in 1 2; do
+        mdadm --quiet /dev/md0 --add $new
+        mdadm --quiet /dev/md0 --replace $old --with $new
+        mdadm --wait /dev/md0 || true
+        until mdadm --quiet /dev/md0 --remove $old; do sleep 0.5; done
+        dd if=/dev/urandom of=$old bs=1M count=75 oflag=direct status=none
+        echo replaced
+        sleep 2
+        other=$old old=$new new=$other
+      done
+      """)
+    try copy(backup, of: reference, as: "md", while: mover)
+    #expect(mover.output.split(separator: "\n").count { $0 == "replaced" } == 2)
+    try backup.unmount()
+    try guest.run(
+      """
+      $floe thaw md --state $state
+      mdadm --quiet --stop /dev/md0
+      mdadm --quiet --zero-superblock /dev/vda1 /dev/vdb
+      wipefs -qa /dev/vda1 /dev/vda2 /dev/vda /dev/vdb
+      """)
+    try forget(reference)
+  }
+
   /// Copies an image while a mover works, and then reads it again until the mover has ended.
   private func copy(
     _ backup: BackupHost, of reference: String, as name: String, while mover: Guest.Script
