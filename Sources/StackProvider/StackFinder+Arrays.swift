@@ -12,6 +12,8 @@ enum Arrays: StackMapper {
   ) throws(StackError) -> Layer? {
     guard let paths = device.arrayMembers else { return nil }
     var members: [MDMember] = []
+    // A member may be replaced; what the array is stays.
+    let onTheWay = finder.pins
     for path in paths {
       guard let below = try StackDevice.find(path) else { continue }
       // What cannot be read is as good as missing.
@@ -20,6 +22,7 @@ enum Arrays: StackMapper {
       else { continue }
       members.append(member)
     }
+    finder.pins = onTheWay
     guard let array = try finder.array(of: members) else {
       throw StackError(
         .unsupported,

@@ -31,7 +31,7 @@ extension EndToEnd.InGuest {
         done
         written
         echo failed $(dmsetup status raid-data)
-        sleep 3
+        sleep 2
         for part in rmeta rimage; do
           map=raid-data_${part}_$leg
           dmsetup load $map --table "$(cat /tmp/$map)"
@@ -43,11 +43,11 @@ extension EndToEnd.InGuest {
         dd if=/dev/urandom of=/dev/raid/waste bs=1M count=90 oflag=direct status=none
         lvremove -qq -y raid/waste
         echo removed
-        sleep 3
+        sleep 2
         lvconvert -qq -y --type raid1 -m 1 raid/data $disk
         until lvs --noheadings -o sync_percent raid/data | grep -q 100; do sleep 0.5; done
         echo rebuilt
-        sleep 3
+        sleep 2
       done
       """)
     try copy(backup, of: reference, as: "raid", while: mover)
@@ -67,8 +67,8 @@ extension EndToEnd.InGuest {
       """
       modprobe raid1
       printf 'label: gpt\\nsize=80M\\nsize=80M\\n' | sfdisk -q /dev/vda
-      yes | mdadm --quiet --create /dev/md0 --level=1 --raid-devices=2 --size=65M --run \\
-        /dev/vda1 /dev/vdb
+      mdadm --quiet --create /dev/md0 --level=1 --raid-devices=2 --size=65M --run \\
+        /dev/vda1 /dev/vdb </dev/null
       dd if=/share/ext4.img of=/dev/md0 bs=1M oflag=direct status=none
       mdadm --wait /dev/md0 || true
       sleep 1
@@ -86,7 +86,7 @@ extension EndToEnd.InGuest {
         until mdadm --quiet /dev/md0 --remove $old; do sleep 0.5; done
         dd if=/dev/urandom of=$old bs=1M count=75 oflag=direct status=none
         echo replaced
-        sleep 3
+        sleep 2
         other=$old old=$new new=$other
       done
       """)
