@@ -3,6 +3,7 @@ public import FrozenImage
 import HostSystem
 public import ImageReader
 public import LogicalRepresentation
+import Media
 import Synchronization
 public import SystemPackage
 import VolumeLayers
@@ -31,7 +32,8 @@ public final class StorageSource: ProductionHost {
     guard volume.validation == .witness, let trail = volume.trail.flatMap({ StackTrail($0) })
     else { return nil }
     let media = VolumeMedia(volume.media.map(\.id), medium: medium, take: take)
-    let finder = StorageFinder(trail, media: { media.open }, take: { media.taken($0) })
+    let finder = StorageFinder(
+      trail, media: { media.open }, take: { media.taken($0) }, refusal: { media.refusal(of: $0) })
     known = Dictionary(volume.media.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     source = StackSource(
       trail.image,
@@ -78,7 +80,7 @@ private final class VolumeMedia: Sendable {
   private enum Taken {
     case medium(any Medium)
     /// Not before this time (`MonotonicClock`).
-    case missing(nextSearch: UInt64)
+    case missing(nextSearch: UInt64, reason: String)
   }
 
   private let frozen: [MediumID]
@@ -97,35 +99,55 @@ private final class VolumeMedia: Sendable {
     self.take = take
   }
 
-  /// Those that the image lay on when it was frozen, as they are open now.
-  var open: [any Medium] { frozen.compactMap(medium) }
+  /// Those that the image lay on when it was frozen, and those that its volume group had when
+  /// it was looked at last, as they are open now: it may have left all of the former.
+  var open: [any Medium] {
+    let taken = others.withLock { others in
+      others.compactMap { id, taken -> (MediumID, any Medium)? in
+        if case .medium(let own) = taken { (id, own) } else { nil }
+      }
+    }
+    return frozen.compactMap(medium) + taken.map { medium($0.0) ?? $0.1 }
+  }
 
   /// Another one, as the reader has it or may have it.
   func taken(_ description: MediumDescription) -> (any Medium)? {
-    if let medium = medium(description.id) { return medium }
+    let id = description.id
+    // What was described at the freeze is the reader's to find: it knows more of it.
+    if frozen.contains(id) { return medium(id) }
+    if let medium = medium(id) {
+      others.withLock { $0[id] = .medium(medium) }
+      return medium
+    }
     let now = MonotonicClock.now()
-    switch others.withLock({ $0[description.id] }) {
-    case .medium(let medium)?: return medium
-    case .missing(let nextSearch)? where now < nextSearch: return nil
+    switch others.withLock({ $0[id] }) {
+    case .medium(let medium)?:
+      if (try? medium.extract(description.identity)) == description.identityBytes { return medium }
+    case .missing(let nextSearch, _)? where now < nextSearch: return nil
     default: break
     }
-    let found = try? take(description)
-    others.withLock {
-      $0[description.id] =
-        found.map { .medium($0) } ?? .missing(nextSearch: now + Self.searchInterval)
+    do {
+      let found = try take(description)
+      others.withLock { $0[id] = .medium(found) }
+      return found
+    } catch {
+      others.withLock {
+        $0[id] = .missing(nextSearch: now + Self.searchInterval, reason: "\(error)")
+      }
+      return nil
     }
-    return found
+  }
+
+  /// Why one was not taken.
+  func refusal(of id: MediumID) -> String? {
+    others.withLock { others in
+      if case .missing(_, let reason)? = others[id] { reason } else { nil }
+    }
   }
 
   /// Whether what a stack was found on is what is open now.
   func areOpen(in found: FoundStack) -> Bool {
-    let taken = others.withLock { others in
-      others.compactMap { id, taken -> (any Medium)? in
-        guard case .medium(let own) = taken else { return nil }
-        return medium(id) ?? own
-      }
-    }
-    let present = (open + taken).map { $0 as AnyObject }
+    let present = open.map { $0 as AnyObject }
     return found.stack.layers.allSatisfy { layer in
       guard case .medium(let medium) = layer.substance else { return true }
       return present.contains { $0 === medium as AnyObject }

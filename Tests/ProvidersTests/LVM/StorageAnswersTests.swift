@@ -20,11 +20,14 @@ extension LVMTests {
       let representation: Representation
       var state: MappingState { representation.volumes[0].state }
 
-      /// - Parameter mayTake: whether other media may be taken than those of the freeze.
-      init(_ disks: LVMDisks, mayTake: Bool = true) throws {
+      /// - Parameters:
+      ///   - mayTake: whether other media may be taken than those of the freeze.
+      ///   - byDevice: whether the production host had the devices.
+      init(_ disks: LVMDisks, mayTake: Bool = true, byDevice: Bool = false) throws {
+        let places = byDevice ? disks.devices : disks.images
         let freezer = try StackFreezer(
           StackPlace(
-            start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: disks.images,
+            start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: places,
             assumesFrozen: true))
         let scratch = ArrayScratch()
         try freezer.describe(
@@ -38,7 +41,7 @@ extension LVMTests {
         // The devices, where the production host had the files.
         var media: [MediumID: OpenMedium] = [:]
         for medium in representation.volumes[0].media {
-          let index = try #require(disks.images.firstIndex(of: medium.path))
+          let index = try #require(places.firstIndex(of: medium.path))
           media[medium.id] = try OpenMedium(path: disks.devices[index], isShared: true)
         }
         let known = media
@@ -159,8 +162,9 @@ extension LVMTests {
     @Test(arguments: ["", "--metadatacopies 0"])
     func movedToAMemberThatCameLater(_ options: String) throws {
       let disks = try makeDisks(1)
-      let backup = try Backup(disks)
-      let closed = try Backup(disks, mayTake: false)
+      let backup = try Backup(disks, byDevice: true)
+      let closed = try Backup(disks, mayTake: false, byDevice: true)
+      let ofFiles = try Backup(disks)
       let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
       let device = try disks.addDisk()
       try disks.lvm("pvcreate -y \(options) \(device)")
@@ -174,6 +178,53 @@ extension LVMTests {
         return
       }
       #expect(reason.contains("is missing"), "\(reason)")
+      #expect(reason.contains("nobody has physical volume"), "\(reason)")
+      // The text of a group in a file may be a guest's, which names the disks of others.
+      guard case .failed(let why)? = ofFiles.refusal() else {
+        Issue.record("a disk that a file named was taken")
+        return
+      }
+      #expect(why.contains("no disk is taken"), "\(why)")
+    }
+
+    /// The group leaves all media of the freeze, step by step.
+    @Test func theGroupLeavesTheMediaOfTheFreeze() throws {
+      let disks = try makeDisks(1)
+      let backup = try Backup(disks, byDevice: true)
+      let unaware = try Backup(disks, byDevice: true)
+      let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
+      let device = try disks.addDisk()
+      try disks.lvm("pvcreate -y \(device)")
+      try disks.lvm("vgextend vg \(device)")
+      _ = try backup.answer()
+      try move(to: 1, of: disks)
+      try disks.lvm("vgreduce vg \(disks.devices[0])")
+      let answer = try backup.answer()
+      #expect(try backup.bytes(by: answer, on: disks, count: Self.size) == frozen)
+      // Who did not look meanwhile has nothing that names the new member.
+      guard case .failed? = unaware.refusal() else {
+        Issue.record("it was answered")
+        return
+      }
+    }
+
+    /// One of the devices is a clone from before the last commit.
+    @Test func aSetOfTwoMomentsIsNotBelieved() throws {
+      let disks = try makeDisks()
+      let backup = try Backup(disks)
+      let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
+      let clone = "\(disks.directory)/clone"
+      try shell("cp \(disks.images[1]) \(clone)")
+      try disks.lvm("vgchange --addtag one vg")
+      let media = try [disks.devices[0], clone].map { try OpenMedium(path: $0, isShared: true) }
+      let finder = StorageFinder(trail, media: { media }, take: { _ in nil })
+      #expect {
+        try finder.find()
+      } throws: { error in
+        (error as? StackError)?.code == .unreachable && "\(error)".contains(clone)
+      }
+      // The others are of one moment.
+      _ = try backup.answer()
     }
 
     /// What is looked for is what is found, by the same identifier.
