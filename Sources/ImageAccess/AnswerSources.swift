@@ -1,4 +1,6 @@
 package import FrozenImage
+import Glibc
+import HostSystem
 package import ImageReader
 import Logging
 import Synchronization
@@ -9,34 +11,62 @@ package final class AnswerSources: ProductionHost {
   private let choice: AnswerChoice
   /// `nil` when the media do not tell, or are not to be asked.
   private let storage: (any ProductionHost)?
-  private let host: any ProductionHost
-  private let hasHost: Bool
+  let host: any ProductionHost
+  let hasHost: Bool
   private let tally: AnswerTally
   private let logger = Logger(label: "floe.answers")
-  /// Why nothing is believed any more: the two did not agree.
-  private let dispute = Mutex<String?>(nil)
+  /// Nanoseconds for which the storage has to show that the image is gone, where the
+  /// production host cannot be asked.
+  let patience: UInt64
+  /// Nanoseconds of a clock that never goes back.
+  let now: @Sendable () -> UInt64
+  let known = Mutex(Known())
+
+  /// What was learned until now.
+  struct Known {
+    /// Why nothing is believed any more: the two did not agree.
+    var dispute: String?
+    /// The production host said that the image is thawed.
+    var thawed: String?
+    /// When the production host was asked in vain last.
+    var lastSilent: UInt64?
+    /// Since when, and how often, the storage shows nothing but that the image is gone.
+    var gone: (since: UInt64, looks: Int)?
+  }
 
   /// - Parameters:
   ///   - hasHost: whether there is a production host that could be asked.
+  ///   - patience: nanoseconds for which the storage has to show that the image is gone, where
+  ///     the production host cannot be asked.
+  ///   - now: nanoseconds of a clock that never goes back.
   package init(
     _ choice: AnswerChoice, storage: (any ProductionHost)?, host: any ProductionHost,
-    hasHost: Bool, tally: AnswerTally
+    hasHost: Bool, tally: AnswerTally, patience: UInt64 = 30_000_000_000,
+    now: @escaping @Sendable () -> UInt64 = { MonotonicClock.now() }
   ) {
     self.choice = choice
     self.storage = choice == .host ? nil : storage
     self.host = host
     self.hasHost = hasHost
     self.tally = tally
+    self.patience = patience
+    self.now = now
     let canUseStorage = self.storage != nil
     tally.note { $0.canUseStorage = canUseStorage }
   }
 
+  /// Whether the production host is told nothing by the questions of reads.
+  var isHostLeftAlone: Bool { hasHost && storage != nil }
+
   package func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
-    if let reason = dispute.withLock({ $0 }) { throw .failed(reason) }
+    let known = known.withLock { ($0.thawed, $0.dispute) }
+    if let reason = known.0 { throw .thawed(reason) }
+    if let reason = known.1 { throw .failed(reason) }
     guard let storage else { return try askHost(question) }
     let own: MappingAnswer
     do throws(SourceError) {
-      own = try storage.answer(question)
+      own = try askStorage(storage, question)
+      if choice == .both { try compare(own, storage, question) }
     } catch {
       return try withoutStorage(question, error)
     }
@@ -44,20 +74,63 @@ package final class AnswerSources: ProductionHost {
       counts.storage += 1
       counts.problem = nil
     }
-    if choice == .both { try compare(own, storage, question) }
     return own
   }
 
+  /// Times that the storage is asked again before a production host that was silent.
+  private static let retries = 3
+  /// Microseconds between them.
+  private static let retryPause: UInt32 = 100_000
+
+  /// Asks the storage; again when it does not tell for a moment, as in the middle of a commit,
+  /// and the production host was silent a moment ago.
+  private func askStorage(
+    _ storage: any ProductionHost, _ question: MappingQuestion
+  ) throws(SourceError) -> MappingAnswer {
+    for _ in 0..<Self.retries where isHostSilent {
+      do throws(SourceError) {
+        return try answered(storage, question)
+      } catch {
+        guard case .unreachable = error else { throw error }
+      }
+      usleep(Self.retryPause)
+    }
+    return try answered(storage, question)
+  }
+
+  private func answered(
+    _ storage: any ProductionHost, _ question: MappingQuestion
+  ) throws(SourceError) -> MappingAnswer {
+    do throws(SourceError) {
+      let answer = try storage.answer(question)
+      known.withLock { $0.gone = nil }
+      return answer
+    } catch {
+      if case .failed = error { known.withLock { $0.gone = nil } }
+      throw error
+    }
+  }
+
   private func askHost(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
-    let answer = try host.answer(question)
-    tally.note { $0.productionHost += 1 }
-    return answer
+    do throws(SourceError) {
+      let answer = try host.answer(question)
+      known.withLock { $0.lastSilent = nil }
+      tally.note { $0.productionHost += 1 }
+      return answer
+    } catch {
+      note(error)
+      throw error
+    }
   }
 
   /// What the storage does not tell, the production host may know.
   private func withoutStorage(
     _ question: MappingQuestion, _ error: SourceError
   ) throws(SourceError) -> MappingAnswer {
+    let known = known.withLock { ($0.thawed, $0.dispute) }
+    if let reason = known.0 { throw .thawed(reason) }
+    // Where the two do not agree, nobody is believed.
+    if let reason = known.1 { throw .failed(reason) }
     let reason = error.reason
     let isNew = tally.counts.problem != reason
     tally.note { $0.problem = reason }
@@ -69,16 +142,13 @@ package final class AnswerSources: ProductionHost {
           : "the storage does not tell where the image lies: \(reason)")
     }
     guard hasHost else { throw error }
+    if case .unreachable = error, isHostSilent { throw error }
     do throws(SourceError) {
-      let answer = try askHost(question)
-      // The media of this host may be behind, as a replica is; the production host sees that.
-      guard case .thawed = error, choice == .both else { return answer }
+      return try askHost(question)
     } catch let failure {
-      // What the storage shows is true while nobody knows better.
-      if case .thawed = error { throw error }
-      throw failure
+      guard case .thawed = error else { throw failure }
+      throw withoutHost(reason, failure)
     }
-    throw differ("the storage shows that it is thawed (\(reason)), the production host not")
   }
 
   package func read(
@@ -89,6 +159,18 @@ package final class AnswerSources: ProductionHost {
 
   package func liveCheck() throws(SourceError) {
     try host.liveCheck()
+  }
+
+  /// Notes what the production host said instead of an answer.
+  func note(_ error: SourceError) {
+    let now = now()
+    known.withLock { known in
+      switch error {
+      case .thawed(let reason): known.thawed = known.thawed ?? reason
+      case .unreachable: known.lastSilent = now
+      case .failed: known.lastSilent = nil
+      }
+    }
   }
 }
 
@@ -105,16 +187,21 @@ extension AnswerSources {
     let everything = MappingQuestion(known: nothing, found: question.found, portions: [])
     let mine: MappingAnswer
     let others: MappingAnswer
+    var isOfHost = false
     do throws(SourceError) {
-      mine = try storage.answer(everything)
+      mine = try answered(storage, everything)
+      isOfHost = true
       others = try host.answer(everything)
     } catch {
-      if case .unreachable = error { return }
-      guard case .thawed(let reason) = error else {
+      if isOfHost { note(error) }
+      switch error {
+      case .unreachable: return
+      // It became so a moment ago, and is no contradiction.
+      case .thawed: throw error
+      case .failed:
         logger.warning("the answers cannot be compared: \(error)")
         return
       }
-      throw differ("one of them says that it is thawed: \(reason)")
     }
     tally.note { $0.productionHost += 1 }
     guard mine.state.configurationID == others.state.configurationID, let left = mine.volume,
@@ -128,9 +215,9 @@ extension AnswerSources {
   /// From now on nothing is believed.
   private func differ(_ what: String) -> SourceError {
     let reason = "the storage and the production host do not say the same of the image: \(what)"
-    let isFirst = dispute.withLock { dispute in
-      defer { dispute = dispute ?? reason }
-      return dispute == nil
+    let isFirst = known.withLock { known in
+      defer { known.dispute = known.dispute ?? reason }
+      return known.dispute == nil
     }
     if isFirst { logger.error("\(reason)") }
     return .failed(reason)
@@ -138,7 +225,7 @@ extension AnswerSources {
 }
 
 extension SourceError {
-  fileprivate var reason: String {
+  var reason: String {
     switch self {
     case .unreachable(let reason), .thawed(let reason), .failed(let reason): reason
     }

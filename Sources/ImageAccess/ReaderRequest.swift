@@ -51,7 +51,7 @@ package struct ReaderRequest {
     }
     let storage = try storageAnswers(
       of: image, volume,
-      OpenMedia(medium: { table[$0] }, take: { try finder.find($0, witness: nil) }))
+      OpenMedia(medium: { table[$0] }, take: { try finder.findSole($0) }))
     if !image.hasProductionHost {
       if storage == nil {
         // Where nobody can be asked, waiting helps only a commit that is half on the media.
@@ -61,12 +61,16 @@ package struct ReaderRequest {
         options.limits.attempts = Self.attemptsAlone
       }
     }
-    return try BlockingReader(
-      representation: image.representation, volume: volume, media: table,
-      source: AnswerSources(
-        answers, storage: storage,
-        host: image.productionHost, hasHost: image.hasProductionHost, tally: tally),
+    let sources = AnswerSources(
+      answers, storage: storage?.host, host: image.productionHost,
+      hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout)
+    let reader = try BlockingReader(
+      representation: image.representation, volume: volume, media: table, source: sources,
       options: options, logger: Logger(label: "floe.reader"))
+    // The reader has found its media, and nobody takes one before it.
+    try storage?.follow()
+    try sources.watchHost()
+    return reader
   }
 
   /// Times that a portion is read in vain where there is no production host to read it.
@@ -75,7 +79,7 @@ package struct ReaderRequest {
   /// Who answers from the media; `nil` where they do not tell, or are not to be asked.
   private func storageAnswers(
     of image: OpenedImage, _ volume: VolumeDescription, _ media: OpenMedia
-  ) throws -> (any ProductionHost)? {
+  ) throws -> StorageAnswers? {
     guard answers != .host else { return nil }
     for answerer in storageAnswerers {
       if let found = try answerer(image.representation, volume, media) { return found }

@@ -6,7 +6,7 @@ package import LogicalRepresentation
 package struct OpenMedia: Sendable {
   /// The medium that the reader has open now; `nil` when it has not.
   package let medium: @Sendable (MediumID) -> (any Medium)?
-  /// Opens another one, by the same rules as the reader's.
+  /// Opens another one, of which only its identifier is known.
   ///
   /// - Throws: why it cannot be had, or may not be taken.
   package let take: @Sendable (MediumDescription) throws -> any Medium
@@ -17,7 +17,21 @@ package struct OpenMedia: Sendable {
 ///
 /// The program hands them in: nothing here knows what lies on a medium.
 package typealias StorageAnswerer =
-  @Sendable (Representation, VolumeDescription, OpenMedia) throws -> (any ProductionHost)?
+  @Sendable (Representation, VolumeDescription, OpenMedia) throws -> StorageAnswers?
+
+/// What answers from the media.
+package struct StorageAnswers: Sendable {
+  /// Answers questions.
+  package let host: any ProductionHost
+  /// Begins to look at the media now and then while nobody asks. Called once the reader has
+  /// opened its own.
+  package let follow: @Sendable () throws -> Void
+
+  package init(_ host: any ProductionHost, follow: @escaping @Sendable () throws -> Void) {
+    self.host = host
+    self.follow = follow
+  }
+}
 
 /// Who answers questions about an image.
 package enum AnswerChoice: String, Sendable, CaseIterable {

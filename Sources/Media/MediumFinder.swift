@@ -63,6 +63,27 @@ public struct MediumFinder: Sendable {
     return medium
   }
 
+  /// Opens a medium of which nobody wrote more than its identifier, as the metadata on other
+  /// media name it: only what the user named, or the one device of all that has it. Nothing
+  /// would tell a clone from it.
+  public func findSole(_ description: MediumDescription) throws(Failure) -> OpenMedium {
+    if let named = try findNamed(description) {
+      onTaken(description, named, .named)
+      return named
+    }
+    let matches = matches(description)
+    guard matches.media.count <= 1 else {
+      throw .ambiguous(label: description.label, paths: matches.media.map(\.path).sorted())
+    }
+    guard let found = matches.media.first, matches.silent.isEmpty else {
+      throw .notFound(
+        label: description.label, id: description.id, silent: matches.silent, left: matches.left)
+    }
+    let (medium, origin) = try admit(found, as: description, mayBeUsed: false)
+    onTaken(description, medium, origin)
+    return medium
+  }
+
   /// A medium that has the right bytes.
   private struct Choice {
     let medium: OpenMedium
@@ -119,8 +140,10 @@ public struct MediumFinder: Sendable {
 
   /// Decides whether what has the right bytes is taken although nobody named it, and opens
   /// it with the rights of whoever wrote the description.
+  ///
+  /// - Parameter mayBeUsed: whether it may be in use, where this host is the production host.
   private func admit(
-    _ candidate: OpenMedium, as description: MediumDescription
+    _ candidate: OpenMedium, as description: MediumDescription, mayBeUsed: Bool = true
   ) throws(Failure) -> (OpenMedium, MediumOrigin) {
     let (label, id, path) = (description.label, description.id, candidate.path)
     var medium = candidate
@@ -143,7 +166,7 @@ public struct MediumFinder: Sendable {
     } else {
       throw .unidentified(label: label, id: id, path: path)
     }
-    if !trust.isOwnHost(), medium.isUsed(amongst: sysfs.blockDevices()) {
+    if !(mayBeUsed && trust.isOwnHost()), medium.isUsed(amongst: sysfs.blockDevices()) {
       throw .usedByThisHost(label: label, id: id, path: path)
     }
     return (medium, origin)

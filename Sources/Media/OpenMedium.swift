@@ -22,6 +22,8 @@ public final class OpenMedium: Medium {
   /// Bytes to which offset, count and address of a direct read are aligned; 1 for
   /// reads through the page cache.
   let alignment: Int
+  /// Whether another host may write it.
+  private let isShared: Bool
   private let descriptor: Int32
 
   /// What opening a path gave.
@@ -63,6 +65,7 @@ public final class OpenMedium: Medium {
       opened = try Self.opened(path, isShared: isShared)
     }
     self.path = path
+    self.isShared = isShared
     descriptor = opened.descriptor
     size = opened.size
     alignment = opened.alignment
@@ -164,6 +167,17 @@ public final class OpenMedium: Medium {
     let count = readlink("/proc/self/fd/\(descriptor)", &path, path.count)
     guard count > 0, count < path.count else { return nil }
     return String(validating: path[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  /// Opens what was opened once more, whatever lies at its path by now, for reads through the
+  /// page cache.
+  ///
+  /// - Returns: a descriptor, which the caller closes; `nil` when that fails, and where another
+  ///   host may write the medium, as the page cache would not show what that wrote.
+  public func reopenedForCachedReads() -> Int32? {
+    guard !isShared else { return nil }
+    let opened = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC)
+    return opened < 0 ? nil : opened
   }
 
   /// Whether this is a loop device that shows an open file.

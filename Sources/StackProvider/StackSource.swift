@@ -110,6 +110,8 @@ public final class StackSource: ProductionHost, Sendable {
       switch error {
       case let error as SourceError: throw error
       case let error as StackError where error.isGone: throw .thawed(error.description)
+      case let error as StackError where error.code == .unreachable:
+        throw .unreachable(error.description)
       default: throw .failed("\(error)")
       }
     }

@@ -1,6 +1,7 @@
 import DataSets
 import FrozenImage
 import ImageReader
+import Media
 import VolumeLayers
 
 /// How the stack of an image is found again from its media alone: the steps up from them,
@@ -19,6 +20,9 @@ struct StackTrail: Hashable, Sendable {
   let kind: String?
   /// The file system's witness when it was frozen.
   let witness: [UInt8]
+  /// Whether its volume group may name disks beside the media of the freeze. What lies in a
+  /// file or in a logical volume may be a guest's, whose text names what it likes.
+  let mayTakeMembers: Bool
 
   /// - Returns: `nil` where the media alone do not tell: a stack whose layers are named by
   ///   files, or not kept plainly.
@@ -27,6 +31,12 @@ struct StackTrail: Hashable, Sendable {
     pins = found.pins.filter { !$0.hasPrefix("file ") }
     kind = found.content?.kind
     self.witness = witness
+    mayTakeMembers =
+      pins.filter { StorageFinder.isVolume($0) }.count == 1
+      && found.stack.layers.allSatisfy { layer in
+        guard case .medium(let medium) = layer.substance else { return true }
+        return (medium as? OpenMedium)?.deviceNumber != nil
+      }
     guard found.stack.validation == .witness, leads(to: found) else { return nil }
   }
 
@@ -58,7 +68,7 @@ struct StackTrail: Hashable, Sendable {
     let digits = Array("0123456789abcdef")
     let lines =
       [Self.heading, "title \(title)"] + pins.map { "pin \($0)" }
-      + (kind.map { ["kind \($0)"] } ?? [])
+      + (kind.map { ["kind \($0)"] } ?? []) + (mayTakeMembers ? ["members any"] : [])
       + ["witness " + String(witness.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })]
     guard !lines.contains(where: { $0.utf8.contains(UInt8(ascii: "\n")) }) else { return nil }
     return StorageTrail(
@@ -77,6 +87,7 @@ struct StackTrail: Hashable, Sendable {
     var pins: [String] = []
     var kind: String?
     var witness: [UInt8]?
+    var mayTakeMembers = false
     for line in lines.dropFirst() {
       let words = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
       guard words.count == 2 else { return nil }
@@ -85,6 +96,7 @@ struct StackTrail: Hashable, Sendable {
       case "pin": pins.append(String(words[1]))
       case "kind": kind = String(words[1])
       case "witness": witness = Self.bytes(words[1])
+      case "members" where words[1] == "any": mayTakeMembers = true
       default: return nil
       }
     }
@@ -93,6 +105,7 @@ struct StackTrail: Hashable, Sendable {
     self.pins = pins
     self.kind = kind
     self.witness = witness
+    self.mayTakeMembers = mayTakeMembers
   }
 
   /// Of pairs of hexadecimal digits.

@@ -17,17 +17,23 @@ struct StorageFinder: Sendable {
   /// Gives the medium that a volume group names beside those; `nil` when it is not there, or
   /// may not be taken.
   private let take: @Sendable (MediumDescription) -> (any Medium)?
+  /// Why `take` gave none.
+  private let refusal: @Sendable (MediumID) -> String?
 
   /// Times that a group may name more members in the text of a member that was just found.
   private static let rounds = 4
+  /// Most members of a group that are looked for, each among all devices.
+  private static let mostSought = 64
 
   init(
     _ trail: StackTrail, media: @escaping @Sendable () -> [any Medium],
-    take: @escaping @Sendable (MediumDescription) -> (any Medium)?
+    take: @escaping @Sendable (MediumDescription) -> (any Medium)?,
+    refusal: @escaping @Sendable (MediumID) -> String? = { _ in nil }
   ) {
     self.trail = trail
     self.media = media
     self.take = take
+    self.refusal = refusal
   }
 
   /// - Throws: `StackError`; `isGone` where the media show that the image is no more.
@@ -71,6 +77,9 @@ struct StorageFinder: Sendable {
 
   // MARK: Logical volumes
 
+  /// Whether a step up is to a logical volume.
+  static func isVolume(_ pin: String) -> Bool { VolumePin(pin) != nil }
+
   /// A logical volume by its group's identifier and its own.
   private struct VolumePin {
     let group: String
@@ -98,11 +107,12 @@ struct StorageFinder: Sendable {
       }
       let missing = found.missing
       let before = volumes.count
-      for description in missing {
+      for description in missing.prefix(Self.mostSought) where trail.mayTakeMembers {
         guard let medium = take(description) else { continue }
         try add(Layer(medium), to: &volumes)
       }
       if volumes.count > before { continue }
+      try checkAge(of: found)
       guard let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == pin.volume })
       else {
         // The text of a member that is not there may be newer.
@@ -110,13 +120,37 @@ struct StorageFinder: Sendable {
           throw StackError(
             .medium,
             "physical volumes of the volume group \(found.group.name) are missing, so nothing shows "
-              + "what became of the \(trail.title)")
+              + "what became of the \(trail.title)\(refusals(of: missing))")
         }
         throw .gone("the \(trail.title) that was frozen was removed from its group")
       }
-      return Layer(try found.map(volume))
+      do throws(StackError) {
+        return Layer(try found.map(volume))
+      } catch  where !error.isGone && !missing.isEmpty {
+        throw StackError(error.code, "\(error)\(refusals(of: missing))")
+      }
     }
     throw StackError(.inUse, "the volume group of the \(trail.title) keeps changing")
+  }
+
+  /// One device of the group may show a later moment than another: a commit is running, or one
+  /// is a clone or a replica that stayed behind. What they tell together never was.
+  private func checkAge(of found: FoundVolumeGroup) throws(StackError) {
+    guard let member = found.behind.first else { return }
+    throw StackError(
+      .unreachable,
+      "the LVM2 metadata on \(member.layer.title) are older than elsewhere in the volume group "
+        + "\(found.group.name), so this host's devices do not tell where it lies; unless a commit "
+        + "is running, it is a copy that stayed behind, or a device that the group lost")
+  }
+
+  /// Why members that are missing were not taken, for the end of a sentence.
+  private func refusals(of missing: [MediumDescription]) -> String {
+    guard trail.mayTakeMembers else {
+      return "; no disk is taken that only a volume group inside a file or a logical volume names"
+    }
+    if let reason = missing.lazy.compactMap({ refusal($0.id) }).first { return "; \(reason)" }
+    return missing.count > Self.mostSought ? "; only \(Self.mostSought) were looked for" : ""
   }
 
   /// Adds the physical volumes on a disk: on all of it, or on its partitions.

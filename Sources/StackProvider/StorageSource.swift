@@ -33,7 +33,8 @@ public final class StorageSource: ProductionHost {
     else { return nil }
     let media = VolumeMedia(volume.media, medium: medium, take: take)
     self.media = media
-    let finder = StorageFinder(trail, media: { media.open }, take: { media.taken($0) })
+    let finder = StorageFinder(
+      trail, media: { media.open }, take: { media.taken($0) }, refusal: { media.refusal(of: $0) })
     source = StackSource(
       trail.image,
       watch: StackWatch(isCurrent: { media.areOpen(in: $0) }, { try finder.find() }),
@@ -103,7 +104,7 @@ private final class VolumeMedia: Sendable {
   private enum Taken {
     case medium(any Medium)
     /// Not before this time (`MonotonicClock`).
-    case missing(nextSearch: UInt64)
+    case missing(nextSearch: UInt64, reason: String)
   }
 
   /// Those that the image lay on when it was frozen.
@@ -126,8 +127,19 @@ private final class VolumeMedia: Sendable {
   /// Those that the image lay on when it was frozen, as they are open now.
   private var present: [any Medium] { frozen.compactMap { medium($0.id) } }
 
-  /// Those of them that are still what they were: a path may lead to another medium by now.
-  var open: [any Medium] {
+  /// Those that its volume group had besides when it was looked at last, as they are open now.
+  private var later: [any Medium] {
+    others.withLock { others in
+      others.compactMap { id, taken -> (any Medium)? in
+        guard case .medium(let own) = taken else { return nil }
+        return medium(id) ?? own
+      }
+    }
+  }
+
+  /// Those of the former that are still what they were, as a path may lead to another medium
+  /// by now.
+  private var right: [any Medium] {
     frozen.compactMap { description in
       guard let medium = medium(description.id),
         (try? medium.verifyIdentity(of: description)) != nil
@@ -136,35 +148,50 @@ private final class VolumeMedia: Sendable {
     }
   }
 
-  /// Whether all are there, and are what they were.
-  var areRight: Bool { open.count == frozen.count }
+  /// Where a stack may be found: its volume group may have left all media of the freeze.
+  var open: [any Medium] { right + later }
+
+  /// Whether all media of the freeze are there, and are what they were.
+  var areRight: Bool { right.count == frozen.count }
 
   /// Another one, as the reader has it or may have it.
   func taken(_ description: MediumDescription) -> (any Medium)? {
-    if let medium = medium(description.id) { return medium }
+    let id = description.id
+    // What was described at the freeze is the reader's to find: it knows more of it.
+    if frozen.contains(where: { $0.id == id }) { return medium(id) }
+    if let medium = medium(id) {
+      others.withLock { $0[id] = .medium(medium) }
+      return medium
+    }
     let now = MonotonicClock.now()
-    switch others.withLock({ $0[description.id] }) {
-    case .medium(let medium)?: return medium
-    case .missing(let nextSearch)? where now < nextSearch: return nil
+    switch others.withLock({ $0[id] }) {
+    case .medium(let medium)?:
+      if (try? medium.extract(description.identity)) == description.identityBytes { return medium }
+    case .missing(let nextSearch, _)? where now < nextSearch: return nil
     default: break
     }
-    let found = try? take(description)
-    others.withLock {
-      $0[description.id] =
-        found.map { .medium($0) } ?? .missing(nextSearch: now + Self.searchInterval)
+    do {
+      let found = try take(description)
+      others.withLock { $0[id] = .medium(found) }
+      return found
+    } catch {
+      others.withLock {
+        $0[id] = .missing(nextSearch: now + Self.searchInterval, reason: "\(error)")
+      }
+      return nil
     }
-    return found
+  }
+
+  /// Why one was not taken.
+  func refusal(of id: MediumID) -> String? {
+    others.withLock { others in
+      if case .missing(_, let reason)? = others[id] { reason } else { nil }
+    }
   }
 
   /// Whether what a stack was found on is what is open now.
   func areOpen(in found: FoundStack) -> Bool {
-    let taken = others.withLock { others in
-      others.compactMap { id, taken -> (any Medium)? in
-        guard case .medium(let own) = taken else { return nil }
-        return medium(id) ?? own
-      }
-    }
-    let present = (present + taken).map { $0 as AnyObject }
+    let present = (present + later).map { $0 as AnyObject }
     return found.stack.layers.allSatisfy { layer in
       guard case .medium(let medium) = layer.substance else { return true }
       return present.contains { $0 === medium as AnyObject }

@@ -53,6 +53,19 @@ struct MediumHardwareTests {
     #expect(try named.find(description, witness: witness).path == copy.path)
   }
 
+  /// What only other media name has no recorded hardware to tell it from a clone.
+  @Test func whatNobodyDescribedIsTakenOnlyWhereItIsAlone() throws {
+    try tree.add(copy.path, ["device/wwid": Self.other])
+    let description = try description(of: file, hardwareID: "")
+    #expect(try finder().findSole(description).path == copy.path)
+    try tree.add(original.path, ["device/wwid": Self.frozen])
+    let error = #expect(throws: MediumFinder.Failure.self) {
+      try finder().findSole(description)
+    }
+    #expect(error?.code == .invalid && error?.description.contains(copy.path) == true)
+    #expect(try finder(["7": original.path]).findSole(description).path == original.path)
+  }
+
   @Test func theOriginalIsTakenBesideItsClone() throws {
     try tree.add(copy.path, ["device/wwid": Self.other])
     try tree.add(original.path, ["device/wwid": Self.frozen])

@@ -17,7 +17,8 @@ extension PhysicalVolume {
   /// --labelsector`); one elsewhere is not found so.
   private static let usualSector = 1
 
-  /// A physical volume that nobody has found yet, as the medium that it would be.
+  /// A physical volume that nobody has found yet, as the medium that it would be. It has no
+  /// path: what the text has is of another host, and may be a guest's word.
   ///
   /// - Returns: `nil` where its size makes no sense.
   fileprivate static func sought(
@@ -34,7 +35,7 @@ extension PhysicalVolume {
     let bytes = identityBytes(of: member.id, sector: usualSector)
     return MediumDescription(
       id: MediumID(rawValue: UniqueIdentifier(naming: bytes)),
-      label: "physical volume \(member.id)", size: size, path: member.deviceHint, hardwareID: "",
+      label: "physical volume \(member.id)", size: size, path: "", hardwareID: "",
       identity: probe, identityBytes: bytes, witness: nil)
   }
 }

@@ -4,16 +4,19 @@ package import DataSets
 import FrozenImage
 import Glibc
 import HostSystem
-import ImageReader
+import Media
 import SystemPackage
 package import VolumeLayers
 
 /// libblkid's low-level probe of a layer's bytes.
 ///
-/// libblkid reads from a file descriptor. A layer that lies in one piece on a medium
-/// is given as that medium, opened once more, with a range. Of any other layer a
-/// sparse file in memory is made, as large as the layer, which holds the places where
-/// formats keep their signatures and reads as zeros elsewhere.
+/// libblkid reads from a file descriptor, through the page cache. A layer that lies in one
+/// piece on a medium of this host is given as that medium, opened once more, with a range.
+/// Of any other layer, and of one on a medium that another host may write, a sparse file in
+/// memory is made, as large as the layer, which holds the places where formats keep their
+/// signatures and reads as zeros elsewhere.
+///
+/// No path is opened: what lies there by now need not be what was opened.
 package final class BlkidProbe {
   /// Valid while this object lives, which frees it.
   package let handle: blkid_probe
@@ -64,12 +67,13 @@ package final class BlkidProbe {
     return StackError(.medium, "libblkid cannot probe \(layer.title): \(reason)")
   }
 
-  /// The medium that the layer lies on; `nil` when it does not lie in one piece, or its
-  /// medium is no longer found by its path.
+  /// The medium that the layer lies on; `nil` when it does not lie in one piece, or the page
+  /// cache does not show what is on it.
   private static func open(_ layer: Layer) -> (descriptor: Int32, offset: UInt64)? {
-    guard let base = layer.base else { return nil }
-    let descriptor = HostSystem.open(base.medium.path, O_RDONLY | O_CLOEXEC)
-    return descriptor < 0 ? nil : (descriptor, base.offset)
+    guard let base = layer.base,
+      let descriptor = (base.medium as? OpenMedium)?.reopenedForCachedReads()
+    else { return nil }
+    return (descriptor, base.offset)
   }
 
   private static func copy(

@@ -12,8 +12,7 @@ extension ReaderRequest {
         let source = StorageSource(
           representation, volume: volume, medium: media.medium, take: media.take)
       else { return nil }
-      try source.follow()
-      return source
+      return StorageAnswers(source) { try source.follow() }
     }
   ]
 }

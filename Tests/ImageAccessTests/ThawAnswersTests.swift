@@ -1,0 +1,157 @@
+import FrozenImage
+import ImageReader
+import Synchronization
+import Testing
+
+@testable import ImageAccess
+
+/// Who is believed when one of those who answer says that the image is gone.
+@Suite struct ThawAnswersTests {
+  private typealias Outcome = Result<MappingAnswer, SourceError>
+
+  /// Says what it is told to.
+  private final class Answerer: ProductionHost {
+    let outcomes: Mutex<[Outcome]>
+    let asked = Mutex(0)
+
+    /// - Parameter outcomes: in turn, the last one for ever.
+    init(_ outcomes: Outcome...) { self.outcomes = Mutex(outcomes) }
+
+    func become(_ outcome: Outcome) { outcomes.withLock { $0 = [outcome] } }
+
+    private func next() throws(SourceError) -> MappingAnswer {
+      asked.withLock { $0 += 1 }
+      return try outcomes.withLock { $0.count > 1 ? $0.removeFirst() : $0[0] }.get()
+    }
+
+    func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer { try next() }
+
+    func read(
+      inode: UInt64, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SourceError) -> Int { 0 }
+
+    func liveCheck() throws(SourceError) { _ = try next() }
+  }
+
+  private static let state = MappingState(
+    configurationID: ConfigurationID(entries: []), cursor: [])
+  private let question = MappingQuestion(
+    known: state, found: state.configurationID, portions: [])
+  private let fine: Outcome = .success(
+    MappingAnswer(state: state, changes: .ranges([]), volume: nil, behind: [], located: []))
+  private let gone: Outcome = .failure(.thawed("it was removed"))
+  private let silence: Outcome = .failure(.unreachable("it is off"))
+
+  private final class Time: Sendable {
+    let seconds = Mutex<UInt64>(100)
+    func pass(_ count: UInt64) { seconds.withLock { $0 += count } }
+  }
+
+  private let time = Time()
+
+  private func sources(
+    _ storage: Answerer, _ host: Answerer, _ choice: AnswerChoice = .storage, hasHost: Bool = true
+  ) -> AnswerSources {
+    AnswerSources(
+      choice, storage: storage, host: host, hasHost: hasHost, tally: AnswerTally(),
+      patience: 30_000_000_000,
+      now: { [time] in time.seconds.withLock { $0 } * 1_000_000_000 })
+  }
+
+  private func failure(_ sources: AnswerSources) -> SourceError? {
+    do throws(SourceError) {
+      _ = try sources.answer(question)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  @Test func theStorageAloneIsBelieved() {
+    let sources = sources(Answerer(gone), Answerer(silence), hasHost: false)
+    #expect(failure(sources) == .thawed("it was removed"))
+  }
+
+  /// What this host has may be a replica that lags behind.
+  @Test func theStorageIsBelievedOnlyOnceItStaysSo() {
+    let (storage, host) = (Answerer(gone), Answerer(silence))
+    let sources = sources(storage, host)
+    func isUnreachable() -> Bool {
+      if case .unreachable? = failure(sources) { true } else { false }
+    }
+    for _ in 0..<4 { #expect(isUnreachable()) }
+    time.pass(29)
+    #expect(isUnreachable())
+    // It was a moment only.
+    storage.become(fine)
+    #expect(failure(sources) == nil)
+    storage.become(gone)
+    time.pass(20)
+    for _ in 0..<2 { #expect(isUnreachable()) }
+    time.pass(30)
+    #expect(failure(sources) == .thawed("it was removed"))
+  }
+
+  /// A host that is busy says so, and does not confirm anything.
+  @Test func aHostThatFailsConfirmsNothing() {
+    let host = Answerer(.failure(.failed("it is busy")))
+    let sources = sources(Answerer(gone), host)
+    for _ in 0..<5 {
+      guard case .unreachable(let reason)? = failure(sources) else {
+        Issue.record("it was concluded")
+        return
+      }
+      #expect(reason.contains("it was removed") && reason.contains("it is busy"))
+      time.pass(60)
+    }
+    host.become(.failure(.thawed("it is gone")))
+    #expect(failure(sources) == .thawed("it is gone"))
+    // Nobody takes that back.
+    host.become(fine)
+    #expect(failure(sources) == .thawed("it is gone"))
+  }
+
+  /// What the media do not show: the owner thawed an image at rest.
+  @Test func aThawReachesAMountWhoseQuestionsTheStorageAnswers() {
+    let host = Answerer(fine)
+    let sources = sources(Answerer(fine), host)
+    #expect(sources.isHostLeftAlone && sources.checkHost())
+    #expect(failure(sources) == nil)
+    host.become(silence)
+    #expect(sources.checkHost())
+    #expect(failure(sources) == nil)
+    host.become(.failure(.thawed("somebody thawed it")))
+    #expect(!sources.checkHost())
+    #expect(failure(sources) == .thawed("somebody thawed it"))
+  }
+
+  /// With both asked, a thaw is an event and no contradiction.
+  @Test func aThawIsNoDispute() {
+    let first = sources(Answerer(fine, gone), Answerer(gone), .both)
+    #expect(failure(first) == .thawed("it was removed"))
+    let second = sources(Answerer(fine), Answerer(gone), .both)
+    for _ in 0..<2 { #expect(failure(second) == .thawed("it was removed")) }
+    // A replica that lags behind.
+    let storage = Answerer(gone)
+    let third = sources(storage, Answerer(fine), .both)
+    #expect(failure(third) == nil)
+    storage.become(fine)
+    #expect(failure(third) == nil)
+  }
+
+  @Test func theStorageIsAskedAgainBeforeASilentHost() {
+    let storage = Answerer(.failure(.unreachable("a commit is running")))
+    let host = Answerer(silence)
+    let sources = sources(storage, host)
+    #expect(failure(sources) == .unreachable("it is off"))
+    #expect(host.asked.withLock { $0 } == 1)
+    #expect(failure(sources) == .unreachable("a commit is running"))
+    #expect(host.asked.withLock { $0 } == 1)
+    storage.outcomes.withLock { $0 = [.failure(.unreachable("a commit is running")), fine] }
+    #expect(failure(sources) == nil)
+    time.pass(5)
+    storage.become(.failure(.unreachable("a commit is running")))
+    #expect(failure(sources) == .unreachable("it is off"))
+    #expect(host.asked.withLock { $0 } == 2)
+  }
+}
