@@ -17,7 +17,8 @@ extension EndToEnd.InGuest {
       self.name = name
       let image = "\(guest.folder)/\(type).img"
       try EndToEndTests.run("truncate", ["-s", "\(megabytes)M", image])
-      try EndToEndTests.run("mkfs.\(type)", ["-q", image])
+      try EndToEndTests.run(
+        "mkfs.\(type)", type == "ext4" ? ["-q", "-b", "4096", image] : ["-q", image])
       let built = try guest.scratch.directory("\(name)-built")
       try EndToEndTests.run("mount", ["-o", "loop", image, built])
       try Tree(built).buildPortable(files: 200, fragmented: 8 << 20)
