@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -51,6 +52,14 @@ int ckernel_resume(int control, uint32_t major, uint32_t minor) {
   request.dev = ((uint64_t)minor & 0xff) | ((uint64_t)major << 8) | (((uint64_t)minor & ~0xffu) << 12);
   return ioctl(control, DM_DEV_SUSPEND, &request);
 }
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+int ckernel_write_for_others(void) { return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); }
+
+int ckernel_write_out(int directory) { return syncfs(directory); }
 
 int ckernel_lock_memory(void) { return mlockall(MCL_CURRENT | MCL_FUTURE); }
 

@@ -7,14 +7,23 @@ import SystemPackage
 
 /// Runs commands of lvm2, which alone changes a volume group.
 enum LVMCommand {
-  /// Nanoseconds after which a command that only looks is given up.
-  private static let patience: UInt64 = 60_000_000_000
+  /// Milliseconds after which a command that only looks is given up.
+  private static let patience: Int32 = 60_000
+
+  /// Bytes of a report that are taken.
+  private static let maximumReport = 65536
 
   /// Where a command is: some users' PATH leads to no programs for administrators.
   static func path(of command: String) -> String {
+    guard !command.contains("/") else { return command }
     let usual = "/usr/sbin/\(command)"
     return access(usual, X_OK) == 0 ? usual : command
   }
+
+  /// What of lvm.conf would give reports another form.
+  private static let form =
+    "log{report_command_log=0} report{columns_as_rows=0 compact_output=0 buffered=1 "
+    + "mark_hidden_devices=0 binary_values_as_numeric=0}"
 
   /// What `lvs` or `vgs` reports: a row for each volume that fits, with as many columns as were
   /// asked for. Sizes are bytes.
@@ -22,24 +31,86 @@ enum LVMCommand {
   /// - Parameters:
   ///   - selection: a condition (lvmreport(7)).
   ///   - isForeign: whether groups of other hosts are looked at as well.
-  /// - Throws: `StackError` when the command does not run or end.
+  ///   - showsHidden: whether the parts of volumes are looked at as well.
+  ///   - program: what is run; `nil` for the command of this host.
+  /// - Returns: no row only when the command ended well and found none. Rows that it reports
+  ///   although it failed, at another group perhaps, are right.
+  /// - Throws: `StackError` when the command does not run or end, fails, or writes what is no
+  ///   report.
   static func report(
-    _ command: String, _ columns: [String], where selection: String, isForeign: Bool = false
+    _ command: String, _ columns: [String], where selection: String, isForeign: Bool = false,
+    showsHidden: Bool = false, program: String? = nil
   ) throws(StackError) -> [[String]] {
     var words = [
-      command, "--noheadings", "--nosuffix", "--units", "b", "--separator", "|", "--options",
-      columns.joined(separator: ","), "--select", selection,
+      program ?? command, "--reportformat", "basic", "--config", form, "--noheadings",
+      "--nameprefixes", "--unquoted", "--nosuffix", "--units", "b", "--separator", "|",
+      "--options", columns.joined(separator: ","), "--select", selection,
     ]
     if isForeign { words += ["--foreign"] }
-    guard let bytes = ChildProcess.output(of: path(of: command), words, within: patience) else {
+    if showsHidden { words += ["--all"] }
+    let output = floe_memory_file("output")
+    guard output >= 0 else {
+      throw StackError(cannot: "run \(command)", Errno(rawValue: errno))
+    }
+    defer { close(output) }
+    guard let child = start(words, output: output), let status = end(of: child) else {
       throw StackError(.failed, "\(command) of lvm2 cannot be run, or did not end")
     }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line in
-      let row = line.split(separator: "|", omittingEmptySubsequences: false).map { column in
-        String(column.drop { $0 == " " })
-      }
-      return row.count == columns.count ? row : nil
+    let rows = try rows(in: output, columns, of: command)
+    guard status == 0 || !rows.isEmpty else {
+      throw StackError(.failed, "\(command) failed (\(status)): \(sentence(in: output))")
     }
+    return rows
+  }
+
+  /// The rows among what a command wrote: each value has its column's name before it, so that a
+  /// warning is not taken for one.
+  private static func rows(
+    in output: Int32, _ columns: [String], of command: String
+  ) throws(StackError) -> [[String]] {
+    var bytes = [UInt8](repeating: 0, count: maximumReport + 1)
+    let count = bytes.withUnsafeMutableBytes { pread(output, $0.baseAddress, $0.count, 0) }
+    guard (0...maximumReport).contains(count) else {
+      throw StackError(.malformed, "\(command) reports more than can be")
+    }
+    let names = columns.map { "LVM2_\($0.uppercased())=" }
+    var rows: [[String]] = []
+    for line in String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n") {
+      let row = line.drop { $0 == " " }
+      guard row.hasPrefix("LVM2_") else { continue }
+      let values = row.split(separator: "|", omittingEmptySubsequences: false)
+      guard values.count == names.count, zip(values, names).allSatisfy({ $0.hasPrefix($1) }) else {
+        throw StackError(.malformed, "\(command) reports what was not asked for: “\(row)”")
+      }
+      rows.append(zip(values, names).map { String($0.dropFirst($1.count)) })
+    }
+    return rows
+  }
+
+  /// Starts a command whose output and errors go to a file, in the language that is read here:
+  /// others have a comma in numbers.
+  static func start(_ words: [String], output: Int32, flags: Int16 = 0) -> Int32? {
+    _ = hearsOfChildren
+    guard let command = words.first else { return nil }
+    return ChildProcess.spawn(
+      "/usr/bin/env", ["env", "LC_ALL=C", path(of: command)] + words.dropFirst(), flags: flags,
+      isMute: true, output: output, joinsErrors: true)
+  }
+
+  /// A process that was started with SIGCHLD ignored is not told how its children end.
+  private static let hearsOfChildren: Void = { _ = signal(SIGCHLD, SIG_DFL) }()
+
+  /// The exit status of a command that only looks; `nil` when it took too long and was killed.
+  private static func end(of child: Int32) -> Int32? {
+    let process = floe_pidfd_open(child)
+    guard process >= 0 else { return ChildProcess.wait(for: child) }
+    defer { close(process) }
+    var request = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+    var ready: Int32
+    repeat { ready = poll(&request, 1, patience) } while ready < 0 && errno == EINTR
+    if ready <= 0 { kill(child, SIGKILL) }
+    let status = ChildProcess.wait(for: child)
+    return ready > 0 ? status : nil
   }
 
   /// Runs a command that changes something, to its end.
@@ -53,11 +124,9 @@ enum LVMCommand {
     }
     defer { close(output) }
     // A session of its own: a terminal's Ctrl-C does not end it half-way.
-    guard
-      let child = ChildProcess.spawn(
-        path(of: command), words, flags: floe_posix_spawn_setsid(), isMute: true, output: output,
-        joinsErrors: true)
-    else { throw StackError(.failed, "\(command) of lvm2 cannot be started") }
+    guard let child = start(words, output: output, flags: floe_posix_spawn_setsid()) else {
+      throw StackError(.failed, "\(command) of lvm2 cannot be started")
+    }
     let status = ChildProcess.wait(for: child)
     guard status == 0 else {
       throw StackError(.failed, "\(command) failed (\(status)): \(sentence(in: output))")

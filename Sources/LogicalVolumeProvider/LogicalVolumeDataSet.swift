@@ -34,17 +34,33 @@ package enum MountedLogicalVolumes: DataSetProvider {
 /// A file system on a logical volume, mounted for writing.
 private struct LogicalVolumeDataSet: DataSet {
   private let volume: MountedVolume
+  private let content: MountedContent
   private let plan: SnapshotPlan
   private let quietLimit: UInt64
 
   init(_ volume: MountedVolume, _ options: SearchOptions) throws {
     self.volume = volume
+    guard let content = try MountedContent(of: volume.device, type: volume.type) else {
+      throw StackError(.unsupported, "\(volume.mountpoint) is a \(volume.type)")
+    }
+    self.content = content
+    let origin = try OriginVolume(volume.id, device: volume.number)
+    try origin.requireReadable(at: volume.device)
     plan = try SnapshotPlan(
-      of: OriginVolume(volume.id, device: volume.number), size: options.snapshotSize)
+      of: origin, size: options.snapshotSize, hasReflinks: content.hasReflinks)
     quietLimit = options.quietLimit
   }
 
-  var remarks: [String] { [plan.remark] }
+  var remarks: [String] {
+    let below = volume.mountedBelow
+    guard let first = below.first else { return [plan.remark] }
+    let others = below.count > 1 ? " and \(below.count - 1) more" : ""
+    return [
+      plan.remark,
+      "what is mounted below \(volume.mountpoint) (\(first)\(others)) is not in the image: freeze it "
+        + "by itself",
+    ]
+  }
 
   var explanation: [String] {
     let kind = plan.size == nil ? "a thin snapshot" : "a snapshot"
@@ -69,17 +85,27 @@ private struct LogicalVolumeDataSet: DataSet {
   }
 
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {
+    let maker = SnapshotMaker(volume: volume, plan: plan, quietLimit: quietLimit)
     do {
-      let quiet = try SnapshotMaker(
-        plan: plan, mountpoint: volume.mountpoint, quietLimit: quietLimit
-      ).make(image)
+      let quiet = try maker.make(image)
       // By its group: as long as lvm2 finds that, the snapshot need not be active.
       let place = StackPlace(
         start: .volumeGroup(plan.origin.groupID), selectors: [SnapshotPlan.name(of: image)],
-        physicalVolumes: [], assumesFrozen: false, wasQuiet: true)
+        physicalVolumes: [], content: content.content, assumesFrozen: false, wasQuiet: true)
       let freezer = try StackFreezer(place)
+      guard freezer.contentID == content.id else {
+        throw StackError(
+          .inUse,
+          "the snapshot of \(plan.origin.title) does not hold the file system that is mounted at "
+            + "\(volume.mountpoint), so it is removed: freeze it again")
+      }
+      // The kernel shows the files of an XFS.
+      let isNeeded = plan.origin.pool == nil || content.content == .xfs
       return FrozenLogicalVolume(
-        freezer: freezer, record: record(of: image, found: try freezer.image()), quietTime: quiet)
+        freezer: freezer, record: record(of: image, found: try freezer.image()), quietTime: quiet
+      ) {
+        if !isNeeded { try? maker.activate(image, "n") }
+      }
     } catch {
       try? plan(for: image).release()
       throw error
@@ -92,11 +118,15 @@ private struct FrozenLogicalVolume: FrozenDataSet {
   let freezer: StackFreezer
   let record: any ProviderRecord
   let quietTime: UInt64?
+  /// Called when the snapshot was described.
+  let rest: @Sendable () -> Void
 
   func describe(
     _ label: FrozenImageLabel, scratch: any RepresentationScratch,
     progress: (FreezeProgress) -> Void
   ) throws -> [MediumDescription] {
-    try freezer.describe(label, scratch: scratch, progress: progress)
+    let media = try freezer.describe(label, scratch: scratch, progress: progress)
+    rest()
+    return media
   }
 }

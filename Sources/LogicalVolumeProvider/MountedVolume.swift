@@ -1,4 +1,5 @@
 import BlockMappers
+import CKernelDevices
 import DataSets
 import FrozenImage
 import Glibc
@@ -21,6 +22,8 @@ struct MountedVolume {
   private let root: String
   /// Whether the file system as a whole may be written, whatever a mount of it says.
   let isWritable: Bool
+  /// As long as it is open, the file system is not unmounted.
+  private let held: HeldDirectory
 
   /// - Parameter path: of a directory.
   /// - Returns: `nil` when the directory is on something else.
@@ -28,7 +31,7 @@ struct MountedVolume {
   init?(_ path: String) throws(StackError) {
     let opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { throw StackError(cannot: "open \(path)", Errno(rawValue: errno)) }
-    defer { close(opened) }
+    let held = HeldDirectory(descriptor: opened)
     guard
       let status = try? FileStatus(
         of: FileDescriptor(rawValue: opened), generation: 0, readsFlags: false),
@@ -39,6 +42,7 @@ struct MountedVolume {
       let id = try StackDevice.find(device)?.logicalVolume
     else { return nil }
     self.id = id
+    self.held = held
     number = status.device
     self.device = device
     source = mount.source
@@ -66,4 +70,57 @@ struct MountedVolume {
       .invalid,
       "\(path) is a part of the \(type) on \(source), of which a snapshot shows all: \(advice)")
   }
+
+  /// Whether it is mounted still, when its snapshot was made.
+  ///
+  /// - Throws: `StackError` when it is not, or was made read-only, so that what the snapshot holds
+  ///   need not be at rest.
+  func requireMounted() throws(StackError) {
+    let status = try? FileStatus(
+      of: FileDescriptor(rawValue: held.descriptor), generation: 0, readsFlags: false)
+    guard let status, status.device == number,
+      let mount = try MountEntry.find(mount: status.mount), !mount.superOptions.contains("ro")
+    else {
+      throw StackError(
+        .inUse,
+        "the file system of \(mountpoint) was unmounted or made read-only while its snapshot was "
+          + "made, so the snapshot is removed: freeze it again")
+    }
+  }
+
+  /// Other file systems that are mounted below it, of which its snapshot shows nothing: where.
+  var mountedBelow: [String] {
+    let prefix = mountpoint == "/" ? "/" : mountpoint + "/"
+    // Those that the kernel makes up hold no data.
+    let entries = ((try? MountEntry.all()) ?? []).filter { entry in
+      entry.mountpoint.hasPrefix(prefix) && entry.mountpoint != mountpoint
+        && (entry.source.hasPrefix("/dev/") || entry.source.contains(":"))
+    }
+    return Array(Set(entries.map(\.mountpoint))).sorted()
+  }
+
+  /// Writes out what programs wrote, so that the kernel has little to do while nobody can write.
+  ///
+  /// - Throws: `StackError` when the kernel cannot.
+  func writeOut() throws(StackError) {
+    for _ in 0..<3 {
+      let begin = MonotonicClock.now()
+      guard ckernel_write_out(held.descriptor) == 0 else {
+        throw StackError(cannot: "write out \(mountpoint)", Errno(rawValue: errno))
+      }
+      guard MonotonicClock.now() - begin > Self.shortSync else { return }
+    }
+  }
+
+  /// Nanoseconds.
+  private static let shortSync: UInt64 = 200_000_000
+}
+
+/// A directory that is open.
+private final class HeldDirectory: Sendable {
+  let descriptor: Int32
+
+  init(descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { close(descriptor) }
 }

@@ -2,11 +2,14 @@ import BlockMappers
 import DataSets
 import FrozenImage
 import HostSystem
+import StackProvider
 
 /// A logical volume of which a snapshot is to be made, and its group, as lvm2 tells.
 struct OriginVolume {
   let group: String
   let groupID: String
+  /// Its identifier, as lvm2 writes it.
+  let id: String
   let name: String
   /// Bytes.
   let size: UInt64
@@ -34,12 +37,19 @@ extension OriginVolume {
     guard let row = try LVMCommand.report("lvs", Self.columns, where: selection).first else {
       throw try Self.refusal(selection, id.volume)
     }
+    try self.init(row, id: id.volume, device: device)
+  }
+
+  /// - Parameter row: what lvm2 reports of it.
+  /// - Throws: `StackError` when no snapshot can be made of it here.
+  init(_ row: [String], id: String, device: DeviceNumber) throws(StackError) {
     func number(_ column: Int) throws(StackError) -> UInt64 {
       guard let number = UInt64(row[column]) else {
         throw StackError(.malformed, "lvs reports \(Self.columns[column]) as “\(row[column])”")
       }
       return number
     }
+    self.id = id
     group = row[0]
     groupID = row[1]
     name = row[2]
@@ -57,6 +67,35 @@ extension OriginVolume {
       )
     }
   }
+
+  /// Refuses what no description of a snapshot comes of, before production is stopped for it.
+  ///
+  /// - Parameter path: the device's.
+  /// - Throws: `StackError` when floe cannot read what the volume lies on.
+  func requireReadable(at path: String) throws(StackError) {
+    guard let pool else {
+      _ = try StackFinder.layer(ofDevice: path)
+      return
+    }
+    let parts =
+      try LVMCommand.report(
+        "lvs", ["data_lv", "metadata_lv"], where: "vg_uuid=\(groupID) && lv_name=\(pool)"
+      ).first ?? []
+    for part in parts {
+      // Hidden ones may be in brackets.
+      let name = part.filter { $0 != "[" && $0 != "]" }
+      let types = try LVMCommand.report(
+        "lvs", ["segtype"], where: "vg_uuid=\(groupID) && lv_name=\(name)", showsHidden: true)
+      guard let other = types.compactMap(\.first).first(where: { !Self.readable.contains($0) })
+      else { continue }
+      throw StackError(
+        .unsupported,
+        "\(title) lies in the pool \(group)/\(pool), whose part \(name) is of the type \(other), "
+          + "which floe does not read")
+    }
+  }
+
+  private static let readable: Set = ["linear", "striped", "raid0", "raid0_meta"]
 
   /// Why lvm2 does not show a volume that this host has mounted.
   private static func refusal(_ selection: String, _ volume: String) throws(StackError)

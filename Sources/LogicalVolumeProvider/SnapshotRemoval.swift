@@ -13,6 +13,9 @@ struct SnapshotRemoval {
   /// Tenths of a second that a guard of an interrupted freeze is waited for.
   private static let patience = 600
 
+  /// Seconds after which an origin that stands still is set going, whatever lvremove does.
+  private static let quietLimit: UInt64 = 10
+
   /// It is no error when there is none.
   ///
   /// - Throws: `StackError` when it may be there: its group is not, or lvm2 does not remove it.
@@ -28,17 +31,40 @@ struct SnapshotRemoval {
         "the snapshot \(group)/\(name) cannot be removed: the volume group \(group) (\(groupID)) is "
           + "not on this host")
     }
-    guard try isThere() else { return }
-    try LVMCommand.change(["lvremove", "--yes", "\(present)/\(name)"])
-    guard try !isThere() else {
+    guard let found = try find() else { return }
+    // By its identifier: names may be given anew.
+    let words = ["lvremove", "--yes", "--select", "lv_uuid=\(found.id)", present]
+    if let origin = try found.origin.flatMap(device(of:)) {
+      // The origin stands still meanwhile.
+      let outcome = try GuardedCommand(words: words, device: origin, quietLimit: Self.quietLimit)
+        .run()
+      guard outcome.status == 0 else {
+        throw StackError(.failed, "lvremove failed (\(outcome.status)): \(outcome.output)")
+      }
+    } else {
+      try LVMCommand.change(words)
+    }
+    guard try find() == nil else {
       throw StackError(.failed, "lvremove left the snapshot \(present)/\(name)")
     }
   }
 
-  private func isThere() throws(StackError) -> Bool {
-    try !LVMCommand.report(
-      "lvs", ["lv_name"], where: "vg_uuid=\(groupID) && lv_name=\(name)"
-    ).isEmpty
+  /// The snapshot's identifier, and its origin's where that is suspended when it is removed.
+  private func find() throws(StackError) -> (id: String, origin: String?)? {
+    let row = try LVMCommand.report(
+      "lvs", ["lv_uuid", "origin_uuid", "pool_lv"], where: "vg_uuid=\(groupID) && lv_name=\(name)"
+    ).first
+    guard let row else { return nil }
+    return (row[0], row[2].isEmpty && !row[1].isEmpty ? row[1] : nil)
+  }
+
+  /// `nil` of a volume that is not active, so that nobody writes to it.
+  private func device(of volume: String) throws(StackError) -> DeviceNumber? {
+    let row = try LVMCommand.report(
+      "lvs", ["lv_kernel_major", "lv_kernel_minor"],
+      where: "vg_uuid=\(groupID) && lv_uuid=\(volume)"
+    ).first
+    return row.flatMap { DeviceNumber("\($0[0]):\($0[1])") }
   }
 
   /// floe may have been killed while lvm2 made the snapshot: its guard goes on, and the snapshot
@@ -54,7 +80,11 @@ struct SnapshotRemoval {
 
   private static func isMade(_ name: String) -> Bool {
     DirectoryListing.names(in: "/proc").contains { process in
-      guard Int32(process) != nil, let bytes = try? CompleteFile.read("/proc/\(process)/cmdline")
+      // A stranger's process keeps nobody waiting.
+      var status = stat()
+      guard Int32(process) != nil, stat("/proc/\(process)", &status) == 0,
+        status.st_uid == geteuid(),
+        let bytes = try? CompleteFile.read("/proc/\(process)/cmdline")
       else { return false }
       let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
       return words.contains(name)

@@ -8,7 +8,9 @@ import HostSystem
 ///
 /// While lvm2 makes a snapshot it suspends the origin's device, which freezes the file system
 /// on it. This process is locked in memory and in a session of its own, and needs nothing from
-/// that file system: it looks at sysfs, and resumes devices by ioctl. It never ends lvm2, which
+/// that file system: it looks at sysfs, and resumes devices by ioctl. sysfs says so only when the
+/// device is suspended: what the kernel does before, stopping writes and writing out what is left,
+/// nobody can end. It never ends lvm2, which
 /// may be in the middle of a change of its metadata, and goes on when floe itself is killed.
 package enum SuspensionGuard {
   /// The first argument of a program that is to stand guard.
@@ -16,6 +18,9 @@ package enum SuspensionGuard {
 
   /// Microseconds between two looks.
   private static let pause: UInt32 = 1000
+
+  /// Nanoseconds for which another guard is waited for.
+  private static let patience: UInt64 = 60_000_000_000
 
   /// What became of the snapshot, as the guard tells it.
   struct Outcome {
@@ -60,10 +65,22 @@ package enum SuspensionGuard {
   package static func stand(
     over device: String, limit: UInt64, running words: [String], socket: Int32 = 3
   ) -> Int32 {
+    // A caller may have it ignored: then nobody is told how a child ended.
+    signal(SIGCHLD, SIG_DFL)
     let output = floe_memory_file("output")
     let control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC)
-    guard let number = DeviceNumber(device), let first = words.first, output >= 0, control >= 0,
-      ckernel_lock_memory() == 0,
+    guard output >= 0, control >= 0, ckernel_lock_memory() == 0,
+      let number = DeviceNumber(device), let devices = GroupDevices(of: number, control: control)
+    else { return EXIT_FAILURE }
+    outliveOthers()
+    if let refusal = wait(for: devices, limit: limit) {
+      tell(
+        Outcome(status: EX_TEMPFAIL, quiet: 0, wasForced: false, output: refusal), socket)
+      return EXIT_SUCCESS
+    }
+    // As `LVMCommand.start` has it, under the command's own name, by which thaw finds it.
+    setenv("LC_ALL", "C", 1)
+    guard let first = words.first,
       let child = ChildProcess.spawn(
         LVMCommand.path(of: first), words, isMute: true, output: output, joinsErrors: true)
     else { return EXIT_FAILURE }
@@ -71,93 +88,71 @@ package enum SuspensionGuard {
     // lvm2 goes before others while devices are suspended. Where this is not allowed, the looks
     // come later.
     _ = ckernel_run_first()
-    var watch = Watch(number, limit: limit, control: control)
+    // Not lvm2's: it knows what its devices take. Older kernels than 5.6 have no such flag.
+    _ = ckernel_write_for_others()
+    var clock = SuspensionClock(limit: limit)
     var status: Int32?
     // Others suspend volumes as well, when lvm2 has ended.
-    while status == nil || watch.isSuspended {
+    repeat {
       if status == nil { status = ended(child) }
-      watch.look(isLeft: status.map { $0 != 0 } ?? false)
+      if clock.look(isSuspended: devices.isSuspended, at: MonotonicClock.now(), status: status) {
+        devices.resume()
+      }
       usleep(pause)
-    }
-    let outcome = Outcome(
-      status: status ?? EXIT_FAILURE, quiet: watch.quiet, wasForced: watch.wasForced,
-      output: LVMCommand.sentence(in: output))
-    let line = Array(outcome.line.utf8)
-    // Who is gone needs no word.
-    _ = send(socket, line, line.count, Int32(MSG_NOSIGNAL))
+    } while status == nil || clock.isSuspended
+    tell(
+      Outcome(
+        status: status ?? EXIT_FAILURE, quiet: clock.quiet, wasForced: clock.wasForced,
+        output: LVMCommand.sentence(in: output)), socket)
     return EXIT_SUCCESS
   }
 
-  /// The exit status of a child; `nil` while it runs.
-  private static func ended(_ child: Int32) -> Int32? {
-    var status: Int32 = 0
-    guard waitpid(child, &status, WNOHANG) == child else { return nil }
-    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+  private static func tell(_ outcome: Outcome, _ socket: Int32) {
+    let line = Array(outcome.line.utf8)
+    // Who is gone needs no word.
+    _ = send(socket, line, line.count, Int32(MSG_NOSIGNAL))
   }
 
-  /// What is seen of the origin's device.
-  private struct Watch {
-    private let number: DeviceNumber
-    private let limit: UInt64
-    private let control: Int32
-    private let state: String
-    private var since: UInt64?
-    private(set) var quiet: UInt64 = 0
-    private(set) var wasForced = false
-
-    init(_ number: DeviceNumber, limit: UInt64, control: Int32) {
-      self.number = number
-      self.limit = limit
-      self.control = control
-      state = "/sys/dev/block/\(number)/dm/suspended"
-    }
-
-    var isSuspended: Bool { since != nil }
-
-    /// - Parameter isLeft: whether whoever suspended it is gone without having resumed it.
-    mutating func look(isLeft: Bool) {
-      let now = MonotonicClock.now()
-      guard SuspensionGuard.reads1(state) else {
-        if let since { quiet += now - since }
-        since = nil
-        return
-      }
-      let begin = since ?? now
-      since = begin
-      guard isLeft || now - begin > limit else { return }
-      wasForced = true
-      resumeGroup()
-    }
-
-    /// Resumes all suspended devices of the group, those first that others lie on, which have
-    /// longer identifiers ("LVM-…-real").
-    private func resumeGroup() {
-      let group = SuspensionGuard.text("/sys/dev/block/\(number)/dm/uuid").prefix(36)
-      var suspended: [(length: Int, number: DeviceNumber)] = []
-      for name in DirectoryListing.names(in: "/sys/class/block") where name.hasPrefix("dm-") {
-        let directory = "/sys/class/block/\(name)"
-        let id = SuspensionGuard.text("\(directory)/dm/uuid")
-        guard id.hasPrefix(group), SuspensionGuard.reads1("\(directory)/dm/suspended"),
-          let number = DeviceNumber(SuspensionGuard.text("\(directory)/dev"))
-        else { continue }
-        suspended.append((id.utf8.count, number))
-      }
-      for device in suspended.sorted(by: { $0.length > $1.length }) {
-        _ = ckernel_resume(control, device.number.major, device.number.minor)
-      }
-    }
-  }
-
-  private static func reads1(_ path: String) -> Bool { text(path) == "1" }
-
-  /// A short attribute of sysfs; empty when it is not there.
-  private static func text(_ path: String) -> String {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return "" }
+  /// Where memory is short others end first, also for the command that is started then, which
+  /// must not end half-way.
+  private static func outliveOthers() {
+    let file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { return }
     defer { close(file) }
-    var bytes = [UInt8](repeating: 0, count: 256)
-    let count = read(file, &bytes, bytes.count)
-    return String(
-      decoding: bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    _ = write(file, "-1000", 5)
+  }
+
+  /// Waits until no other guard stands over the group, so that none takes another's suspension
+  /// for its own, and nobody has the origin suspended. The lock lasts as long as this process.
+  ///
+  /// - Returns: why that is given up.
+  private static func wait(for devices: GroupDevices, limit: UInt64) -> String? {
+    let path = "/run/floe-\(devices.group).lock"
+    let lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard lock >= 0 else { return "\(path) cannot be opened" }
+    let begin = MonotonicClock.now()
+    while flock(lock, LOCK_EX | LOCK_NB) != 0 {
+      guard MonotonicClock.now() - begin < patience else {
+        return "another snapshot in the volume group is made or removed, and takes too long"
+      }
+      usleep(10_000)
+    }
+    let quiet = MonotonicClock.now()
+    while devices.isSuspended {
+      guard MonotonicClock.now() - quiet <= limit else {
+        return "somebody else has the volume suspended (dmsetup info), so nothing was begun"
+      }
+      usleep(pause)
+    }
+    return nil
+  }
+
+  /// The exit status of a child; `nil` while it runs. One of which nobody can tell ended badly.
+  static func ended(_ child: Int32) -> Int32? {
+    var status: Int32 = 0
+    let ended = waitpid(child, &status, WNOHANG)
+    if ended < 0, errno == ECHILD { return 127 }
+    guard ended == child else { return nil }
+    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
   }
 }

@@ -43,6 +43,9 @@ public struct StackFreezer: Sendable {
     state = look.configurationID
   }
 
+  /// The file system's identifier; `nil` of a raw volume.
+  public var contentID: UniqueIdentifier? { found.content?.id }
+
   /// What the user should know although nothing is wrong: one sentence each.
   public var notes: [String] {
     let notes =

@@ -19,6 +19,8 @@ public struct StackPlace: Codable, Hashable, Sendable {
   public enum Content: String, Codable, Sendable {
     /// ext2, ext3 or ext4.
     case ext
+    /// XFS, on a snapshot.
+    case xfs
   }
 
   /// What to take where a layer has several parts: a partition's number, a logical

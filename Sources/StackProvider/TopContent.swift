@@ -22,6 +22,7 @@ struct TopContent {
     // The user's word, then the kernel's, then the bytes: of several signatures each may
     // be the stale one.
     if place.content == .ext || mount?.isExt == true { return try ext }
+    if place.content == .xfs, layer.isSnapshot { return try xfs }
     let found = mount == nil ? try ContentProbe.find(on: layer) : nil
     if found?.isExt == true { return try ext }
     if layer.isSnapshot, (found?.type ?? mount?.type) == XFSFileSystem.kind { return try xfs }

@@ -17,6 +17,13 @@ int ckernel_mount_read_only(const char *type, const char *device, int without_lo
 // /dev/mapper/control, open.
 int ckernel_resume(int control, uint32_t major, uint32_t minor);
 
+// Tells the kernel that others' writes wait for this process, so that it never makes it wait
+// for them when it looks for memory (prctl(2), PR_SET_IO_FLUSHER: Linux 5.6).
+int ckernel_write_for_others(void);
+
+// Writes out all that is written to the file system of a file that is open (syncfs(2)).
+int ckernel_write_out(int directory);
+
 // Keeps all memory of the process, now and later, from being written out or dropped
 // (mlockall(2)).
 int ckernel_lock_memory(void);
