@@ -42,6 +42,15 @@ enum Arrays: StackMapper {
 }
 
 extension StackFinder {
+  /// Whether a layer belongs to no md array for certain: what cannot be read may.
+  static func isNoMember(_ layer: Layer) -> Bool {
+    do {
+      return try MDMember.find(on: layer) == nil
+    } catch {
+      return false
+    }
+  }
+
   /// The array that members make; `nil` when there are none.
   fileprivate mutating func array(of members: [MDMember]) throws(StackError) -> Layer? {
     guard let first = members.first, let array = try MDArray(members) else { return nil }

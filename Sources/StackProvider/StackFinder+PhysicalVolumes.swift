@@ -99,7 +99,7 @@ extension StackFinder {
     // Those that cannot be read are not ours; a member of an array may begin as the array does.
     guard let layer = try? isArray ? disk(at: path) : Self.medium(path),
       (try? BootRecords.isPartitioned(layer)) == false,
-      isArray || (try? MDMember.find(on: layer)) == nil,
+      isArray || Self.isNoMember(layer),
       let volume = try? PhysicalVolume.find(on: layer)
     else { return }
     Self.add(volume, to: &volumes)

@@ -82,7 +82,7 @@ public struct StackFinder {
       (try? layer.counted(probes.witness)) == frozen.witness
     {
       // A member of an array may begin as the array does.
-      return (try? MDMember.find(on: layer)) == nil
+      return Self.isNoMember(layer)
     }
     guard let device, device.layer === layer else { return false }
     return DeviceMount(ofDevice: device.path) != nil

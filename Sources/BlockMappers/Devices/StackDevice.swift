@@ -72,7 +72,10 @@ package struct StackDevice {
   /// Paths of the devices that the kernel makes an md array of; `nil` when it is none, such as
   /// a partition of one (Documentation/admin-guide/md.rst).
   package var arrayMembers: [String]? {
-    guard text("md/metadata_version") != nil else { return nil }
+    guard let version = text("md/metadata_version") else { return nil }
+    // An array that was made without superblocks, or with another format's, may have old ones
+    // of md's on its members.
+    guard version == "0.90" || version.hasPrefix("1.") else { return [] }
     return DirectoryListing.names(in: "\(directory)/slaves").sorted().map { name in
       "/dev/" + String(name.map { $0 == "!" ? "/" : $0 })
     }

@@ -9,7 +9,7 @@ extension LogicalVolumeMapping {
   /// Where the bytes of a raid lie: on the legs that the superblocks prove up to date.
   ///
   /// The superblocks are the witness: a leg that fails is written to those of all others
-  /// before a write that it missed is acknowledged.
+  /// before a later write is accepted.
   ///
   /// - Throws: `StackError` when nothing proves where the data are.
   mutating func placement(

@@ -10,8 +10,8 @@ struct RaidMemberState: Hashable, Sendable {
   let failed: Set<Int>
   /// Whether all of this member's bytes were brought up to date.
   var isRecovered: Bool
-  /// Whether the copies, or the parity, were brought in step once since they were made, and
-  /// after each unclean stop.
+  /// Whether the copies, or the parity, were brought in step once since they were made. md's
+  /// own superblocks tell of an unclean stop too; those of dm-raid do not.
   let isSynced: Bool
   /// Whether writes are acknowledged before they reach the member, or may be.
   var isWriteMostly = false
@@ -21,10 +21,11 @@ struct RaidMemberState: Hashable, Sendable {
 
 /// The members of an array, as their superblocks show them together.
 ///
-/// md writes that a member failed to all others before it acknowledges the write that failed
-/// (`MD_SB_CHANGE_PENDING`; raid1.c and raid10.c hold such writes back in `bio_end_io_list`,
-/// raid5.c its stripes). So a member has all that was acknowledged when no superblock of the
-/// newest calls it failed, and its own is one of these.
+/// md writes that a member failed to all others before it accepts a later write
+/// (`MD_SB_CHANGE_PENDING`; raid1.c and raid10.c hold back the write that failed as well, in
+/// `bio_end_io_list`, but not one that was under way when the member had failed already). So a
+/// member has all that was acknowledged before when no superblock of the newest calls it
+/// failed, and its own is one of these.
 struct RaidMembers: Sendable {
   /// For messages: "logical volume vg/root".
   let title: String
@@ -38,13 +39,17 @@ struct RaidMembers: Sendable {
     guard let state = states[place] else { return "is missing" }
     let current = states.compactMap { $0 }.filter { $0.events == newest }
     if current.contains(where: { $0.failed.contains(place) }) { return "has failed" }
-    // A crash between two superblocks leaves one behind; md takes it all the same
-    // (`super_1_validate`).
-    if state.events < newest, newest - state.events > 1 { return "is out of date" }
+    if isOutOfDate(state, newest: newest) { return "is out of date" }
     if !state.isRecovered { return "is being rebuilt" }
     if state.isWriteMostly { return "is marked write-mostly" }
     if state.hasBadBlocks { return "has bad blocks" }
     return nil
+  }
+
+  /// A crash between two superblocks leaves one behind; md takes it all the same
+  /// (`super_1_validate`).
+  private func isOutOfDate(_ state: RaidMemberState, newest: UInt64) -> Bool {
+    state.events < newest && newest - state.events > 1
   }
 
   /// Which members may be read.
@@ -61,11 +66,14 @@ struct RaidMembers: Sendable {
     }
     let current = states.compactMap { $0 }.filter { $0.events == newest }
     for (place, state) in states.enumerated() {
-      if state == nil, !current.allSatisfy({ $0.failed.contains(place) }) {
+      // One that lags behind may be a member of before, whose place another has by now.
+      if state.map({ isOutOfDate($0, newest: newest) }) ?? true,
+        !current.allSatisfy({ $0.failed.contains(place) })
+      {
         throw StackError(
           .medium,
-          "\(noun) \(place) of the \(title) is missing, and the others do not say that it failed, so "
-            + "nothing shows that they are up to date")
+          "\(noun) \(place) of the \(title) is \(state == nil ? "missing" : "out of date"), and the "
+            + "others do not say that it failed, so nothing shows that they are up to date")
       }
       // Two halves that each went on without the other.
       if let state, state.events < newest,

@@ -14,83 +14,6 @@ import Testing
 extension LVMTests {
   /// A logical volume that is found again on its media alone.
   @Suite("Answers of the storage about a logical volume") struct StorageAnswers {
-    /// A host that has the media of an image of vg/root open, and may take others.
-    private struct Backup {
-      let source: StorageSource
-      let representation: Representation
-      var state: MappingState { representation.volumes[0].state }
-
-      /// - Parameters:
-      ///   - finder: finds other media than those of the freeze; `nil` for no others.
-      ///   - byDevice: whether the production host had the devices.
-      init(
-        _ disks: LVMDisks, finder: MediumFinder? = MediumFinder(named: [:]), byDevice: Bool = false
-      ) throws {
-        let places = byDevice ? disks.devices : disks.images
-        let freezer = try StackFreezer(
-          StackPlace(
-            start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: places,
-            assumesFrozen: true))
-        let scratch = ArrayScratch()
-        try freezer.describe(
-          FrozenImageLabel(
-            id: .random(), name: "image",
-            created: Timestamp(seconds: Int64(time(nil)), nanoseconds: 0),
-            host: "here", source: "vg/root", service: ""),
-          scratch: scratch, progress: { _ in })
-        let representation = try Representation(ArrayRegion(scratch.result))
-        self.representation = representation
-        // The devices, where the production host had the files.
-        var media: [MediumID: OpenMedium] = [:]
-        for medium in representation.volumes[0].media {
-          let index = try #require(places.firstIndex(of: medium.path))
-          media[medium.id] = try OpenMedium(path: disks.devices[index], isShared: true)
-        }
-        let known = media
-        let found = StorageSource(
-          representation, volume: representation.volumes[0], medium: { known[$0] },
-          take: { description in
-            guard let finder else { throw CommandError(description: "no other may be taken") }
-            return try finder.find(description, witness: nil)
-          })
-        source = try #require(found)
-      }
-
-      func answer(since state: MappingState? = nil) throws -> MappingAnswer {
-        let known = state ?? self.state
-        return try source.answer(
-          MappingQuestion(known: known, found: known.configurationID, portions: []))
-      }
-
-      /// What the volume holds where an answer says that it lies.
-      func bytes(by answer: MappingAnswer, on disks: LVMDisks, count: UInt64) throws -> [UInt8] {
-        let volume = try #require(answer.volume)
-        let top = StoreAddress(store: Stack.topStore, offset: 0)
-        var bytes: [UInt8] = []
-        for run in try volume.map.resolve(top, length: count) {
-          let place = run.copies[0]
-          let description = try #require(volume.media.first { $0.id == place.medium })
-          let medium = try #require(
-            disks.devices.lazy.compactMap { try? OpenMedium(path: $0, isShared: true) }
-              .first { (try? $0.verifyIdentity(of: description)) != nil })
-          bytes += try Layer(medium).bytes(at: place.offset, count: Int(run.length))
-        }
-        return bytes
-      }
-
-      /// Why it does not answer.
-      func refusal() -> SourceError? {
-        do throws(SourceError) {
-          let known = representation.volumes[0].state
-          _ = try source.answer(
-            MappingQuestion(known: known, found: known.configurationID, portions: []))
-          return nil
-        } catch {
-          return error
-        }
-      }
-    }
-
     /// Disks with the group, and 8 extents of "root" at the start of the first.
     private func makeDisks(_ count: Int = 2) throws -> LVMDisks {
       let disks = try LVMDisks(count)
@@ -127,10 +50,10 @@ extension LVMTests {
 
     @Test func tellsTheSameAsTheProductionHost() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       #expect(try backup.answer().volume == nil)
       let place = StackPlace(
-        start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: places,
+        start: .volumeGroup("vg"), selectors: ["root"], physicalVolumes: disks.images,
         assumesFrozen: true)
       let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
       let host = StackSource(
@@ -155,7 +78,7 @@ extension LVMTests {
     /// The group is committed between the reader's look and the answer: nothing stays behind.
     @Test func anEarlierMomentIsNotBehind() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       try disks.lvm("vgchange --addtag one vg")
       let found = try backup.answer().state.configurationID
       try disks.lvm("vgchange --addtag two vg")
@@ -179,7 +102,7 @@ extension LVMTests {
     @Test(arguments: ["", "--metadatacopies 0"])
     func movedToAMemberThatCameLater(_ options: String) throws {
       let disks = try makeDisks(1)
-      let backup = try Backup(disks, byDevice: true)
+      let backup = try StorageBackup(disks, byDevice: true)
       let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
       try moveToNewDisk(of: disks, options)
       let answer = try backup.answer()
@@ -192,14 +115,14 @@ extension LVMTests {
       let disks = try makeDisks(1)
       let elsewhere = try #require(MediaPatterns(["/nowhere/*"]))
       let closed = [
-        try Backup(disks, finder: nil, byDevice: true),
-        try Backup(
+        try StorageBackup(disks, finder: nil, byDevice: true),
+        try StorageBackup(
           disks, finder: MediumFinder(named: [:], trust: MediumTrust(limits: [elsewhere])),
           byDevice: true),
         // The text of a group in a file may be a guest's, which names the disks of others.
-        try Backup(disks),
+        try StorageBackup(disks),
       ]
-      let backup = try Backup(disks, byDevice: true)
+      let backup = try StorageBackup(disks, byDevice: true)
       try moveToNewDisk(of: disks)
       for host in closed {
         guard case .failed(let reason)? = host.refusal() else {
@@ -218,8 +141,8 @@ extension LVMTests {
     /// The group leaves all media of the freeze, step by step.
     @Test func theGroupLeavesTheMediaOfTheFreeze() throws {
       let disks = try makeDisks(1)
-      let backup = try Backup(disks, byDevice: true)
-      let unaware = try Backup(disks, byDevice: true)
+      let backup = try StorageBackup(disks, byDevice: true)
+      let unaware = try StorageBackup(disks, byDevice: true)
       let frozen = try disks.layer("root").bytes(at: 0, count: Int(Self.size))
       let device = try disks.addDisk()
       try disks.lvm("pvcreate -y \(device)")
@@ -239,7 +162,7 @@ extension LVMTests {
     /// One of the devices is a clone from before the last commit.
     @Test func aSetOfTwoMomentsIsNotBelieved() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
       let clone = "\(disks.directory)/clone"
       try shell("cp \(disks.images[1]) \(clone)")
@@ -271,7 +194,7 @@ extension LVMTests {
 
     @Test func whatIsNoMoreIsThawed() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       try disks.lvm("lvremove -y vg/root")
       #expect(
         backup.refusal()
@@ -281,7 +204,7 @@ extension LVMTests {
     /// A path that leads to another disk shows no image, and says nothing of ours.
     @Test func anotherMediumIsNoThaw() throws {
       let disks = try makeDisks(1)
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       let image = try contents(of: Array(disks.images[0].utf8))
       try write([UInt8](repeating: 7, count: 2 << 20), to: disks.images[0], at: 0)
       guard case .failed? = backup.refusal() else {
@@ -294,7 +217,7 @@ extension LVMTests {
 
     @Test func extentsThatWereGivenAwayAreThawed() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       try disks.lvm("lvreduce -y -f -l 4 vg/root")
       try disks.lvm("lvextend -l 8 vg/root \(disks.devices[0])")
       guard case .thawed(let reason)? = backup.refusal() else {
@@ -306,7 +229,7 @@ extension LVMTests {
 
     @Test func aVolumeThatWasWrittenIsThawed() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       try write([1, 2, 3], to: disks.images[0], at: 1 << 20 + 100)
       guard case .thawed? = backup.refusal() else {
         Issue.record("it was answered")
@@ -321,7 +244,7 @@ extension LVMTests {
       let copy = "\(disks.directory)/behind"
       try shell("cp \(disks.images[1]) \(copy)")
       try disks.restore(volumes: [root(place(0, 0, in: disks))])
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       let trail = try #require(backup.representation.volumes[0].trail.flatMap { StackTrail($0) })
       // A disk that stayed behind, from before there was the volume.
       let old = try OpenMedium(path: copy, isShared: true)
@@ -337,7 +260,7 @@ extension LVMTests {
     /// told anything.
     @Test func historyOnTheMediaAlone() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       _ = try backup.answer()
       // A state that no text of the ring has.
       let cursor = [UInt8](repeating: 0, count: 12)
@@ -364,7 +287,7 @@ extension LVMTests {
 
     @Test func trailsNameNoPath() throws {
       let disks = try makeDisks()
-      let backup = try Backup(disks)
+      let backup = try StorageBackup(disks)
       let trail = try #require(backup.representation.volumes[0].trail)
       let text = String(decoding: trail.bytes, as: UTF8.self)
       #expect(!text.contains(disks.directory) && !text.contains("/dev/"), "\(text)")

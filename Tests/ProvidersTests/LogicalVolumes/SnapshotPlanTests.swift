@@ -1,8 +1,8 @@
-import DataSets
 import FrozenImage
 import HostSystem
 import Testing
 
+@testable import DataSets
 @testable import LogicalVolumeProvider
 
 @Suite struct SnapshotPlanTests {
@@ -71,6 +71,16 @@ import Testing
     let words = thick.words(for: image)
     #expect(words.suffix(3) == ["--size", "\(256 * Self.mebibyte)b", "vg/data"])
     #expect(words.contains("floe-\(image)"))
+  }
+
+  @Test(
+    "Only a snapshot that floe made is removed",
+    arguments: ["root", "floe-", "floe-root", "floe-../data"])
+  func foreignSnapshot(name: String) {
+    let refused = #expect(throws: StackError.self) {
+      try SnapshotRemoval(groupID: "id", group: "vg", name: name).run()
+    }
+    #expect(refused?.code == .notPermitted)
   }
 
   @Test("A group that hosts share is refused")
