@@ -132,7 +132,8 @@ extension EndToEnd {
       try run("sh", ["-c", "echo 1 >/proc/sys/vm/drop_caches"])
       let outcome = try attempt("cmp", ["\(backup.mountpoint)/data.img", image])
       #expect(!outcome.succeeded)
-      #expect(outcome.errors.contains("Stale file handle"), "\(outcome.errors)")
+      // Its first bytes are all that it is known by: it may be another medium as well.
+      #expect(outcome.errors.contains("Input/output error"), "\(outcome.errors)")
       try backup.unmount()
     }
   }
