@@ -42,11 +42,11 @@ package final class NamelessFile {
   ) throws(Errno) -> (descriptor: Int32, provisionalName: FilePath?) {
     // open(2): __O_TMPFILE has this value on x86-64 and arm64 alike.
     let noName: Int32 = 0o20000000 | O_DIRECTORY
-    let opened = Glibc.open(directory.string, noName | O_RDWR | O_CLOEXEC, mode)
+    let opened = HostSystem.open(directory.string, noName | O_RDWR | O_CLOEXEC, mode)
     if opened >= 0 { return (opened, nil) }
     guard errno == EOPNOTSUPP || errno == EISDIR else { throw Errno.current }
     let name = unusedName(in: directory)
-    let named = Glibc.open(name.string, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode)
+    let named = HostSystem.open(name.string, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode)
     guard named >= 0 else { throw Errno.current }
     return (named, name)
   }
@@ -172,7 +172,7 @@ package final class NamelessFile {
   }
 
   private static func synchronize(_ directory: FilePath) throws(FileFailure) {
-    let opened = Glibc.open(directory.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let opened = HostSystem.open(directory.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { throw failure("\(directory) cannot be opened", directory) }
     defer { close(opened) }
     guard fsync(opened) == 0 else {
