@@ -78,13 +78,15 @@ struct Freeze: ParsableCommand, JSONReporting {
   @Option(
     help: ArgumentHelp(
       "Room for what changes in a mounted logical volume while its snapshot lives, with k, m, g or t "
-        + "behind it; a quarter of the volume otherwise, or what its group has. Not of a thin one.",
+        + "behind it; otherwise a quarter of the volume, or what its group has but for a tenth. Not of "
+        + "a thin one.",
       valueName: "size"))
   var snapshotSize: ByteCount?
 
   @Option(
     help: ArgumentHelp(
-      "Let a mounted logical volume's file system go on after so many seconds, whatever lvm2 does.",
+      "Let a mounted logical volume go on when its device was suspended for so many seconds, "
+        + "whatever lvm2 does.",
       valueName: "seconds"))
   var quietLimit: UInt32 = 10
 

@@ -142,17 +142,18 @@ extension EndToEnd {
       return (used, metadata)
     }
 
+    /// The storage itself says so soon where a chunk is that hardly a read is stale.
+    private static let slowAnswers = ["--remap-timeout", "120", "--answers", "host"]
+
     @Test("tar and rsync of a thick snapshot show it while its origin is overwritten")
     func thickSnapshot() throws {
       let guest = try #require(Guest.current)
       let reference = try ext4(guest, megabytes: 96)
       try makeSnapshot("thick", megabytes: 128, on: guest)
       try guest.serve()
-      // The storage itself says so soon where a chunk is that hardly a read is stale.
-      let options = ["--remap-timeout", "120", "--answers", "host"]
-      let backup = try guest.mount("thick", options: options, name: "thick")
+      let backup = try guest.mount("thick", options: Self.slowAnswers, name: "thick")
       let volume = try guest.mount(
-        "thick", options: options + ["--view", "volume"], name: "thick-volume")
+        "thick", options: Self.slowAnswers + ["--view", "volume"], name: "thick-volume")
       let writer = try startWriting("thick", bytes: 64 << 10, on: guest)
       // All of the snapshot, in pieces that are large enough to move while they are read.
       let whole = try guest.scratch.start(
