@@ -202,7 +202,7 @@ let package = Package(
     .target(
       name: "FrozenFS",
       dependencies: [
-        "CFuse3", "FrozenImage", "ImageReader", "LogicalRepresentation",
+        "CFuse3", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

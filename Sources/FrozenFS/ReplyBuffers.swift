@@ -1,4 +1,4 @@
-import Synchronization
+import HostSystem
 
 /// Page-aligned buffers for replies, used again and again: a fresh megabyte for
 /// each read would be mapped, zeroed page by page and unmapped each time.
@@ -18,7 +18,7 @@ final class ReplyBuffers: Sendable {
     let bytes: UnsafeMutableRawBufferPointer
   }
 
-  private let free = Mutex<[Buffer]>([])
+  private let free = Monitor<[Buffer]>([])
 
   /// Calls `body` with a buffer of `count` bytes whose content is undefined.
   func withBuffer(of count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {

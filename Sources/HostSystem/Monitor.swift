@@ -3,7 +3,10 @@ public import Glibc
 /// A value behind a lock, with a condition to wait on.
 ///
 /// The standard library's `Mutex` has no condition, and the read rule's driver has
-/// to sleep until another thread's check or question finished.
+/// to sleep until another thread's check or question finished. It is also the lock for what
+/// every read takes: `Mutex` spins, and then hands itself over from thread to thread
+/// (FUTEX_LOCK_PI), so that with more readers than processors each of them sleeps for each
+/// lock; of this one (pthread_mutex_lock(3)) whoever runs may take hold.
 public final class Monitor<Value: Sendable>: @unchecked Sendable {
   // Unchecked: `value` is touched only between lock and unlock of `mutex`.
   @usableFromInline var value: Value

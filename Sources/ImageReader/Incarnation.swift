@@ -43,7 +43,8 @@ extension ReadRule {
   /// or lost it. A fetch or a check that uses the device from then on, and none that used
   /// the one before, reports what this returns.
   public mutating func beginIncarnation(of medium: MediumID) -> Incarnation {
-    witness.beginIncarnation(of: medium)
+    endEpoch()
+    return witness.beginIncarnation(of: medium)
   }
 
   /// The incarnation of a medium that is installed now; `nil` for one that was never opened.

@@ -74,19 +74,7 @@ extension ReadRule {
 
   mutating func finish(_ read: inout PortionRead, _ plan: ReadPlan) -> Step {
     unregister(read)
-    statistics.reads += 1
-    for piece in plan.pieces {
-      let count = piece.range.upperBound - piece.range.lowerBound
-      switch piece.source {
-      case .media: statistics.storageBytes += count
-      case .compressed:
-        statistics.storageBytes += count
-        statistics.decodedBytes += count
-      case .productionHost: statistics.productionHostBytes += count
-      case .inline: statistics.representationBytes += count
-      case .zeros, .unreadable: break
-      }
-    }
+    statistics.count(plan)
     read.phase = .finished
     return .finished
   }

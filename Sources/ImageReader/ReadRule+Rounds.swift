@@ -6,7 +6,9 @@ public import FrozenImage
 extension ReadRule {
   /// Takes what the witness check that is under way found.
   public mutating func checked(_ findings: WitnessFindings) {
+    let lost = lost
     witness.checked(findings, known: known.configurationID)
+    if self.lost != lost { endEpoch() }
   }
 
   /// Takes the outcome of the question that is under way.
@@ -66,6 +68,7 @@ extension ReadRule {
       statistics.configurationChanges += 1
     }
     known = answer.state
+    endEpoch()
     witness.answered(behind: answer.behind, mediaChanged: mediaChanged)
   }
 }

@@ -79,7 +79,11 @@ public struct ReadRule: Sendable {
   /// The media, under that state.
   public internal(set) var media: [MediumDescription]
   /// Why the image is gone for good; `nil` while it is not.
-  public internal(set) var thawed: String?
+  public internal(set) var thawed: String? {
+    didSet { endEpoch() }
+  }
+  /// Counts what ended what reads knew without the lock (see Epoch.swift).
+  public internal(set) var epochNumber: UInt64 = 1
   /// What was done so far.
   public var statistics = ReaderStatistics()
 

@@ -28,4 +28,39 @@ public struct ReaderStatistics: Sendable, Equatable {
   public var representationBytes: UInt64 = 0
 
   public init() {}
+
+  /// Counts a read that was answered as a plan says.
+  public mutating func count(_ plan: ReadPlan) {
+    reads += 1
+    for piece in plan.pieces {
+      let count = piece.range.upperBound - piece.range.lowerBound
+      switch piece.source {
+      case .media: storageBytes += count
+      case .compressed:
+        storageBytes += count
+        decodedBytes += count
+      case .productionHost: productionHostBytes += count
+      case .inline: representationBytes += count
+      case .zeros, .unreadable: break
+      }
+    }
+  }
+
+  /// What two ways of reading did together.
+  public static func + (left: ReaderStatistics, right: ReaderStatistics) -> ReaderStatistics {
+    var sum = left
+    sum.reads += right.reads
+    sum.errors += right.errors
+    sum.discardedReads += right.discardedReads
+    sum.remaps += right.remaps
+    sum.witnessChecks += right.witnessChecks
+    sum.questions += right.questions
+    sum.configurationChanges += right.configurationChanges
+    sum.checksumMismatches += right.checksumMismatches
+    sum.storageBytes += right.storageBytes
+    sum.decodedBytes += right.decodedBytes
+    sum.productionHostBytes += right.productionHostBytes
+    sum.representationBytes += right.representationBytes
+    return sum
+  }
 }

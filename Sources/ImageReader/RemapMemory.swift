@@ -19,16 +19,19 @@ public struct RemapMemory: Sendable {
   }
 
   /// Whether the plan's places differ from those of the last plan of the portion.
-  public mutating func isRemap(_ plan: ReadPlan, of read: PortionRead) -> Bool {
+  public mutating func isRemap(
+    _ plan: ReadPlan, of portion: Portion, content: PortionContent
+  ) -> Bool {
     guard !plan.stored.isEmpty, plan.mayHaveMoved else { return false }
     let places = Self.digest(of: plan)
     if lastPlaces.count >= Self.limit { lastPlaces = [:] }
-    return places != lastPlaces.updateValue(places, forKey: read.portion) ?? firstPlaces(of: read)
+    let last = lastPlaces.updateValue(places, forKey: portion)
+    return places != last ?? firstPlaces(of: portion, content)
   }
 
-  private func firstPlaces(of read: PortionRead) -> Int {
+  private func firstPlaces(of portion: Portion, _ content: PortionContent) -> Int {
     var planner = Planner(
-      portion: read.portion, content: read.content, map: map, lost: [], mapIsNew: false)
+      portion: portion, content: content, map: map, lost: [], mapIsNew: false)
     return Self.digest(of: planner.plan(with: Overlay()))
   }
 

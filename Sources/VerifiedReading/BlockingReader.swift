@@ -30,10 +30,12 @@ public final class BlockingReader: FileReading {
   public let media: MediaTable
   let source: any ProductionHost
   let options: Options
-  let rule: Monitor<ReadRule>
-  private let remaps: Mutex<RemapMemory>
-  private let complaints: Complaints
-  private let trace: ReadTrace
+  private let rule: Monitor<ReadRule>
+  /// What reads use while nothing moves, and what such reads did.
+  let quick: QuickReads
+  let remaps: Mutex<RemapMemory>
+  let complaints: Complaints
+  let trace: ReadTrace
   let failures = ReadFailures()
 
   /// - Throws: what `MediaTable.open` throws for a medium that cannot be had, so
@@ -49,13 +51,27 @@ public final class BlockingReader: FileReading {
     self.options = options
     complaints = Complaints(logger: logger)
     trace = ReadTrace(logger: logger)
-    rule = Monitor(
-      ReadRule(
-        state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
-        limits: options.limits))
+    let rule = ReadRule(
+      state: volume.state, map: volume.map, media: volume.media, validation: volume.validation,
+      limits: options.limits)
+    self.rule = Monitor(rule)
+    quick = QuickReads(rule)
     remaps = Mutex(RemapMemory(map: volume.map))
-    try media.open(volume.media, of: volume.state.configurationID) { [rule] medium in
-      rule.withLock { $0.beginIncarnation(of: medium) }
+    try media.open(volume.media, of: volume.state.configurationID) {
+      [rule = self.rule, quick] medium in
+      rule.withLock { rule in
+        let incarnation = rule.beginIncarnation(of: medium)
+        quick.follow(rule)
+        return incarnation
+      }
+    }
+  }
+
+  /// Changes the rule, or looks at it, with its lock held.
+  func withRule<Result>(_ body: (inout ReadRule) -> Result) -> Result {
+    rule.withLock { rule in
+      defer { quick.follow(rule) }
+      return body(&rule)
     }
   }
 
@@ -128,13 +144,18 @@ public final class BlockingReader: FileReading {
     } catch {
       throw .unreadable("\(error)")
     }
-    var read = rule.withLock { $0.begin(portion, content: fetch.content) }
+    let quickly = readQuickly(&fetch)
+    if case .proved = quickly { return }
+    var read = withRule { rule in
+      if case .unproved = quickly { return rule.beginAgain(portion, content: fetch.content) }
+      return rule.begin(portion, content: fetch.content)
+    }
     var reported: Set<BadCopy> = []
     func reportBadCopies(_ note: (BadCopy) -> Void = { _ in }) {
       let new = fetch.badCopies.filter { reported.insert($0).inserted }
       guard !new.isEmpty else { return }
       let mismatches = new.count(where: \.isMismatch)
-      rule.withLock { $0.statistics.checksumMismatches += UInt64(mismatches) }
+      withRule { $0.statistics.checksumMismatches += UInt64(mismatches) }
       for copy in new {
         note(copy)
         report(copy)
@@ -142,12 +163,16 @@ public final class BlockingReader: FileReading {
     }
     while true {
       let step = step(&read)
-      trace.note(step, of: read)
+      trace.note(step, of: portion)
       switch step {
       case .fetch(let plan):
-        let isRemap = plan.mayHaveMoved && remaps.withLock { $0.isRemap(plan, of: read) }
-        let outcome = fetch.run(plan)
-        rule.withLock { rule in
+        let isRemap =
+          plan.mayHaveMoved
+          && remaps.withLock {
+            $0.isRemap(plan, of: portion, content: fetch.content)
+          }
+        let outcome = fetch.run(plan, from: media.installed)
+        withRule { rule in
           if isRemap { rule.statistics.remaps += 1 }
           rule.fetched(&read, outcome, from: fetch.readFrom, now: MonotonicClock.now())
         }
@@ -156,7 +181,7 @@ public final class BlockingReader: FileReading {
         if read.damage != nil { reportBadCopies() }
         complaints.note("reading through the production host: \(reason)", at: read, media)
         let error = fetch.readThrough()
-        rule.withLock { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
+        withRule { $0.readThrough(&read, failed: error, now: MonotonicClock.now()) }
         probeInOutage()
       case .check: check()
       case .ask(let question): ask(question)
@@ -174,7 +199,8 @@ public final class BlockingReader: FileReading {
   /// The read's next step that is not waiting.
   private func step(_ read: inout PortionRead) -> ReadRule.Step {
     rule.wait { rule in
-      switch rule.next(&read, now: MonotonicClock.now()) {
+      defer { quick.follow(rule) }
+      return switch rule.next(&read, now: MonotonicClock.now()) {
       case .pause(let time): .waitUntil(time)
       case let step: .done(step)
       }
@@ -183,11 +209,11 @@ public final class BlockingReader: FileReading {
 
   /// Runs a round of witness checks for everybody who waits for it.
   func check() {
-    let (known, descriptions) = rule.withLock { ($0.known, $0.media) }
+    let (known, descriptions) = withRule { ($0.known, $0.media) }
     let findings = media.judge(media.check(descriptions), of: known, descriptions) {
       complaints.note($0)
     }
-    rule.withLock { $0.checked(findings) }
+    withRule { $0.checked(findings) }
     rule.notifyAll()
     searchForLostMedia()
   }
@@ -206,7 +232,7 @@ public final class BlockingReader: FileReading {
       failure = error
       complaints.note("\(error)")
     }
-    rule.withLock { $0.answered(result, to: question, now: MonotonicClock.now()) }
+    withRule { $0.answered(result, to: question, now: MonotonicClock.now()) }
     rule.notifyAll()
     probeInOutage()
     searchForLostMedia()
@@ -216,7 +242,7 @@ public final class BlockingReader: FileReading {
   /// Begins to ask in the background when the production host gave no answer for a whole
   /// timeout, so that no read waits for it any more.
   private func probeInOutage() {
-    guard rule.withLock({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
+    guard withRule({ $0.beginProbing(now: MonotonicClock.now()) }) else { return }
     complaints.note(
       "the production host gave no answer for a whole timeout: reads that need one fail at once, "
         + "until it answers")
@@ -226,7 +252,7 @@ public final class BlockingReader: FileReading {
       }
     } catch {
       // Reads ask by themselves again after a while.
-      rule.withLock { $0.endProbing() }
+      withRule { $0.endProbing() }
     }
   }
 
@@ -236,7 +262,7 @@ public final class BlockingReader: FileReading {
   private func probe() -> UInt32? {
     while true {
       let now = MonotonicClock.now()
-      switch rule.withLock({ $0.nextProbe(now: now) }) {
+      switch withRule({ $0.nextProbe(now: now) }) {
       case .check: check()
       case .ask(let question): ask(question)
       case .pause(let until): return UInt32(clamping: (max(until, now) - now) / 1000 + 1)
@@ -246,7 +272,7 @@ public final class BlockingReader: FileReading {
   }
 
   private func searchForLostMedia() {
-    let (lost, known) = rule.withLock { rule in
+    let (lost, known) = withRule { rule in
       let lost = rule.lost
       return (rule.media.filter { lost.contains($0.id) }, rule.known.configurationID)
     }

@@ -78,7 +78,7 @@ extension BlockingReader {
     let content = PortionContent(
       extents: try representation.extents(of: node, in: portion.range),
       checksummed: checksums.map(\.range), checksummedRuns: compressed.map(\.extent))
-    let (plan, map, known, descriptions) = rule.withLock { rule in
+    let (plan, map, known, descriptions) = withRule { rule in
       (rule.place(of: portion, content: content), rule.map, rule.known, rule.media)
     }
     guard let plan, let piece = plan.pieces.first else { return nil }

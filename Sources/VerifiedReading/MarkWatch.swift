@@ -42,9 +42,9 @@ final class MarkWatch: Sendable {
   func strangers(
     amongst found: [WitnessFindings.Witness], of known: MappingState, in media: MediaTable
   ) -> [MediumID: MediumError] {
+    guard !known.marks.isEmpty else { return [:] }
     let shown = Dictionary(found.map { ($0.medium, $0.bytes) }, uniquingKeysWith: { $1 })
-    guard !known.marks.isEmpty,
-      known.configurationID.entries.allSatisfy({ shown[$0.medium] == $0.bytes })
+    guard known.configurationID.entries.allSatisfy({ shown[$0.medium] == $0.bytes })
     else {
       lastLook.withLock { $0 = nil }
       return [:]

@@ -46,7 +46,7 @@ public final class MediaTable: Sendable {
   }
 
   private let opener: Opener
-  private let state: Mutex<State>
+  private let state: Monitor<State>
   let marks = MarkWatch()
   /// Nanoseconds between two searches for media that are missing.
   private let searchInterval: UInt64 = 5_000_000_000
@@ -54,7 +54,7 @@ public final class MediaTable: Sendable {
   /// An empty table, until a reader opens its media.
   public init(opener: @escaping Opener) {
     self.opener = opener
-    state = Mutex(
+    state = Monitor(
       State(begin: { _ in preconditionFailure("a table opens media for a reader") }))
   }
 
@@ -96,13 +96,25 @@ public final class MediaTable: Sendable {
     state.withLock { $0.failures[id] } ?? "it is not open"
   }
 
+  /// All open media, as they are installed now.
+  var installed: [MediumID: Installed] {
+    state.withLock { $0.media }
+  }
+
   /// Reads the witness of every medium.
   func check(_ media: [MediumDescription]) -> WitnessFindings {
+    check(media, on: installed)
+  }
+
+  /// Reads the witness of every medium.
+  ///
+  /// - Parameter open: the media as they were installed at some moment.
+  func check(_ media: [MediumDescription], on open: [MediumID: Installed]) -> WitnessFindings {
     var findings = WitnessFindings()
     for description in media {
       let id = description.id
       guard let probe = description.witness else { continue }
-      guard let installed = installed(id) else {
+      guard let installed = open[id] else {
         findings.unreadable.insert(id)
         continue
       }

@@ -39,7 +39,7 @@ extension PortionFetch {
     _ copy: MediumAddress, into target: UnsafeMutableRawBufferPointer, for offset: UInt64,
     firstMismatch: () -> Mismatch?
   ) -> FetchOutcome.Damage? {
-    guard let installed = media.installed(copy.medium) else {
+    guard let installed = open[copy.medium] else {
       return FetchOutcome.Damage(reason: media.failure(of: copy.medium))
     }
     let medium = installed.medium

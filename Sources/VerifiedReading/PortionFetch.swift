@@ -32,6 +32,8 @@ struct PortionFetch {
   let runs = RunBuffer()
   /// Bytes of the file.
   private let size: UInt64
+  /// What the last run reads from.
+  var open: [MediumID: MediaTable.Installed] = [:]
   /// The incarnation of each medium that the last run read from, as it was when it was read
   /// first.
   var readFrom: [MediumID: Incarnation] = [:]
@@ -62,7 +64,12 @@ struct PortionFetch {
   }
 
   /// Fetches every piece of the plan.
-  mutating func run(_ plan: ReadPlan) -> FetchOutcome {
+  ///
+  /// - Parameter open: the media as they are installed now.
+  mutating func run(
+    _ plan: ReadPlan, from open: [MediumID: MediaTable.Installed]
+  ) -> FetchOutcome {
+    self.open = open
     readFrom = [:]
     badCopies = []
     runs.forget()

@@ -11,11 +11,11 @@ struct ReadTrace: Sendable {
     self.logger = logger.logLevel <= .debug ? logger : nil
   }
 
-  func note(_ step: ReadRule.Step, of read: PortionRead) {
+  func note(_ step: ReadRule.Step, of portion: Portion) {
     guard let logger else { return }
-    let range = read.portion.range
+    let range = portion.range
     logger.debug(
-      "inode \(read.portion.inode), bytes \(range.lowerBound) to \(range.upperBound): \(Self.text(of: step))"
+      "inode \(portion.inode), bytes \(range.lowerBound) to \(range.upperBound): \(Self.text(of: step))"
     )
   }
 

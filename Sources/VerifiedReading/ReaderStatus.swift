@@ -36,9 +36,10 @@ extension BlockingReader {
   public var status: ReaderStatus {
     let failures = failures.newestFirst
     let now = MonotonicClock.now()
-    return rule.withLock { rule in
+    let quick = quick.statistics
+    return withRule { rule in
       ReaderStatus(
-        statistics: rule.statistics, known: rule.known, media: rule.media, lost: rule.lost,
+        statistics: rule.statistics + quick, known: rule.known, media: rule.media, lost: rule.lost,
         unanswered: rule.unanswered, thawed: rule.thawed, failures: failures,
         outage: rule.outage(at: now).map { outage in
           OutageStatus(
@@ -53,10 +54,10 @@ extension BlockingReader {
   ///
   /// - Returns: why reads of the media would fail now; `nil` when they would not.
   public func firstLook() -> SourceError? {
-    let (begins, validation) = rule.withLock { ($0.beginCheck(), $0.validation) }
+    let (begins, validation) = withRule { ($0.beginCheck(), $0.validation) }
     if begins { check() }
-    if validation == .witness, rule.withLock({ $0.isConfirmed }) { return nil }
-    let question = rule.withLock { $0.beginQuestion(now: MonotonicClock.now()) }
+    if validation == .witness, withRule({ $0.isConfirmed }) { return nil }
+    let question = withRule { $0.beginQuestion(now: MonotonicClock.now()) }
     guard let question else { return nil }
     return ask(question)
   }

@@ -138,10 +138,11 @@ import VolumeSimulation
     var rule = try rule()
     let described = extent(try run(at: 0))
     let portion = Portion(inode: 1, range: 0..<131_072)
-    var read = rule.begin(portion, content: PortionContent(extents: [described], checksummed: []))
+    let content = PortionContent(extents: [described], checksummed: [])
+    var read = rule.begin(portion, content: content)
     var remaps = RemapMemory(map: rule.map)
     guard case .fetch(let first) = rule.next(&read, now: 0) else { throw Unexpected() }
-    let wasRemap = remaps.isRemap(first, of: read)
+    let wasRemap = remaps.isRemap(first, of: portion, content: content)
     #expect(!wasRemap)
     rule.fetched(&read, .complete, now: 0)
     guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
@@ -161,7 +162,7 @@ import VolumeSimulation
           ])), to: question, now: 0)
     guard case .fetch(let plan) = rule.next(&read, now: 0) else { throw Unexpected() }
     #expect(plan.stored.map(\.range) == [524_288..<606_208])
-    let isRemap = (0..<2).map { _ in remaps.isRemap(plan, of: read) }
+    let isRemap = (0..<2).map { _ in remaps.isRemap(plan, of: portion, content: content) }
     #expect(isRemap == [true, false])
     #expect(rule.statistics.discardedReads == 1)
     rule.fetched(&read, .complete, now: 0)

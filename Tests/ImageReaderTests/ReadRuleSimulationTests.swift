@@ -32,6 +32,7 @@ import VolumeSimulation
     print(total)
     // Every part of the rule was at work, and every fault happened.
     #expect(total.reads > 0)
+    #expect(total.quickReads > 0)
     #expect(total.discardedReads > 0)
     #expect(total.remaps > 0)
     #expect(total.copiesOnWrite > 0)
@@ -47,7 +48,7 @@ import VolumeSimulation
   /// can see a stale read.
   @Test(arguments: [
     Simulation.Mutation.checksAlwaysMatch, .checksBeginTooEarly, .checksReadOneMedium,
-    .mediaKeepTheirIncarnation,
+    .quickReadsMakeNoCheck, .mediaKeepTheirIncarnation,
   ])
   func aRuleWithoutOneOfItsPartsIsSeen(_ mutation: Simulation.Mutation) throws {
     #expect(try isSeen { $0.mutation = mutation })

@@ -17,6 +17,8 @@ package struct Simulation {
     case checksBeginTooEarly
     /// Checks read the second medium, and take the first to be as known.
     case checksReadOneMedium
+    /// Reads without the rule's lock are taken when no answer came meanwhile.
+    case quickReadsMakeNoCheck
     /// Incarnations of media are not compared: whatever becomes of a medium, it keeps its own.
     case mediaKeepTheirIncarnation
   }

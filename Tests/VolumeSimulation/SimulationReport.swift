@@ -39,6 +39,8 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
   /// Reads whose bytes were accepted, and compared.
   package var reads = 0
   package var bytes = 0
+  /// Of the reads, those that took no lock of the rule.
+  package var quickReads = 0
   package var wrongBytes = 0
   /// Reads that ended with an error.
   package var failedReads = 0
@@ -62,6 +64,7 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
     total.seeds += run.seeds
     total.reads += run.reads
     total.bytes += run.bytes
+    total.quickReads += run.quickReads
     total.wrongBytes += run.wrongBytes
     total.failedReads += run.failedReads
     total.stuckReaders += run.stuckReaders
@@ -77,7 +80,7 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
   package var description: String {
     let faults = Fault.allCases.map { "\($0) \(self.faults[$0.rawValue])" }
     return """
-      \(seeds) seeds, \(reads) reads (\(bytes) bytes), \(failedReads) failed, \
+      \(seeds) seeds, \(reads) reads (\(bytes) bytes), \(quickReads) without the lock, \(failedReads) failed, \
       \(discardedReads) stale reads thrown away, \(remaps) remaps, \(questions) questions, \
       \(probes) in the background
       \(moves) moves, \(copiesOnWrite) copies on write

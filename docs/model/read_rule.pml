@@ -37,6 +37,9 @@
 #define SWAPS 0
 #endif
 
+#ifndef QUICK       /* whether one more reads without the lock */
+#define QUICK 0
+#endif
 #ifndef OUTAGES     /* how often the line to the production host is cut for a while */
 #define OUTAGES 0
 #endif
@@ -483,10 +486,51 @@ through:
   goto plan
 }
 
+/* A reader that takes no lock while it reads (Epoch, BlockingReader.readQuickly): it takes
+ * the known state as of one moment, and makes a check of its own. floe also compares whether
+ * the epoch has ended meanwhile; here the reader does without, and the bytes are right all
+ * the same. */
+#if QUICK
+proctype QuickReader() {
+  byte at, id0, id1, installed, used, seen0, seen1, seenOn;
+  bool isGood;
+begin:
+  atomic {
+    !placeIsUnknown && known[1] != 0 && !medium1IsBehind ->
+    at = knownPlace; id0 = known[0]; id1 = known[1]; installed = incarnation
+  }
+#ifdef QUICK_EARLY_CHECK
+  atomic { seen0 = (isStranger -> 0 : witness[0]); seenOn = incarnation }
+  seen1 = witness[1];
+  atomic { isGood = BYTES(at); used = incarnation }
+#else
+  atomic { isGood = BYTES(at); used = incarnation }
+  atomic { seen0 = (isStranger -> 0 : witness[0]); seenOn = incarnation }
+  seen1 = witness[1];
+#endif
+  atomic {
+    if
+    ::
+#ifndef QUICK_ONE_MEDIUM
+       seen0 == id0 &&
+#endif
+       seen1 == id1 && used == installed && seenOn == installed -> assert(isGood)
+    :: else
+    fi;
+    at = 0; id0 = 0; id1 = 0; installed = 0; used = 0; seen0 = 0; seen1 = 0; seenOn = 0;
+    isGood = false;
+    goto begin
+  }
+}
+#endif
+
 init {
   byte r;
   atomic {
     good[0] = true;
+#if QUICK
+    run QuickReader();
+#endif
     do
     :: r < ASKERS -> run Reader(r); r++
     :: else -> break

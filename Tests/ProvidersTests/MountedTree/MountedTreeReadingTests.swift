@@ -98,7 +98,7 @@ extension MountedTreeTests {
             try bytes(reader, plain, name) == contents(of: Array(volume.path(name).utf8)),
             "\(name) at \(offset)")
         }
-        let statistics = reader.rule.withLock { $0.statistics }
+        let statistics = reader.withRule { $0.statistics }
         #expect(statistics.remaps >= turn && statistics.productionHostBytes == 0)
         #expect(type == "xfs" || statistics.questions == turn)
       }

@@ -1,0 +1,116 @@
+import FrozenImage
+import ImageReader
+import Testing
+import VolumeSimulation
+
+/// What reads without the rule's lock rely on, and when that ends.
+@Suite struct EpochTests {
+  private let volume = SimulatedVolume(blockCount: 4, placeCount: 4)
+  private let media = SimulatedVolume.media
+  private let portion = Portion(inode: 1, range: 0..<4096)
+
+  private func rule() throws -> ReadRule {
+    ReadRule(
+      state: volume.state(of: 10), map: try volume.map, media: try volume.descriptions
+    ).withEveryMediumOpen()
+  }
+
+  private var content: PortionContent {
+    PortionContent(extents: [volume.extent(of: 0)], checksummed: [])
+  }
+
+  /// What a check finds in a rule's media when they show a generation.
+  private func findings(_ rule: ReadRule, _ generation: UInt64) throws -> WitnessFindings {
+    var findings = WitnessFindings()
+    for entry in volume.configurationID(of: generation).entries {
+      findings.witnesses.append(
+        WitnessFindings.Witness(
+          medium: entry.medium, bytes: entry.bytes,
+          incarnation: try #require(rule.incarnation(of: entry.medium))))
+    }
+    return findings
+  }
+
+  @Test func aCheckThatFindsTheStateOnTheSameMediaProvesTheBytes() throws {
+    let rule = try rule()
+    let epoch = try #require(rule.epoch)
+    let used = [media[0]: try #require(rule.incarnation(of: media[0]))]
+    #expect(epoch.plan(portion, content: content)?.media == [media[0]])
+    #expect(epoch.confirms(try findings(rule, 10), of: used))
+    #expect(!epoch.confirms(try findings(rule, 11), of: used))
+    // Bytes that came from nowhere are nobody's.
+    #expect(!epoch.confirms(try findings(rule, 10), of: [:]))
+    var half = try findings(rule, 10)
+    half.witnesses.removeLast()
+    #expect(!epoch.confirms(half, of: used))
+    half.unreadable = [media[1]]
+    #expect(!epoch.confirms(half, of: used))
+  }
+
+  @Test func aMediumThatWasReplacedProvesNothing() throws {
+    var rule = try rule()
+    let epoch = try #require(rule.epoch)
+    let old = [media[0]: try #require(rule.incarnation(of: media[0]))]
+    let before = try findings(rule, 10)
+    _ = rule.beginIncarnation(of: media[0])
+    #expect(rule.epochNumber != epoch.number)
+    let new = [media[0]: try #require(rule.incarnation(of: media[0]))]
+    #expect(!epoch.confirms(try findings(rule, 10), of: old))
+    #expect(!epoch.confirms(try findings(rule, 10), of: new))
+    // Bytes of the new device, and a check that looked at the old one.
+    #expect(try #require(rule.epoch).confirms(findings(rule, 10), of: new))
+    #expect(!(try #require(rule.epoch).confirms(before, of: new)))
+  }
+
+  @Test func anAnswerEndsTheEpoch() throws {
+    var rule = try rule()
+    let epoch = try #require(rule.epoch)
+    let isBegun = rule.beginCheck()
+    #expect(isBegun)
+    rule.checked(try findings(rule, 11))
+    #expect(rule.epochNumber == epoch.number)
+    let asked = rule.beginQuestion(now: 0)
+    let question = try #require(asked)
+    rule.answered(
+      .success(
+        MappingAnswer(
+          state: volume.state(of: 11), changes: .ranges([portion.keys]), volume: nil, behind: [],
+          located: [])), to: question, now: 0)
+    #expect(rule.epochNumber != epoch.number)
+    let next = try #require(rule.epoch)
+    #expect(next.known == volume.state(of: 11))
+    // Its place is not known any more: the rule asks for it.
+    #expect(next.plan(portion, content: content) == nil)
+  }
+
+  @Test func whatIsLostOrThawedIsLeftToTheRule() throws {
+    var rule = try rule()
+    let epoch = try #require(rule.epoch)
+    let isBegun = rule.beginCheck()
+    #expect(isBegun)
+    var lost = WitnessFindings()
+    lost.unreadable = [media[1]]
+    rule.checked(lost)
+    #expect(rule.epochNumber != epoch.number)
+    #expect(rule.epoch == nil)
+
+    var thawed = try self.rule()
+    let before = thawed.epochNumber
+    let begun = thawed.beginQuestion(now: 0)
+    let question = try #require(begun)
+    thawed.answered(.failure(.thawed("it was given up")), to: question, now: 0)
+    #expect(thawed.epochNumber != before)
+    #expect(thawed.epoch == nil)
+    let asked = ReadRule(
+      state: volume.state(of: 10), map: try volume.map, media: try volume.descriptions,
+      validation: .question)
+    #expect(asked.epoch == nil)
+  }
+
+  @Test func bytesThatWereNotProvedCountAsThrownAway() throws {
+    var rule = try rule()
+    let read = rule.beginAgain(portion, content: content)
+    #expect(read.portion == portion)
+    #expect(rule.statistics.discardedReads == 1)
+  }
+}
