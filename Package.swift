@@ -164,10 +164,18 @@ let package = Package(
     .target(
       name: "ImageAccess",
       dependencies: [
-        "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
         "VerifiedReading",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
+    .target(
+      name: "Restoring",
+      dependencies: [
+        "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -216,7 +224,7 @@ let package = Package(
         "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
         "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
-        "VerifiedReading",
+        "Restoring", "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),

@@ -12,12 +12,14 @@ struct Floe: ParsableCommand {
     abstract: "Back up frozen images straight from shared storage, off the production host.",
     discussion: """
       On the production host: floe freeze, floe serve, floe images, floe thaw.
-      On the backup host: floe mount, floe status, floe explain, floe inspect, floe verify, floe umount.
+      On the backup host: floe images, floe mount, floe status, floe umount; without a mount, floe list, \
+      floe find, floe restore; to look closer, floe explain, floe inspect, floe verify.
       """,
     version: floeVersion,
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
-      Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self, Verify.self,
+      Mount.self, Unmount.self, Status.self, List.self, Find.self, Restore.self,
+      Inspect.self, Explain.self, Verify.self,
       SnapshotGuardCommand.self, ThawGuardCommand.self,
     ])
 
