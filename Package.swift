@@ -193,7 +193,8 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageReader",
+        "Catalogue", "CLinuxIO", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess",
+        "ImageReader",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -342,7 +343,7 @@ let package = Package(
       name: "ImageAccessTests",
       dependencies: [
         "DataSets", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures", "ImageReader",
-        "LogicalRepresentation", "StackProvider", "VerifiedReading",
+        "LogicalRepresentation", "Restoring", "StackProvider", "VerifiedReading",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

@@ -11,13 +11,16 @@ package struct EntryCriteria: Sendable {
   package var types: Set<FileType> = []
   /// The content changed after this time.
   package var newerThan: Timestamp?
+  /// All of them have to hold; then a regular file is meant.
   package var sizes: [SizeTest] = []
 
   /// A size in bytes.
   package struct SizeTest: Hashable, Sendable {
     /// How the size has to compare.
     package enum Order: Sendable { case less, equal, more }
+    /// How a file's size compares with `bytes`.
     package let order: Order
+    /// 0 through 2^63 - 1.
     package let bytes: UInt64
 
     package init(_ order: Order, _ bytes: UInt64) {

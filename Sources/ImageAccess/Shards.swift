@@ -12,6 +12,7 @@ package struct Shards {
   package struct Choice: Hashable, Sendable {
     /// 0 for the first.
     package let index: Int
+    /// 1 through 65,536.
     package let count: Int
 
     /// - Returns: `nil` unless it is K/N with 1 ≤ K ≤ N ≤ 65,536.

@@ -63,7 +63,9 @@ package final class Restoration: Sendable {
     self.options = options
     self.path = path
     do throws(Errno) {
-      if mkdir(path, 0o700) != 0, errno != EEXIST { throw Errno(rawValue: errno) }
+      // One that becomes the image's top gets its mode in the end; until then it is closed.
+      let mode: mode_t = parts.contains { $0.name == nil } ? 0o700 : 0o777
+      if mkdir(path, mode) != 0, errno != EEXIST { throw Errno(rawValue: errno) }
       destination = try DestinationDirectory(path: path)
     } catch {
       throw Failure("the destination \(path) cannot be used", cause: error)

@@ -20,6 +20,7 @@ package struct RestoreFindings: Sendable {
     /// Below the destination, without a slash before it (`PathText`); empty for the
     /// destination itself.
     package let path: String
+    /// Why.
     package let error: any Error
   }
 
@@ -29,6 +30,7 @@ package struct RestoreFindings: Sendable {
   package var bytes: UInt64 = 0
   /// Regular files that were there already.
   package var skipped: UInt64 = 0
+  /// Those that were made, and those that were there.
   package var directories: UInt64 = 0
   /// Further names of files that have several.
   package var hardLinks: UInt64 = 0
@@ -36,6 +38,7 @@ package struct RestoreFindings: Sendable {
   package var others: UInt64 = 0
   /// The first of them; `failureCount` counts all.
   package var failures: [Failed] = []
+  /// Those beyond the list too.
   package var failureCount: UInt64 = 0
   /// Entries that belong to another user than in the image, as this user may not give them.
   package var ownersNotKept: UInt64 = 0

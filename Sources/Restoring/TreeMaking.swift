@@ -17,6 +17,8 @@ struct TreeMaking: TreeVisitor {
 
   mutating func enter(_ entry: PlacedEntry) -> DestinationDirectory? {
     do {
+      // Of one that could not be read nothing is there, rather than an empty directory.
+      _ = try representation.attributes(of: entry.node)
       let found = try entry.directory.status(of: entry.name)
       if found.map({ $0.st_mode & S_IFMT != S_IFDIR }) ?? true {
         try ExistingEntry.check(found, options)

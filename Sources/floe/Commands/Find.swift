@@ -34,6 +34,7 @@ struct Find: ParsableCommand, JSONReporting {
   var newer: String?
 
   @Option(
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
       "Files of this size in bytes, with + of more and with - of less; K, M, G and T are powers "
         + "of 1024. May be repeated.", valueName: "[+-]N"))
