@@ -20,7 +20,7 @@ struct Floe: ParsableCommand {
       Freeze.self, Serve.self, Images.self, Thaw.self,
       Mount.self, Unmount.self, Status.self, List.self, Find.self, Restore.self,
       Inspect.self, Explain.self, Verify.self,
-      SnapshotGuardCommand.self, ThawGuardCommand.self,
+      SnapshotGuardCommand.self, ThawGuardCommand.self, SSHTunnelCommand.self,
     ])
 
   static func main() {

@@ -58,5 +58,5 @@ struct ReadingOptions: ParsableArguments {
 /// What every SOURCE can be, for --help.
 enum SourceHelp {
   static let text: ArgumentHelp =
-    "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file."
+    "ssh://[USER@]HOST/IMAGE, floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file."
 }
