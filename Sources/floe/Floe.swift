@@ -38,7 +38,7 @@ struct Floe: ParsableCommand {
     } catch  where isOurs(error) {
       report(error, of: command)
       printError("floe: \(error)")
-      Glibc.exit(EXIT_FAILURE)
+      Glibc.exit(MountHelper.isMeant(by: ProgramArguments.all) ? MountHelper.failure : EXIT_FAILURE)
     } catch {
       end(with: error)
     }
@@ -57,22 +57,4 @@ struct Floe: ParsableCommand {
     exitCode(for: error) == .failure && !(error is CleanExit) && !(error is ExitCode)
   }
 
-}
-
-/// `mount -t fuse.floe SOURCE MOUNTPOINT -o …` runs the program as
-/// `floe SOURCE MOUNTPOINT -o …` (mount.fuse3(8)).
-enum MountHelper {
-  static func arguments(from all: [String]) -> [String] {
-    let arguments = Array(all.dropFirst())
-    guard let first = arguments.first,
-      ImageSource.isAddress(first) || first.hasPrefix("/")
-    else { return arguments }
-    // mount(8) and mount.fuse3(8) say these where /etc/fstab says nothing.
-    let defaults: Set<Substring> = ["rw", "dev", "suid", "exec"]
-    return ["mount"]
-      + arguments.enumerated().map { index, word in
-        guard index > 0, arguments[index - 1] == "-o" else { return word }
-        return word.split(separator: ",").filter { !defaults.contains($0) }.joined(separator: ",")
-      }
-  }
 }
