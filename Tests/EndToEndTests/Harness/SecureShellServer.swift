@@ -15,7 +15,10 @@ final class SecureShellServer {
     directory = try scratch.directory("ssh")
     port = 30_000 + Int(getpid() % 20_000)
     let programs = try scratch.directory("ssh/bin")
-    prefix = ["env", "PATH=\(programs):/usr/sbin:/usr/bin:/sbin:/bin"]
+    // A floe that is killed leaves the directory of its socket, which goes with the scratch then.
+    prefix = [
+      "env", "XDG_RUNTIME_DIR=\(directory)", "PATH=\(programs):/usr/sbin:/usr/bin:/sbin:/bin",
+    ]
     for key in ["host", "user", "stranger"] {
       try run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", "\(directory)/\(key)"])
     }
