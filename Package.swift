@@ -164,10 +164,18 @@ let package = Package(
     .target(
       name: "ImageAccess",
       dependencies: [
-        "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
+        "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation", "Media",
         "VerifiedReading",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
+    .target(
+      name: "Restoring",
+      dependencies: [
+        "CLinuxIO", "FrozenImage", "HostSystem", "ImageReader", "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),
@@ -185,7 +193,8 @@ let package = Package(
     .target(
       name: "ImageService",
       dependencies: [
-        "Catalogue", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess", "ImageReader",
+        "Catalogue", "CLinuxIO", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess",
+        "ImageReader",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -216,7 +225,7 @@ let package = Package(
         "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
         "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
-        "VerifiedReading",
+        "Restoring", "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -334,7 +343,7 @@ let package = Package(
       name: "ImageAccessTests",
       dependencies: [
         "DataSets", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures", "ImageReader",
-        "LogicalRepresentation", "StackProvider", "VerifiedReading",
+        "LogicalRepresentation", "Restoring", "StackProvider", "VerifiedReading",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -167,3 +168,31 @@ int floe_path_matches(const char *pattern, const char *path) {
 int floe_rename_to_unused(const char *old_path, const char *new_path) {
   return renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, RENAME_NOREPLACE);
 }
+
+int floe_rename_in(int directory, const char *old_name, const char *new_name, int replaces) {
+  return renameat2(directory, old_name, directory, new_name, replaces ? 0 : RENAME_NOREPLACE);
+}
+
+int floe_set_own_attribute(const char *path, const char *name, const void *value, size_t size) {
+  return lsetxattr(path, name, value, size, 0);
+}
+
+long floe_list_own_attributes(const char *path, char *names, size_t size) {
+  return llistxattr(path, names, size);
+}
+
+int floe_remove_own_attribute(const char *path, const char *name) {
+  return lremovexattr(path, name);
+}
+
+long floe_get_own_attribute(const char *path, const char *name, void *value, size_t size) {
+  return lgetxattr(path, name, value, size);
+}
+
+int floe_sync_file_system(int fd) { return syncfs(fd); }
+
+int floe_text_matches(const char *pattern, const char *text) {
+  return fnmatch(pattern, text, 0) == 0;
+}
+
+int floe_end_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }

@@ -40,7 +40,9 @@ package struct Freezing {
           + "image a --name")
     }
     if let output { try OutputFile.check(output.string, replacing: request.replacesOutput) }
-    Interruption.listen()
+    Interruption.listen(
+      lastWords:
+        "floe: ended at once; floe images shows what the freeze left, floe thaw removes it\n")
     if let name = request.name { return try run(as: name) }
     do { return try runWithoutCatalogue() } catch {
       if Interruption.signal != nil { tell(.interrupted) }

@@ -9,13 +9,17 @@ import Synchronization
 /// made. The second one ends the process at once.
 public enum Interruption {
   private static let received = Atomic<Int32>(0)
-  private static let lastWords: StaticString =
-    "floe: ended at once; floe images shows what the freeze left, floe thaw removes it\n"
+  /// Set before a handler runs, and never again.
+  nonisolated(unsafe) private static var lastWords: StaticString = ""
 
   /// Notes signals from now on, those excepted that this process was started to ignore.
-  public static func listen() {
+  ///
+  /// - Parameter words: what is said when the second signal ends the process, and ends with a
+  ///   line end: what may be left behind, and what to do about it.
+  public static func listen(lastWords words: StaticString) {
     // Made now: a signal handler must not be the first to use it.
     received.store(0, ordering: .relaxed)
+    lastWords = words
     for number in [SIGINT, SIGTERM, SIGHUP] {
       let previous = Glibc.signal(number) { Interruption.take($0) }
       if isIgnoring(previous) { Glibc.signal(number, SIG_IGN) }

@@ -11,11 +11,10 @@ package enum ImageSource: CustomStringConvertible {
   /// An absolute path.
   case file(String)
 
-  private static let unix = "floe+unix:"
-  private static let schemes = [unix, "floe://"]
+  private static let unix = ServiceScheme.unix.rawValue
 
   /// Whether a text is an address of a service.
-  package static func isAddress(_ text: String) -> Bool { schemes.contains { text.hasPrefix($0) } }
+  package static func isAddress(_ text: String) -> Bool { ServiceScheme(of: text) != nil }
 
   /// - Throws: `Failure` or `AddressError` that says what a source can be.
   package init(_ text: String) throws {

@@ -7,6 +7,8 @@ public enum ServiceEndpoint: Hashable, Sendable {
   case unix(path: String)
   /// A TCP port of a loopback address, as a numeral.
   case loopback(Loopback, port: UInt16)
+  /// A Unix socket of another host, carried by ssh(1).
+  case ssh(SSHService)
 
   /// The port unless said otherwise.
   public static let defaultPort: UInt16 = 7733
@@ -75,6 +77,7 @@ extension ServiceEndpoint: CustomStringConvertible {
     case .unix(let path): "unix:\(path)"
     case .loopback(.v4(let address), let port): "\(address):\(port)"
     case .loopback(.v6(let address), let port): "[\(address)]:\(port)"
+    case .ssh(let service): "\(service)"
     }
   }
 }

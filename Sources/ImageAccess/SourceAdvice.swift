@@ -7,18 +7,16 @@ import SystemPackage
 enum SourceAdvice {
   /// What a SOURCE can be.
   static let forms =
-    "SOURCE is floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a file that floe freeze -o wrote"
+    "SOURCE is ssh://[USER@]HOST/IMAGE, floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a "
+    + "file that floe freeze -o wrote"
 
-  /// - Throws: `Failure` for a text with another scheme than floe's, as ssh://.
+  /// - Throws: `Failure` for a text with another scheme than floe's, as http://.
   static func checkScheme(_ text: String) throws(Failure) {
     guard !ImageSource.isAddress(text), let colon = text.firstRange(of: "://"),
       text[..<colon.lowerBound].allSatisfy({ $0.isASCII && ($0.isLetter || "+-.".contains($0)) }),
       access(text, F_OK) != 0
     else { return }
-    let hint =
-      text.hasPrefix("ssh:")
-      ? "; carry the service's socket over with ssh -L, and name its end here" : ""
-    throw Failure(.notFound, "“\(text)” is no image: \(forms)\(hint)")
+    throw Failure(.notFound, "“\(text)” is no image: \(forms)")
   }
 
   /// - Parameter path: of what is to be a representation's file.

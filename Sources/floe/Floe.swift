@@ -12,13 +12,15 @@ struct Floe: ParsableCommand {
     abstract: "Back up frozen images straight from shared storage, off the production host.",
     discussion: """
       On the production host: floe freeze, floe serve, floe images, floe thaw.
-      On the backup host: floe mount, floe status, floe explain, floe inspect, floe verify, floe umount.
+      On the backup host: floe images, floe mount, floe status, floe umount; without a mount, floe list, \
+      floe find, floe restore; to look closer, floe explain, floe inspect, floe verify.
       """,
     version: floeVersion,
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
-      Mount.self, Unmount.self, Status.self, Inspect.self, Explain.self, Verify.self,
-      SnapshotGuardCommand.self, ThawGuardCommand.self,
+      Mount.self, Unmount.self, Status.self, List.self, Find.self, Restore.self,
+      Inspect.self, Explain.self, Verify.self,
+      SnapshotGuardCommand.self, ThawGuardCommand.self, SSHTunnelCommand.self,
     ])
 
   static func main() {
@@ -36,7 +38,7 @@ struct Floe: ParsableCommand {
     } catch  where isOurs(error) {
       report(error, of: command)
       printError("floe: \(error)")
-      Glibc.exit(EXIT_FAILURE)
+      Glibc.exit(MountHelper.isMeant(by: ProgramArguments.all) ? MountHelper.failure : EXIT_FAILURE)
     } catch {
       end(with: error)
     }
@@ -55,22 +57,4 @@ struct Floe: ParsableCommand {
     exitCode(for: error) == .failure && !(error is CleanExit) && !(error is ExitCode)
   }
 
-}
-
-/// `mount -t fuse.floe SOURCE MOUNTPOINT -o …` runs the program as
-/// `floe SOURCE MOUNTPOINT -o …` (mount.fuse3(8)).
-enum MountHelper {
-  static func arguments(from all: [String]) -> [String] {
-    let arguments = Array(all.dropFirst())
-    guard let first = arguments.first,
-      ImageSource.isAddress(first) || first.hasPrefix("/")
-    else { return arguments }
-    // mount(8) and mount.fuse3(8) say these where /etc/fstab says nothing.
-    let defaults: Set<Substring> = ["rw", "dev", "suid", "exec"]
-    return ["mount"]
-      + arguments.enumerated().map { index, word in
-        guard index > 0, arguments[index - 1] == "-o" else { return word }
-        return word.split(separator: ",").filter { !defaults.contains($0) }.joined(separator: ",")
-      }
-  }
 }

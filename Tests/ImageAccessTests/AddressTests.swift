@@ -11,6 +11,13 @@ import Testing
     ("floe://127.8.0.1:99/nightly", "127.8.0.1:99", "nightly"),
     ("floe://[::1]/nightly", "[::1]:7733", "nightly"),
     ("floe://[0:0::1]:80/nightly", "[::1]:80", "nightly"),
+    ("ssh://prod/nightly", "ssh://prod", "nightly"),
+    ("ssh://[::1]/nightly", "ssh://[::1]", "nightly"),
+    ("ssh://prod/nightly?socket=/var/lib/floe/floe.sock", "ssh://prod", "nightly"),
+    (
+      "ssh://root@prod.example:22/nightly?socket=/run/x.sock",
+      "ssh://root@prod.example:22?socket=/run/x.sock", "nightly"
+    ),
   ])
   func sources(text: String, endpoint: String, image: String) throws {
     let address = try ServiceAddress(text)
@@ -20,10 +27,27 @@ import Testing
   }
 
   @Test(arguments: [
+    ("ssh://root@prod", "ssh://root@prod"), ("ssh://prod/", "ssh://prod"),
+    ("ssh://prod/?socket=/run/x", "ssh://prod?socket=/run/x"), ("floe://[::1]", "[::1]:7733"),
+    ("floe+unix:/run/x.sock", "unix:/run/x.sock"),
+  ])
+  func servicesWithoutAnImage(text: String, endpoint: String) throws {
+    #expect(try ServiceEndpoint(service: text).description == endpoint)
+  }
+
+  @Test(arguments: ["", "prod", "ssh://prod/nightly", "floe://localhost/nightly", "floe+unix:"])
+  func noServices(text: String) {
+    #expect(throws: AddressError.self) { try ServiceEndpoint(service: text) }
+  }
+
+  @Test(arguments: [
     "", "nightly", "floe:", "floe://", "floe:///nightly", "floe://localhost", "floe://localhost/",
     "floe://localhost/a/b", "floe://::1/nightly", "floe://[::1/nightly", "floe://[::1]x/nightly",
     "floe://localhost:65536/nightly", "floe://localhost:/nightly", "floe://localhost:x/nightly",
-    "floe+unix:/nightly", "floe+unix:", "floe+unix:/a/b/",
+    "floe+unix:/nightly", "floe+unix:", "floe+unix:/a/b/", "ssh://", "ssh:///nightly", "ssh://prod",
+    "ssh://prod/", "ssh://prod/a/b", "ssh://-oProxyCommand=x/nightly", "ssh://root@-x/nightly",
+    "ssh://a b/nightly", "ssh://a@b@c/nightly", "ssh://prod/nightly?socket=run",
+    "ssh://prod/nightly?socket=/a:b", "ssh://prod/nightly?user=x", "ssh://$(id)/nightly",
     "floe+unix:/" + String(repeating: "x", count: 110) + "/nightly",
   ])
   func noSources(text: String) {

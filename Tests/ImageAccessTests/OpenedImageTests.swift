@@ -72,7 +72,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "ssh://host/image", "floe://host/image", "floe://localhost", "floe+unix:/nowhere",
+    "http://host/image", "ssh://-option/image", "floe://host/image", "floe://localhost",
+    "floe+unix:/nowhere",
   ])
   func addressesThatLeadNowhere(text: String) {
     #expect(throws: (any Error).self) { try ImageSource(text) }

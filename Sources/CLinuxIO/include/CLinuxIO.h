@@ -111,3 +111,23 @@ int floe_path_matches(const char *pattern, const char *path);
 // renameat2(2) with RENAME_NOREPLACE: EEXIST when the new name is in use, EINVAL where the
 // file system cannot tell.
 int floe_rename_to_unused(const char *old_path, const char *new_path);
+
+// renameat2(2) inside of one directory, which replaces what has the new name only when it is
+// told to: EEXIST otherwise, EINVAL where the file system cannot tell.
+int floe_rename_in(int directory, const char *old_name, const char *new_name, int replaces);
+
+// lsetxattr(2), llistxattr(2), lremovexattr(2), lgetxattr(2): of a link itself.
+int floe_set_own_attribute(const char *path, const char *name, const void *value, size_t size);
+long floe_list_own_attributes(const char *path, char *names, size_t size);
+int floe_remove_own_attribute(const char *path, const char *name);
+long floe_get_own_attribute(const char *path, const char *name, void *value, size_t size);
+
+// syncfs(2), which glibc declares for _GNU_SOURCE only.
+int floe_sync_file_system(int fd);
+
+// Whether a text matches a pattern in which wildcards mean slashes as well (fnmatch(3)).
+int floe_text_matches(const char *pattern, const char *text);
+
+// Has the calling process get a signal when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG); -1 and errno on failure.
+int floe_end_with_parent(int signal);

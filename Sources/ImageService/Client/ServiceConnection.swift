@@ -26,14 +26,20 @@ public final class ServiceConnection: Sendable {
   private let running: Task<Void, any Error>
   /// Keeps the way to a socket open whose path the transport cannot name.
   private let way: SocketDirectory?
+  /// Carries the socket of another host here.
+  private let tunnel: SSHTunnel?
   /// The state directory that the service served when it was greeted.
   private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
   private init(to endpoint: ServiceEndpoint) throws(ServiceError) {
     self.endpoint = endpoint
     way = try SocketDirectory(for: endpoint)
+    let tunnel: SSHTunnel? =
+      if case .ssh(let service) = endpoint { try SSHTunnel(to: service) } else { nil }
+    self.tunnel = tunnel
     let target: any ResolvableTarget =
       switch endpoint {
+      case .ssh: .unixDomainSocket(path: tunnel?.path ?? "", authority: "localhost")
       case .unix(let path): .unixDomainSocket(path: way?.path ?? path, authority: "localhost")
       case .loopback(.v4(let host), let port): .ipv4(address: host, port: Int(port))
       case .loopback(.v6(let host), let port): .ipv6(address: host, port: Int(port))
@@ -48,6 +54,7 @@ public final class ServiceConnection: Sendable {
       client = GRPCClient(
         transport: try Transport(target: target, transportSecurity: .plaintext, config: config))
     } catch {
+      tunnel?.close()
       throw .unreachable(endpoint, reason: "\(error)")
     }
     running = Task.detached { [client] in try await client.runConnections() }
@@ -101,7 +108,12 @@ public final class ServiceConnection: Sendable {
   public func close() {
     client.beginGracefulShutdown()
     running.cancel()
+    tunnel?.close()
   }
+
+  /// The command of the program that becomes the ssh(1) of a line; its arguments are the number
+  /// of the process that wants it, and ssh's own.
+  public static let tunnelCommand = SSHTunnel.command
 
   /// The images that are frozen completely. Blocks.
   ///
@@ -158,7 +170,9 @@ public final class ServiceConnection: Sendable {
     do {
       return .success(try await body(Calls(wrapping: client), options))
     } catch {
-      return .failure(ServiceError(error, at: endpoint, of: stateDirectory.withLock { $0 }))
+      let found = ServiceError(error, at: endpoint, of: stateDirectory.withLock { $0 })
+      guard case .unreachable = found, let said = tunnel?.problem else { return .failure(found) }
+      return .failure(.unreachable(endpoint, reason: said))
     }
   }
 }

@@ -25,6 +25,8 @@ struct ListeningSocket: ~Copyable {
     case .loopback(let address, let port):
       (descriptor, self.endpoint) = try Self.makeTCP(address, port)
       file = nil
+    case .ssh(let service):
+      throw ListenError(.invalid, "a service cannot listen at \(service), as that is another host")
     }
   }
 

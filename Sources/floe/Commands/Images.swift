@@ -12,8 +12,12 @@ struct Images: ParsableCommand, JSONReporting {
     abstract: "List the frozen images, and what an interrupted freeze left behind.",
     discussion: """
       The oldest first: name, UUID, state, when it was frozen, the size of its representation, \
-      and what was frozen.
+      and what was frozen. With SERVICE those of a production host, on a backup host.
       """)
+
+  @Argument(
+    help: "Of another host: ssh://[USER@]HOST, floe+unix:SOCKET or floe://HOST[:PORT].")
+  var service: String?
 
   @OptionGroup var state: StateOptions
 
@@ -49,7 +53,18 @@ struct Images: ParsableCommand, JSONReporting {
     }
   }
 
+  func validate() throws {
+    if service != nil, !state.isDefault {
+      throw ValidationError("it is either SERVICE or --state")
+    }
+  }
+
   func run() throws {
+    if let service {
+      let report = try ServedImagesReport(of: service)
+      if json || !report.rows.isEmpty { print(json ? JSON.text(of: report) : report.text) }
+      return
+    }
     // A host on which nothing was frozen yet has none; another one was meant to be there.
     guard state.isDefault || access(state.path, F_OK) == 0 else {
       throw Failure("there is no state directory \(state.path)", cause: Errno(rawValue: errno))

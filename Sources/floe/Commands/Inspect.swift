@@ -8,7 +8,7 @@ struct Inspect: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
     abstract: "Show an image, its media, stores and witness, or the chain of one of its files.")
 
-  @Argument(help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
+  @Argument(help: SourceHelp.text)
   var source: String
 
   @Argument(help: "A path inside the image.")

@@ -14,7 +14,7 @@ struct Mount: ParsableCommand, JSONReporting {
       and goes into the background once the mount answers. Prints the media that it took.
       """)
 
-  @Argument(help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
+  @Argument(help: SourceHelp.text)
   var source: String
 
   @Argument(help: "A directory.")

@@ -17,15 +17,8 @@ struct Verify: ParsableCommand, JSONReporting {
       damaged.
       """)
 
-  @Argument(
-    help: "floe+unix:SOCKET/IMAGE, floe://HOST[:PORT]/IMAGE, or a representation's file.")
+  @Argument(help: SourceHelp.text)
   var source: String
-
-  @Option(
-    help: ArgumentHelp(
-      "Take the medium at PATH for the one that the image calls ID; may be repeated.",
-      valueName: "ID=PATH"))
-  var medium: [String] = []
 
   @Option(
     name: [.customShort("o"), .long],
@@ -41,21 +34,7 @@ struct Verify: ParsableCommand, JSONReporting {
   @Flag(help: "Replace the files of -o and --sign-with when they are there already.")
   var force = false
 
-  @Option(help: ArgumentHelp("How many files are read at once: 1 to 64.", valueName: "N"))
-  var threads = 4
-
-  @Option(
-    help: ArgumentHelp(
-      "Seconds that a read waits for a valid mapping before it fails; at most 1 for a file that "
-        + "names no service and whose media do not tell.", valueName: "SECONDS"))
-  var remapTimeout: Double = 30
-
-  @Option(
-    help: ArgumentHelp(
-      "Where the representation is kept, without a name, while it is read.", valueName: "DIR"))
-  var cache = "/var/tmp"
-
-  @OptionGroup var trust: TrustOptions
+  @OptionGroup var reading: ReadingOptions
 
   @OptionGroup var log: LogOptions
 
@@ -63,12 +42,6 @@ struct Verify: ParsableCommand, JSONReporting {
   var json = false
 
   func validate() throws {
-    guard (1...64).contains(threads) else {
-      throw ValidationError("the count of threads is 1 through 64")
-    }
-    guard remapTimeout > 0, remapTimeout < 1e6 else {
-      throw ValidationError("the remap timeout is a number of seconds above 0")
-    }
     if force, output == nil { throw ValidationError("--force is for the file of -o") }
     if signWith != nil, output == nil {
       throw ValidationError("--sign-with signs the file of -o")
@@ -83,22 +56,16 @@ struct Verify: ParsableCommand, JSONReporting {
       try OutputFile.check(output, replacing: force)
       if key != nil { try OutputFile.check("\(output).sig", replacing: force) }
     }
-    var request = ReaderRequest()
-    request.media = try ReaderRequest.media(from: medium)
-    request.remapTimeout = remapTimeout
+    var request = try reading.request()
     request.readsEveryCopy = true
-    request.limits = try trust.limits()
-    request.storageAnswerers = ReaderRequest.allStorageAnswerers
-    let image = try OpenedImage(
-      ImageSource(source), cache: cache, limit: CacheLimit(bytes: trust.cacheLimit),
-      mountpoint: "(floe verify)", service: trust.address(), connect: request.connector)
+    let image = try reading.open(source, for: "verify", request)
     defer { image.close() }
     let root = try image.root(nil)
     let volume = try image.volume(of: root)
     let reader = try request.makeReader(of: image, volume: volume)
     let began = Timestamp.now
     var line = ProgressLine()
-    let findings = Verification(reader).run(below: root.node, threads: threads) {
+    let findings = Verification(reader).run(below: root.node, threads: reading.threads) {
       line.show(files: $0.files, bytes: $0.bytes)
     }
     line.end()

@@ -48,8 +48,3 @@ enum Daemon {
     return word.withUnsafeBytes { write(readyDescriptor, $0.baseAddress, $0.count) } == word.count
   }
 }
-
-/// Ends the program with a status; everything was said already.
-struct SilentExit: Error {
-  let status: Int32
-}

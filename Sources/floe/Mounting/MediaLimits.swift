@@ -16,8 +16,8 @@ struct TrustOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Ask this service about a representation's file: floe+unix:SOCKET/IMAGE or "
-        + "floe://HOST[:PORT]/IMAGE.", valueName: "ADDRESS"))
+      "Ask this service about a representation's file: ssh://[USER@]HOST/IMAGE, "
+        + "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE.", valueName: "ADDRESS"))
   var service: String?
 
   @Option(
@@ -39,8 +39,8 @@ struct TrustOptions: ParsableArguments {
     else {
       throw Failure(
         .invalid,
-        "--service: “\(service)” is not the address of a service: write floe+unix:SOCKET/IMAGE or "
-          + "floe://HOST[:PORT]/IMAGE")
+        "--service: “\(service)” is not the address of a service: write ssh://[USER@]HOST/IMAGE, "
+          + "floe+unix:SOCKET/IMAGE or floe://HOST[:PORT]/IMAGE")
     }
     return address
   }

@@ -26,7 +26,8 @@ enum MountTable {
       && errno == ENOTCONN
   }
 
-  private static var mountpoints: [String] {
+  /// Where images are mounted on this host, in the order in which they were.
+  static var mountpoints: [String] {
     ((try? MountEntry.all()) ?? []).filter { $0.type == "fuse.floe" }.map(\.mountpoint)
   }
 

@@ -17,7 +17,7 @@ extension EndToEnd.Errors {
     var testDescription: String { words.joined(separator: " ") }
   }
 
-  private static let sourceForms = "SOURCE is floe+unix:SOCKET/IMAGE"
+  private static let sourceForms = "SOURCE is ssh://[USER@]HOST/IMAGE"
 
   static let freezing = [
     Wrong("freeze nothing -o x.floe", "nothing: there is no such file or volume"),

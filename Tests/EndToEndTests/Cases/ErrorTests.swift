@@ -99,7 +99,7 @@ extension EndToEnd {
       expect(try mount(site.production.source("unknown"), mountpoint), says: "unknown")
       expect(
         try mount("floe+unix:\(nowhere)/\(Site.image)", mountpoint), says: "service", nowhere)
-      expect(try mount("nonsense", mountpoint), says: "nonsense", "SOURCE is floe+unix:")
+      expect(try mount("nonsense", mountpoint), says: "nonsense", "SOURCE is ssh://")
 
       let backup = try site.mount()
       expect(try mount(source, backup.mountpoint), says: backup.mountpoint)
@@ -116,9 +116,9 @@ extension EndToEnd {
       func inspect(_ source: String) throws -> Outcome {
         try attempt(Floe.program, ["inspect", source])
       }
-      let forms = "SOURCE is floe+unix:SOCKET/IMAGE"
+      let forms = "SOURCE is ssh://[USER@]HOST/IMAGE, floe+unix:SOCKET/IMAGE"
       expect(try inspect(directory), says: "\(directory) is a directory", forms)
-      expect(try inspect("ssh://production/image"), says: "ssh://", forms, "ssh -L")
+      expect(try inspect("http://production/image"), says: "http://", forms)
       expect(try inspect("\(directory)/nothing"), says: "\(directory)/nothing", forms)
       expect(try inspect(socket), says: "is a socket", "write floe+unix:\(socket)/IMAGE")
       expect(try inspect("\(socket)/image"), says: "write floe+unix:\(socket)/image")

@@ -48,6 +48,7 @@ final class TestService: Sendable {
     switch endpoint {
     case .unix(let path): try ServiceAddress("floe+unix:\(path)/\(image)")
     case .loopback: try ServiceAddress("floe://\(endpoint)/\(image)")
+    case .ssh: try ServiceAddress("\(endpoint)/\(image)")
     }
   }
 
