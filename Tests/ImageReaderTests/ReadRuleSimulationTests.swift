@@ -36,6 +36,7 @@ import VolumeSimulation
     #expect(total.remaps > 0)
     #expect(total.copiesOnWrite > 0)
     #expect(total.probes > 0)
+    #expect(total.storageAnswers > 0)
     for fault in Fault.allCases { #expect(total.faults[fault.rawValue] > 0, "\(fault)") }
   }
 
@@ -47,7 +48,7 @@ import VolumeSimulation
   /// can see a stale read.
   @Test(arguments: [
     Simulation.Mutation.checksAlwaysMatch, .checksBeginTooEarly, .checksReadOneMedium,
-    .mediaKeepTheirIncarnation,
+    .mediaKeepTheirIncarnation, .storageTagsLate,
   ])
   func aRuleWithoutOneOfItsPartsIsSeen(_ mutation: Simulation.Mutation) throws {
     #expect(try isSeen { $0.mutation = mutation })
