@@ -96,8 +96,8 @@ let package = Package(
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
-        "ImageReader", "Media", "VolumeLayers",
+        "CBlkid", "CKernelDevices", "CLinuxIO", "DataSets", "Decoding", "FrozenImage",
+        "HostSystem", "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

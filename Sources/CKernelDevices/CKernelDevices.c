@@ -6,6 +6,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/mount.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -44,13 +45,46 @@ int ckernel_mount_read_only(const char *type, const char *device, int without_lo
   return mount;
 }
 
+static void prepare(struct dm_ioctl *request, uint32_t size, uint32_t major, uint32_t minor) {
+  memset(request, 0, sizeof *request);
+  request->version[0] = DM_VERSION_MAJOR;
+  request->data_size = size;
+  request->dev =
+      ((uint64_t)minor & 0xff) | ((uint64_t)major << 8) | (((uint64_t)minor & ~0xffu) << 12);
+}
+
 int ckernel_resume(int control, uint32_t major, uint32_t minor) {
   struct dm_ioctl request;
-  memset(&request, 0, sizeof request);
-  request.version[0] = DM_VERSION_MAJOR;
-  request.data_size = sizeof request;
-  request.dev = ((uint64_t)minor & 0xff) | ((uint64_t)major << 8) | (((uint64_t)minor & ~0xffu) << 12);
+  prepare(&request, sizeof request, major, minor);
   return ioctl(control, DM_DEV_SUSPEND, &request);
+}
+
+int ckernel_target_status(int control, uint32_t major, uint32_t minor, char *text,
+                          uint32_t size) {
+  union {
+    struct dm_ioctl request;
+    char bytes[8192];
+  } data;
+  prepare(&data.request, sizeof data, major, minor);
+  data.request.data_start = sizeof data.request;
+  data.request.flags = DM_NOFLUSH_FLAG;
+  if (ioctl(control, DM_TABLE_STATUS, &data.request) != 0)
+    return -1;
+  if (data.request.target_count != 1 || data.request.flags & DM_BUFFER_FULL_FLAG ||
+      data.request.data_start + sizeof(struct dm_target_spec) >= sizeof data) {
+    errno = ENODATA;
+    return -1;
+  }
+  struct dm_target_spec target;
+  memcpy(&target, data.bytes + data.request.data_start, sizeof target);
+  data.bytes[sizeof data - 1] = 0;
+  int length = snprintf(text, size, "%.*s %s", (int)sizeof target.target_type, target.target_type,
+                        data.bytes + data.request.data_start + sizeof target);
+  if (length < 0 || (uint32_t)length >= size) {
+    errno = ENODATA;
+    return -1;
+  }
+  return 0;
 }
 
 #ifndef PR_SET_IO_FLUSHER

@@ -13,6 +13,8 @@ extension AnswerSources {
   /// Seconds between two questions to the production host that no read asked for: as often as
   /// the session of a mount is kept.
   private static let watchInterval: UInt32 = 15
+  /// One of so many of these compares the media.
+  private static let comparisonInterval = 4
 
   /// Whether the production host gave no answer a moment ago.
   var isHostSilent: Bool {
@@ -56,15 +58,21 @@ extension AnswerSources {
   func watchHost() throws {
     guard isHostLeftAlone else { return }
     try Thread.detach { [weak self] in
-      repeat { sleep(Self.watchInterval) } while self?.checkHost() ?? false
+      var count = 0
+      while self?.checkHost(comparing: count.isMultiple(of: Self.comparisonInterval)) ?? false {
+        count &+= 1
+        sleep(Self.watchInterval)
+      }
     }
   }
 
+  /// - Parameter comparing: whether the media are compared with the production host's as well.
   /// - Returns: whether to ask again.
-  func checkHost() -> Bool {
+  func checkHost(comparing: Bool = false) -> Bool {
     do throws(SourceError) {
       try host.liveCheck()
       known.withLock { $0.lastSilent = nil }
+      if comparing { try compareMedia() }
     } catch {
       note(error)
     }

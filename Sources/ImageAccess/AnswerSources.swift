@@ -10,11 +10,11 @@ import Synchronization
 package final class AnswerSources: ProductionHost {
   private let choice: AnswerChoice
   /// `nil` when the media do not tell, or are not to be asked.
-  private let storage: (any ProductionHost)?
+  let storage: (any ProductionHost)?
   let host: any ProductionHost
   let hasHost: Bool
   private let tally: AnswerTally
-  private let logger = Logger(label: "floe.answers")
+  let logger = Logger(label: "floe.answers")
   /// Nanoseconds for which the storage has to show that the image is gone, where the
   /// production host cannot be asked.
   let patience: UInt64
@@ -26,6 +26,10 @@ package final class AnswerSources: ProductionHost {
   struct Known {
     /// Why nothing is believed any more: the two did not agree.
     var dispute: String?
+    /// Why the storage is not asked: its media are not the production host's.
+    var doubt: String?
+    /// The state that the storage told last.
+    var state: MappingState?
     /// The production host said that the image is thawed.
     var thawed: String?
     /// When the production host was asked in vain last.
@@ -62,7 +66,7 @@ package final class AnswerSources: ProductionHost {
     let known = known.withLock { ($0.thawed, $0.dispute) }
     if let reason = known.0 { throw .thawed(reason) }
     if let reason = known.1 { throw .failed(reason) }
-    guard let storage else { return try askHost(question) }
+    guard let storage, !hasDoubt else { return try askHost(question) }
     let own: MappingAnswer
     do throws(SourceError) {
       own = try askStorage(storage, question)
@@ -98,12 +102,15 @@ package final class AnswerSources: ProductionHost {
     return try answered(storage, question)
   }
 
-  private func answered(
+  func answered(
     _ storage: any ProductionHost, _ question: MappingQuestion
   ) throws(SourceError) -> MappingAnswer {
     do throws(SourceError) {
       let answer = try storage.answer(question)
-      known.withLock { $0.gone = nil }
+      known.withLock { known in
+        known.gone = nil
+        known.state = answer.state
+      }
       return answer
     } catch {
       if case .failed = error { known.withLock { $0.gone = nil } }
@@ -183,8 +190,7 @@ extension AnswerSources {
   ) throws(SourceError) {
     guard hasHost else { return }
     // Of a state that nobody knows, so that both tell all.
-    let nothing = MappingState(configurationID: ConfigurationID(entries: []), cursor: [])
-    let everything = MappingQuestion(known: nothing, found: question.found, portions: [])
+    let everything = MappingQuestion(known: .ofNobody, found: question.found, portions: [])
     let mine: MappingAnswer
     let others: MappingAnswer
     var isOfHost = false

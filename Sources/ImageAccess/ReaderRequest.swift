@@ -1,6 +1,8 @@
 package import FrozenImage
+import HostSystem
 import ImageReader
 import Logging
+import LogicalRepresentation
 package import Media
 package import VerifiedReading
 
@@ -69,8 +71,25 @@ package struct ReaderRequest {
       options: options, logger: Logger(label: "floe.reader"))
     // The reader has found its media, and nobody takes one before it.
     try storage?.follow()
+    // A host that has just sent the representation is there to be asked.
+    if image.owner == nil { try requireHostsMedia(sources, volume) }
     try sources.watchHost()
     return reader
+  }
+
+  /// - Throws: `Failure` where the media here are others than the production host's.
+  private func requireHostsMedia(
+    _ sources: AnswerSources, _ volume: VolumeDescription
+  ) throws(Failure) {
+    // Whoever does not answer now is asked again later.
+    guard let others = try? sources.compareMedia(), !others.isEmpty else { return }
+    let labels = volume.media.filter { others.contains($0.id) }.map(\.label)
+    let list = labels.isEmpty ? "a medium" : labels.joined(separator: ", ")
+    throw Failure(
+      .medium,
+      "\(list) does not show here what the production host reads of it, and nothing changes on it "
+        + "meanwhile: it is a clone, or a replica that stayed behind; name the right device with "
+        + "--medium, or take it away from this host")
   }
 
   /// Times that a portion is read in vain where there is no production host to read it.

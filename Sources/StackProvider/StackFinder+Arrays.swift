@@ -17,10 +17,12 @@ enum Arrays: StackMapper {
     for path in paths {
       guard let below = try StackDevice.find(path) else { continue }
       // What cannot be read is as good as missing.
-      guard let layer = try? finder.layer(of: below, depth: depth + 1),
-        let member = try? MDMember.find(on: layer)
-      else { continue }
-      members.append(member)
+      guard let layer = try? finder.layer(of: below, depth: depth + 1) else { continue }
+      do throws(StackError) {
+        if let member = try MDMember.find(on: layer) { members.append(member) }
+      } catch {
+        guard error.code == .medium else { throw error }
+      }
     }
     finder.pins = onTheWay
     guard let array = try finder.array(of: members) else {

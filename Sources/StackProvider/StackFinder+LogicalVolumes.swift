@@ -59,6 +59,8 @@ extension StackFinder {
         "the LVM2 metadata on \(member.layer.title) are older than elsewhere in the volume group "
           + "\(found.group.name): a commit did not reach it")
     }
+    let known = found.raidsNow()
+    if !known.isEmpty { raids.append((known, found)) }
     return Layer(try found.map(volume))
   }
 }

@@ -21,6 +21,8 @@ public struct StackFinder {
   /// The disk images and devices that were opened, by their paths: one that is met again
   /// is the same medium.
   var disks: [String: Layer] = [:]
+  /// What the kernel told of the raids of groups that were met, and how it is asked again.
+  var raids: [(known: [String: [Bool]], group: FoundVolumeGroup)] = []
   let sysfs: Sysfs
 
   /// - Parameters:
@@ -60,7 +62,11 @@ public struct StackFinder {
     var layer = try start()
     // A stack is no deeper than the backup host resolves it.
     for _ in 0..<StoreMap.maximumDepth {
-      guard let next = try step(up: layer) else { return try top(layer) }
+      guard let next = try step(up: layer) else {
+        var found = try top(layer)
+        found.isSoHere = { [raids] in raids.allSatisfy { $0.group.raidsNow() == $0.known } }
+        return found
+      }
       layer = next
     }
     throw StackError(.malformed, "the stack below \(layer.title) is too deep")

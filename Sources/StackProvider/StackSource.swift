@@ -35,7 +35,10 @@ public final class StackSource: ProductionHost, Sendable {
     _ image: StackFreezer.Image, representation: @escaping @Sendable () throws -> Representation
   ) {
     self.init(
-      image, watch: StackWatch { try StackFinder(image.place, frozen: image).find() },
+      image,
+      watch: StackWatch(isCurrent: { $0.isSoHere() }) {
+        try StackFinder(image.place, frozen: image).find()
+      },
       representation: representation)
   }
 

@@ -40,11 +40,17 @@ struct StorageFinder: Sendable {
   func find() throws(StackError) -> FoundStack {
     let disks = media().map { Layer($0) }
     var layer: Layer?
-    // Physical volumes are known by themselves, wherever they lie.
-    let start = trail.pins.firstIndex { VolumePin($0) != nil } ?? 0
+    // Physical volumes and members of arrays are known by themselves, wherever they lie.
+    let start =
+      trail.pins.firstIndex { VolumePin($0) != nil } ?? trail.pins.firstIndex {
+        Self.array($0) != nil
+      }
+      ?? 0
     for pin in trail.pins[start...] {
       if let volume = VolumePin(pin) {
         layer = try logicalVolume(volume, on: layer, disks)
+      } else if let array = Self.array(pin) {
+        layer = try MediaContents(of: layer.map { [$0] } ?? disks).layer(ofArray: array)
       } else {
         layer = try partition(pin, of: base(layer, disks))
       }
@@ -75,6 +81,11 @@ struct StorageFinder: Sendable {
     return Layer(try table.map(part))
   }
 
+  /// The UUID of the md array that a step up is to.
+  private static func array(_ pin: String) -> String? {
+    pin.hasPrefix("md ") ? String(pin.dropFirst(3)) : nil
+  }
+
   // MARK: Logical volumes
 
   /// Whether a step up is to a logical volume.
@@ -97,26 +108,29 @@ struct StorageFinder: Sendable {
   private func logicalVolume(
     _ pin: VolumePin, on layer: Layer?, _ disks: [Layer]
   ) throws(StackError) -> Layer {
-    var volumes: [PhysicalVolume] = []
-    for disk in (layer.map { [$0] } ?? []) + disks { try add(disk, to: &volumes) }
+    var disks = (layer.map { [$0] } ?? []) + disks
     for _ in 0..<Self.rounds {
-      let groups = FoundVolumeGroup.groups(of: volumes, hasArchive: false)
+      let contents = try MediaContents(of: disks)
+      let groups = FoundVolumeGroup.groups(of: contents.volumes, hasArchive: false)
       guard let found = groups.first(where: { "\($0.group.id)" == pin.group }) else {
+        if let problem = contents.problems.first { throw problem }
         throw StackError(
           .notFound, "none of the media has a text of the volume group of the \(trail.title)")
       }
       let missing = found.missing
-      let before = volumes.count
+      let before = disks.count
       for description in missing.prefix(Self.mostSought) where trail.mayTakeMembers {
-        guard let medium = take(description) else { continue }
-        try add(Layer(medium), to: &volumes)
+        guard let medium = take(description), !disks.contains(where: { $0.isMedium(medium) })
+        else { continue }
+        disks.append(Layer(medium))
       }
-      if volumes.count > before { continue }
+      if disks.count > before { continue }
       try checkAge(of: found)
       guard let volume = found.group.logicalVolumes.first(where: { "\($0.id)" == pin.volume })
       else {
         // The text of a member that is not there may be newer.
         guard missing.isEmpty else {
+          if let problem = contents.problems.first { throw problem }
           throw StackError(
             .medium,
             "physical volumes of the volume group \(found.group.name) are missing, so nothing shows "
@@ -127,6 +141,7 @@ struct StorageFinder: Sendable {
       do throws(StackError) {
         return Layer(try found.map(volume))
       } catch  where !error.isGone && !missing.isEmpty {
+        if let problem = contents.problems.first { throw problem }
         throw StackError(error.code, "\(error)\(refusals(of: missing))")
       }
     }
@@ -152,25 +167,11 @@ struct StorageFinder: Sendable {
     if let reason = missing.lazy.compactMap({ refusal($0.id) }).first { return "; \(reason)" }
     return missing.count > Self.mostSought ? "; only \(Self.mostSought) were looked for" : ""
   }
+}
 
-  /// Adds the physical volumes on a disk: on all of it, or on its partitions.
-  private func add(_ disk: Layer, to volumes: inout [PhysicalVolume]) throws(StackError) {
-    do {
-      guard try BootRecords.isPartitioned(disk) else {
-        if let volume = try PhysicalVolume.find(on: disk) { volumes.append(volume) }
-        return
-      }
-    } catch {
-      // One that cannot be read may not be needed any more.
-      guard error.code == .medium else { throw error }
-      return
-    }
-    guard let table = try PartitionTable.find(on: disk) else { return }
-    for part in table.partitions where !part.isExtended {
-      // Other partitions are somebody else's.
-      guard let map = try? table.map(part), let volume = try? PhysicalVolume.find(on: Layer(map))
-      else { continue }
-      volumes.append(volume)
-    }
+extension Layer {
+  fileprivate func isMedium(_ other: any Medium) -> Bool {
+    guard case .medium(let own) = substance else { return false }
+    return own as AnyObject === other as AnyObject
   }
 }

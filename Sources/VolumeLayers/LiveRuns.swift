@@ -137,6 +137,8 @@ extension FoundStack {
     let successor = try Stack(
       top: top, identity: stack.topWindows.identity, witness: stack.topWindows.witness)
     let pins = pins.filter { !stack.pins.contains($0) } + successor.pins
-    return FoundStack(successor, content: content, pins: pins, notes: notes)
+    var found = FoundStack(successor, content: content, pins: pins, notes: notes)
+    found.isSoHere = isSoHere
+    return found
   }
 }

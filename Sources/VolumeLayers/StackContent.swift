@@ -46,6 +46,8 @@ public struct FoundStack: Sendable {
   public let pins: [String]
   /// What the user should know although nothing is wrong: one sentence each.
   public let notes: [String]
+  /// Whether what this host's kernel told of the layers, and no medium shows, is still so.
+  package var isSoHere: @Sendable () -> Bool = { true }
 
   public init(
     _ stack: Stack, content: (any StackContent)?, pins: [String], notes: [String] = []

@@ -139,6 +139,37 @@ import Testing
     #expect(failure(third) == nil)
   }
 
+  /// A clone that stayed behind shows what it always did, and the production host's medium does
+  /// not.
+  @Test func aMediumThatIsNotTheHostsIsNotAnsweredFrom() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    func told(_ witness: UInt8, behind: Set<MediumID> = []) -> Outcome {
+      let id = ConfigurationID(entries: [.init(medium: medium, bytes: [witness])])
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: id, cursor: []), changes: .ranges([]),
+          volume: nil, behind: behind, located: []))
+    }
+    let (storage, host) = (Answerer(told(1)), Answerer(told(2, behind: [medium])))
+    let sources = sources(storage, host)
+    #expect(sources.checkHost(comparing: true))
+    #expect(try sources.answer(question) == host.outcomes.withLock { try $0[0].get() })
+    host.become(silence)
+    #expect(failure(sources) == .unreachable("it is off"))
+    // It was replaced by the right one.
+    host.become(told(2))
+    #expect(sources.checkHost(comparing: true))
+    #expect(try sources.answer(question) == storage.outcomes.withLock { try $0[0].get() })
+    // One that moves here, too, is of another moment, and no clone.
+    let moving = Answerer(told(1), told(2), told(3), told(4), told(5), told(6), told(7))
+    let second = self.sources(moving, Answerer(told(9, behind: [medium])))
+    #expect(try second.compareMedia().isEmpty)
+    // Who is not there says nothing of it.
+    let third = self.sources(Answerer(told(1)), Answerer(silence))
+    #expect(third.checkHost(comparing: true) && !third.hasDoubt)
+    #expect(failure(third) == nil)
+  }
+
   @Test func theStorageIsAskedAgainBeforeASilentHost() {
     let storage = Answerer(.failure(.unreachable("a commit is running")))
     let host = Answerer(silence)

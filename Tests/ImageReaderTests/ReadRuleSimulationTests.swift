@@ -37,6 +37,7 @@ import VolumeSimulation
     #expect(total.remaps > 0)
     #expect(total.copiesOnWrite > 0)
     #expect(total.probes > 0)
+    #expect(total.storageAnswers > 0)
     for fault in Fault.allCases { #expect(total.faults[fault.rawValue] > 0, "\(fault)") }
   }
 
@@ -48,7 +49,7 @@ import VolumeSimulation
   /// can see a stale read.
   @Test(arguments: [
     Simulation.Mutation.checksAlwaysMatch, .checksBeginTooEarly, .checksReadOneMedium,
-    .quickReadsMakeNoCheck, .mediaKeepTheirIncarnation,
+    .quickReadsMakeNoCheck, .mediaKeepTheirIncarnation, .storageTagsLate,
   ])
   func aRuleWithoutOneOfItsPartsIsSeen(_ mutation: Simulation.Mutation) throws {
     #expect(try isSeen { $0.mutation = mutation })

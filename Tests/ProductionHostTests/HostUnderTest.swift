@@ -16,6 +16,9 @@ struct HostUnderTest: Sendable {
   /// Whether it looks at the media that the reader has open: what they show is what the reader
   /// found, now or a moment ago.
   var hasMediaOfReader = false
+  /// Whether the storage moved since the freeze, so that the media do not show the state that
+  /// the representation tells of.
+  var hasMoved = false
   /// Goes last.
   let keeping: any Sendable
 
@@ -45,12 +48,23 @@ struct Implementation: Sendable, CustomTestStringConvertible {
   let make: @Sendable () throws -> HostUnderTest
 
   static let all = [
-    Implementation("a volume stack", ExtDisk.isPossible, StackImage.make),
-    Implementation("a volume stack's own storage", ExtDisk.isPossible, StackImage.onItsStorage),
-    Implementation("a volume stack and its storage", ExtDisk.isPossible, StackImage.onBoth),
+    Implementation("a volume stack", ExtDisk.isPossible, StackImage.onItsHost(StackImage.ext4)),
+    Implementation(
+      "a volume stack's own storage", ExtDisk.isPossible, StackImage.onItsStorage(StackImage.ext4)),
+    Implementation(
+      "a volume stack and its storage", ExtDisk.isPossible, StackImage.onBoth(StackImage.ext4)),
+    Implementation(
+      "a thick snapshot", SnapshotDisk.isPossible, StackImage.onItsHost(StackImage.snapshot)),
+    Implementation(
+      "a thick snapshot's own storage", SnapshotDisk.isPossible,
+      StackImage.onItsStorage(StackImage.snapshot)),
+    Implementation(
+      "a thick snapshot and its storage", SnapshotDisk.isPossible,
+      StackImage.onBoth(StackImage.snapshot)),
     Implementation("btrfs", BtrfsDisk.isPossible, BtrfsDisk.make),
     Implementation(
-      "a volume stack, over the wire", ExtDisk.isPossible, overTheWire(StackImage.make)),
+      "a volume stack, over the wire", ExtDisk.isPossible,
+      overTheWire(StackImage.onItsHost(StackImage.ext4))),
     Implementation("btrfs, over the wire", BtrfsDisk.isPossible, overTheWire(BtrfsDisk.make)),
   ].filter(\.isPossible)
 

@@ -9,37 +9,72 @@ import Media
 import StackProvider
 import SystemPackage
 
-/// An ext4 in a disk image, at rest.
-enum StackImage {
+/// An image in a volume stack, and who answers for it.
+struct StackImage: Sendable {
+  /// Where a freeze finds it.
+  let place: StackPlace
+  let directory: TemporaryDirectory
+  /// The disk's file.
+  let path: FilePath
+  /// How the storage moves once the image is frozen; `nil` when it rests.
+  var change: (@Sendable () throws -> Void)?
+  /// Makes the image something else than what was frozen.
+  let thaw: @Sendable () throws -> Void
+  let keeping: any Sendable
+
+  /// An ext4 in a disk image, at rest.
+  @Sendable static func ext4() throws -> StackImage {
+    let disk = try ExtDisk()
+    return StackImage(
+      place: StackPlace(
+        start: .path(disk.path.string), selectors: [], physicalVolumes: [], assumesFrozen: false),
+      directory: disk.directory, path: disk.path, thaw: { try disk.use() }, keeping: disk)
+  }
+
+  /// A thick snapshot of LVM2, whose origin was overwritten since.
+  @Sendable static func snapshot() throws -> StackImage {
+    let disk = try SnapshotDisk()
+    return StackImage(
+      place: disk.place, directory: disk.directory, path: disk.path,
+      change: { try disk.overwriteOrigin() }, thaw: { try disk.remove() }, keeping: disk)
+  }
+
   /// The production host's own provider answers.
-  @Sendable static func make() throws -> HostUnderTest {
-    try make { host, _, _ in host }
+  static func onItsHost(
+    _ make: @escaping @Sendable () throws -> StackImage
+  ) -> @Sendable () throws -> HostUnderTest {
+    { try make().frozen { host, _, _ in host } }
   }
 
   /// The storage itself answers, without any production host.
-  @Sendable static func onItsStorage() throws -> HostUnderTest {
-    var image = try make { _, storage, _ in storage }
-    image.hasMediaOfReader = true
-    return image
+  static func onItsStorage(
+    _ make: @escaping @Sendable () throws -> StackImage
+  ) -> @Sendable () throws -> HostUnderTest {
+    {
+      var image = try make().frozen { _, storage, _ in storage }
+      image.hasMediaOfReader = true
+      return image
+    }
   }
 
   /// Both answer, and are compared.
-  @Sendable static func onBoth() throws -> HostUnderTest {
-    var image = try make { host, storage, tally in
-      AnswerSources(.both, storage: storage, host: host, hasHost: true, tally: tally)
+  static func onBoth(
+    _ make: @escaping @Sendable () throws -> StackImage
+  ) -> @Sendable () throws -> HostUnderTest {
+    {
+      var image = try make().frozen { host, storage, tally in
+        AnswerSources(.both, storage: storage, host: host, hasHost: true, tally: tally)
+      }
+      image.hasMediaOfReader = true
+      return image
     }
-    image.hasMediaOfReader = true
-    return image
   }
 
-  private static func make(
+  private func frozen(
     _ choose: (any ProductionHost, StorageSource, AnswerTally) -> any ProductionHost
   ) throws -> HostUnderTest {
-    let disk = try ExtDisk()
-    let freezer = try StackFreezer(
-      StackPlace(
-        start: .path(disk.path.string), selectors: [], physicalVolumes: [], assumesFrozen: false))
-    let file = disk.directory.path.appending("image.floe")
+    let freezer = try StackFreezer(place)
+    let file = directory.path.appending("image.floe")
     let media = try freezer.describe(
       FrozenImageLabel(
         id: .random(), name: "disk", created: .now, host: "production1", source: "disk",
@@ -48,8 +83,8 @@ enum StackImage {
     let representation = try Representation(MappedFile.copy(of: file))
     try representation.check()
     // A backup host has another path to it.
-    let elsewhere = disk.directory.path.appending("shared.img")
-    try shell("ln '\(disk.path)' '\(elsewhere)'")
+    let elsewhere = directory.path.appending("shared.img")
+    try shell("ln '\(path)' '\(elsewhere)'")
     let medium = try OpenMedium(path: elsewhere.string, isShared: true)
     guard
       let storage = StorageSource(
@@ -58,9 +93,10 @@ enum StackImage {
         take: { throw Failure(.notFound, "nobody has \($0.label)") })
     else { throw Failure(.failed, "the representation does not tell how the stack is found") }
     let host = StackSource(try freezer.image(), representation: { representation })
+    try change?()
     return HostUnderTest(
       host: choose(host, storage, AnswerTally()), representation: representation,
-      media: Dictionary(uniqueKeysWithValues: media.map { ($0.id, disk.path.string) }),
-      thaw: { try disk.use() }, keeping: disk)
+      media: Dictionary(uniqueKeysWithValues: media.map { ($0.id, path.string) }),
+      thaw: thaw, hasMoved: change != nil, keeping: keeping)
   }
 }

@@ -170,6 +170,13 @@ package struct SimulatedVolume {
     commitStep()
   }
 
+  /// The volume as its media tell of it: what was committed.
+  package func committed() -> SimulatedVolume {
+    var shown = self
+    (shown.places, shown.movedIn, shown.isThawed) = durable
+    return shown
+  }
+
   /// The image is given up in the running transaction.
   package mutating func thaw() {
     guard !isThawed else { return }

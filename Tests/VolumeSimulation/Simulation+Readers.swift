@@ -12,6 +12,8 @@ extension Simulation {
     case fetching(ReadPlan, next: Int, FetchOutcome)
     case checking(WitnessFindings, next: Int)
     case asking(MappingQuestion)
+    /// The storage was looked at: the witness, and what is mapped under it.
+    case mapped(MappingQuestion, at: UInt64, SimulatedVolume)
     /// The provider looked at the witness.
     case looked(MappingQuestion, at: UInt64)
     /// The reply is on its way.
@@ -45,6 +47,8 @@ extension Simulation {
     case .fetching(let plan, let next, let outcome): fetch(index, plan, next, outcome)
     case .checking(let findings, let next): check(index, findings, next)
     case .asking(let question): look(index, question)
+    case .mapped(let question, let seen, let volume):
+      try answerFromStorage(index, question, seen, volume)
     case .looked(let question, let seen): try answer(index, question, seen)
     case .replied(let result, let question, let time):
       guard now >= time else { return }
@@ -89,7 +93,7 @@ extension Simulation {
     switch step {
     case .fetch(let plan): beginFetch(index, plan, of: read.portion)
     case .check: readers[index].activity = .checking(WitnessFindings(), next: 0)
-    case .ask(let question): readers[index].activity = .asking(question)
+    case .ask(let question): ask(index, question)
     case .readThrough: readers[index].activity = .readingThrough
     case .finished: accept(index)
     case .failed:
@@ -262,11 +266,11 @@ extension Simulation {
     case .checksAlwaysMatch: rule.known.configurationID[medium]
     case .checksBeginTooEarly: readers[index].early[medium]
     case .checksReadOneMedium: next == 0 ? rule.known.configurationID[medium] : nil
-    case .quickReadsMakeNoCheck, .mediaKeepTheirIncarnation, nil: nil
+    case .quickReadsMakeNoCheck, .mediaKeepTheirIncarnation, .storageTagsLate, nil: nil
     }
   }
 
-  // MARK: Questions
+  // MARK: Questions (of the production host; Simulation+Storage.swift: of the storage)
 
   /// Why no reply comes; `nil` when one does.
   private mutating func noReply() -> SourceError? {

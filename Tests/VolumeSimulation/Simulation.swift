@@ -21,6 +21,8 @@ package struct Simulation {
     case quickReadsMakeNoCheck
     /// Incarnations of media are not compared: whatever becomes of a medium, it keeps its own.
     case mediaKeepTheirIncarnation
+    /// The storage tells what it mapped as of the state that it sees afterwards.
+    case storageTagsLate
   }
 
   package var mutation: Mutation? {
@@ -51,6 +53,8 @@ package struct Simulation {
   /// Actions for which a read waits for the production host: in some runs outages last
   /// longer.
   private let patience: UInt64
+  /// Of a hundred questions, how many the storage is asked first, where it can answer.
+  let storageShare: Int
   /// Where each block lay at the freeze.
   private let frozen: SimulatedVolume
 
@@ -63,6 +67,7 @@ package struct Simulation {
     faults = []
     for fault in Fault.allCases where random.chance(fault.share) { faults.append(fault) }
     patience = random.chance(50) ? 1500 : 40
+    storageShare = [0, 50, 100].randomElement(using: &random) ?? 0
     rule = try Self.rule(of: volume, patience: patience)
     remaps = RemapMemory(map: rule.map)
     media = SimulatedMedia(for: &rule)

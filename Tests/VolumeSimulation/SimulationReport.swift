@@ -49,6 +49,8 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
   package var discardedReads = 0
   package var remaps = 0
   package var questions = 0
+  /// Of the questions, those that the storage answered.
+  package var storageAnswers = 0
   /// Questions that were asked in the background.
   package var probes = 0
   package var moves = 0
@@ -71,6 +73,7 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
     total.discardedReads += run.discardedReads
     total.remaps += run.remaps
     total.questions += run.questions
+    total.storageAnswers += run.storageAnswers
     total.probes += run.probes
     total.moves += run.moves
     total.copiesOnWrite += run.copiesOnWrite
@@ -82,7 +85,7 @@ package struct SimulationReport: Sendable, Equatable, CustomStringConvertible {
     return """
       \(seeds) seeds, \(reads) reads (\(bytes) bytes), \(quickReads) without the lock, \(failedReads) failed, \
       \(discardedReads) stale reads thrown away, \(remaps) remaps, \(questions) questions, \
-      \(probes) in the background
+      \(storageAnswers) answered by the storage, \(probes) asked in the background
       \(moves) moves, \(copiesOnWrite) copies on write
       faults: \(faults.joined(separator: ", "))
       \(wrongBytes) wrong bytes, \(stuckReaders) stuck readers

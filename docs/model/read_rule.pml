@@ -49,6 +49,20 @@
 #define ASKERS READERS
 #endif
 
+/* -DSTORAGE: the media themselves answer as well, on the backup host: a second answerer, that
+ * takes a question or leaves it to the production host. */
+
+#ifdef STORAGE                  /* what its two looks have to find */
+#define SHOWN(w) (!isStranger && witness[0] == (w) && (fallen || witness[1] == (w)))
+#else
+#define SHOWN(w) false
+#endif
+#ifdef DIES_AT_REST             /* no crash falls between the two witnesses of a commit */
+#define MAY_CRASH (fallen || witness[0] == witness[1])
+#else
+#define MAY_CRASH true
+#endif
+
 #define MEDIUM(p) ((p) & 1)
 #define BIT(p) (1 << (p))
 #define FIRST 1     /* the transaction at the freeze */
@@ -78,6 +92,7 @@ byte moves = MOVES, idle = IDLE, crashes = CRASHES, losses = LOSSES, falls = FAL
 #define ASKED 1
 #define LOOKING 2
 #define REPLIED 3
+#define MAPPED 4                /* the storage was looked at once */
 byte question = NOBODY_ASKS;
 byte lookedAt;                  /* the witness that the provider saw before it looked */
 byte asFound[2];                /* the witnesses that the question names */
@@ -201,7 +216,7 @@ active proctype Volume() {
 #endif
 
   /* What is not committed is lost in a crash; the newest witness wins. */
-  :: atomic { up && crashes > 0 ->
+  :: atomic { up && crashes > 0 && MAY_CRASH ->
        crashes--; up = false; target = NONE; wantCommit = false; committing = false;
        place = durablePlace; movedIn = durableMovedIn; pinned = 0; pinnedByCommit = 0;
 #ifdef ID_REUSED
@@ -242,7 +257,8 @@ active proctype Line() {
 /* The provider on the production host: answers of one durable state. */
 active proctype Provider() {
   do
-  :: atomic { (question == ASKED || question == LOOKING) && !up ->
+  /* Where the storage tells, the production host is not waited for. */
+  :: atomic { (question == ASKED && !SHOWN(witness[0]) || question == LOOKING) && !up ->
        failed = true; question = REPLIED }
   :: atomic { question == LOOKING && losses > 0 ->
        losses--; failed = true; question = REPLIED }
@@ -294,6 +310,37 @@ active proctype Provider() {
        fi }
   od
 }
+
+/* The storage: what the media that this host has open tell, between two equal looks at the
+ * witness. What it finds to be halfway, or another device, it leaves to the production host. A
+ * medium that the readers share with it is never behind. */
+#ifdef STORAGE
+byte mappedPlace, mappedIn;
+bool mappedMedium1;
+
+active proctype Storage() {
+  do
+  :: atomic { question == ASKED && SHOWN(witness[0]) ->
+       lookedAt = witness[0]; mappedPlace = durablePlace; mappedIn = durableMovedIn;
+       mappedMedium1 = !fallen; question = MAPPED }
+  :: atomic { question == MAPPED ->
+       if
+#ifdef ONE_LOOK                 /* what was mapped is told as of the state seen afterwards */
+       :: SHOWN(witness[0]) ->
+          lookedAt = witness[0];
+#else
+       :: SHOWN(lookedAt) ->
+#endif
+          failed = false;
+          answerID = lookedAt; hasMedium1 = mappedMedium1; answerPlace = mappedPlace;
+          changed = (mappedIn > known[0]);
+          answerInStep = 1 | (mappedMedium1 -> 2 : 0); question = REPLIED
+       :: else -> lookedAt = 0; question = ASKED
+       fi;
+       mappedPlace = 0; mappedIn = 0; mappedMedium1 = false }
+  od
+}
+#endif
 
 /* A reader, reading for ever: one round of the loop is one read. */
 proctype Reader(byte me) {

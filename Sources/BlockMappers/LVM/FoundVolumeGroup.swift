@@ -17,16 +17,20 @@ package struct FoundVolumeGroup: Sendable {
   private let conflict: StackError?
   /// Whether the texts that lvm2 kept on this host tell of the group.
   let hasArchive: Bool
+  /// What this host's kernel tells of raids, where the former holds.
+  let activeRaids: ActiveRaids
 
   /// Sorts physical volumes into groups.
   ///
   /// Volumes that belong to none are left out, as are those that the newest metadata of
   /// their group no longer count as theirs.
   ///
-  /// - Parameter hasArchive: whether this host is the one whose lvm2 commits to the groups;
-  ///   what another host's lvm2 kept may be of a clone.
+  /// - Parameters:
+  ///   - hasArchive: whether this host is the one whose lvm2 commits to the groups; what another
+  ///     host's lvm2 kept may be of a clone.
+  ///   - activeRaids: asked about legs where the former holds.
   package static func groups(
-    of volumes: [PhysicalVolume], hasArchive: Bool = true
+    of volumes: [PhysicalVolume], hasArchive: Bool = true, activeRaids: ActiveRaids = ActiveRaids()
   ) -> [FoundVolumeGroup] {
     var texts: [VolumeIdentifier: [VolumeGroup]] = [:]
     var order: [VolumeIdentifier] = []
@@ -39,13 +43,16 @@ package struct FoundVolumeGroup: Sendable {
       }
     }
     return order.compactMap { id in
-      texts[id].flatMap { Self(texts: $0, volumes: volumes, hasArchive) }
+      texts[id].flatMap { Self(texts: $0, volumes: volumes, hasArchive, activeRaids) }
     }
   }
 
   /// - Parameter texts: all of one group.
-  private init?(texts: [VolumeGroup], volumes: [PhysicalVolume], _ hasArchive: Bool) {
+  private init?(
+    texts: [VolumeGroup], volumes: [PhysicalVolume], _ hasArchive: Bool, _ activeRaids: ActiveRaids
+  ) {
     self.hasArchive = hasArchive
+    self.activeRaids = activeRaids
     guard let newest = texts.max(by: { $0.sequenceNumber < $1.sequenceNumber }) else {
       return nil
     }
@@ -82,6 +89,19 @@ package struct FoundVolumeGroup: Sendable {
   var logicalVolumes: [LogicalVolume] {
     let stores = Set(group.snapshots.map(\.store))
     return group.logicalVolumes.filter { $0.isVisible || stores.contains($0.name) }
+  }
+
+  /// What this host's kernel says now of the group's raids; empty where the group has none, or
+  /// another host commits to it. Of one that is not active, or of which the kernel does not
+  /// tell, no legs.
+  package func raidsNow() -> [String: [Bool]] {
+    var raids: [String: [Bool]] = [:]
+    for volume in group.logicalVolumes where hasArchive {
+      guard case .raid? = volume.segments.first?.layout else { continue }
+      let legs = try? activeRaids.legsInSync(of: volume, in: group)
+      raids["\(volume.id)"] = legs ?? []
+    }
+    return raids
   }
 
   /// Throws what stands in the way of mapping anything in this group.

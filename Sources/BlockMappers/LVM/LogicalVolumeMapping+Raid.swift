@@ -34,6 +34,7 @@ extension LogicalVolumeMapping {
       let bytes = try? layer.bytes(at: 0, count: RaidSuperblock.length)
       superblocks.append(bytes.flatMap(RaidSuperblock.init))
     }
+    let legsHere = try legsInSync(of: volume, count: images.count)
     let members = RaidMembers(
       title: title, noun: "leg",
       states: superblocks.enumerated().map { index, superblock -> RaidMemberState? in
@@ -41,6 +42,9 @@ extension LogicalVolumeMapping {
         let status = group.logicalVolume(raid.images[index])?.status ?? []
         state.isWriteMostly = status.contains("WRITEMOSTLY")
         if status.contains("REBUILD") { state.isRecovered = false }
+        // lvconvert --splitmirrors --trackchanges shows a leg, and takes its permission.
+        state.isSplitOff = status.contains("VISIBLE") || !status.contains("WRITE")
+        state.isInSyncHere = legsHere?[index]
         return state
       })
     let geometry = try geometry(of: superblocks, title, segment)
@@ -62,6 +66,27 @@ extension LogicalVolumeMapping {
           + members.problems)
     }
     return placement
+  }
+
+  /// Which legs the kernel counts as in sync, where this host commits to the group and has the
+  /// volume active; else `nil`.
+  ///
+  /// A volume that was activated with a leg missing has that in no superblock before one is
+  /// written, and the leg may be back meanwhile: until then only the kernel knows.
+  ///
+  /// - Throws: `StackError` when the kernel does not tell.
+  private func legsInSync(
+    of volume: LogicalVolume, count: Int
+  ) throws(StackError) -> [Bool]? {
+    guard found.hasArchive, let legs = try found.activeRaids.legsInSync(of: volume, in: group)
+    else { return nil }
+    guard legs.count == count else {
+      throw StackError(
+        .inUse,
+        "the kernel has \(legs.count) legs of the \(title(of: volume)), and the metadata \(count): "
+          + "it is being changed")
+    }
+    return legs
   }
 
   /// A leg's part; `nil` when it lies on a physical volume that is missing, or lvm2 took that
@@ -93,13 +118,17 @@ extension LogicalVolumeMapping {
         "the \(title) has no superblock of its raid, so nothing shows which leg is in sync: the "
           + "kernel writes them when the volume is activated first")
     }
-    if let obstacle = known.lazy.compactMap(\.obstacle).first {
+    // A leg of before tells of the raid as it was then.
+    func isCurrent(_ superblock: RaidSuperblock) -> Bool {
+      !superblock.state.isOutOfDate(newest: newest.state.events)
+    }
+    if let obstacle = known.lazy.filter(isCurrent).compactMap(\.obstacle).first {
       throw StackError(.unsupported, "the raid of the \(title) \(obstacle)")
     }
     let type = RaidSuperblock.layout(ofType: segment.type)
     guard
       superblocks.enumerated().allSatisfy({ index, superblock in
-        guard let superblock else { return true }
+        guard let superblock, isCurrent(superblock) else { return true }
         return superblock.place == index && superblock.members == superblocks.count
           && superblock.level == newest.level && superblock.layout == newest.layout
           && superblock.stripeSectors == newest.stripeSectors

@@ -19,14 +19,7 @@ package struct MDMember: Sendable {
   package var mayBelongToAPartition: Bool { superblock.isVersion0 }
 
   /// The UUID of the array that it belongs to, as mdadm writes it.
-  package var array: String {
-    let words = stride(from: 0, to: superblock.array.count, by: 4).map { start in
-      superblock.array[start..<start + 4].map { byte in
-        (byte < 16 ? "0" : "") + String(byte, radix: 16)
-      }.joined()
-    }
-    return words.joined(separator: ":")
-  }
+  package var array: String { superblock.arrayText }
 }
 
 /// An md array, as the superblocks of its members describe it (Documentation/admin-guide/md.rst
@@ -56,19 +49,20 @@ package struct MDArray: Sendable {
     guard (1...RaidGeometry.maximumMembers).contains(newest.superblock.members) else {
       throw StackError(.unsupported, "the \(title) has \(newest.superblock.members) members")
     }
+    let newestEvents = newest.superblock.state.events
     var members = [MDMember?](repeating: nil, count: newest.superblock.members)
     for member in found {
       guard let place = member.superblock.place, members.indices.contains(place) else { continue }
       // Who was replaced, and kept its superblock, is older.
       if let other = members[place] {
         let (events, others) = (member.superblock.state.events, other.superblock.state.events)
-        guard events != others else {
+        guard events != others || member.superblock.state.isOutOfDate(newest: newestEvents) else {
           throw StackError(
             .malformed,
             "member \(place) of the \(title) appears twice, as \(other.layer.title) and "
               + member.layer.title)
         }
-        if events < others { continue }
+        if events <= others { continue }
       }
       members[place] = member
     }
@@ -80,10 +74,11 @@ package struct MDArray: Sendable {
   /// - Throws: `StackError` when nothing proves where the data are, or floe does not know the
   ///   layout.
   package func map() throws(StackError) -> LayerMap {
-    if let obstacle = found.lazy.compactMap({ $0.superblock.obstacle }).first {
+    // A member of before tells of the array as it was then.
+    if let obstacle = found.lazy.filter(isCurrent).compactMap({ $0.superblock.obstacle }).first {
       throw StackError(.unsupported, "the \(title) \(obstacle), so floe cannot map it")
     }
-    let isOne = members.lazy.compactMap { $0?.superblock }.allSatisfy {
+    let isOne = members.lazy.compactMap { $0 }.filter(isCurrent).map(\.superblock).allSatisfy {
       $0.level == newest.level && $0.layout == newest.layout
         && $0.chunkSectors == newest.chunkSectors && $0.members == newest.members
     }
@@ -120,10 +115,15 @@ package struct MDArray: Sendable {
       sectorSize: lower.compactMap(\.sectorSize).max())
   }
 
+  /// Whether a member was in the array until now.
+  private func isCurrent(_ member: MDMember) -> Bool {
+    !member.superblock.state.isOutOfDate(newest: newest.state.events)
+  }
+
   private func runs(
     _ geometry: RaidGeometry, _ starts: [LayerAddress?], _ states: RaidMembers
   ) throws(StackError) -> [LayerRun] {
-    let sizes = members.compactMap { $0?.superblock.dataSize }
+    let sizes = members.compactMap { $0 }.filter(isCurrent).map(\.superblock.dataSize)
     var memberSize = newest.usedSize
     if geometry.level == .striped {
       // Members of several sizes are striped in zones.

@@ -38,11 +38,36 @@ struct MDSuperblock: Hashable, Sendable {
   /// Bytes of the superblock that are watched: the first sector, which has what is counted.
   static let watched = 512
 
-  /// The superblock of a member, wherever its format keeps it.
+  /// The superblock of a member, wherever its format keeps it: of several of one array, which
+  /// a change of the format leaves, the newest.
   ///
   /// - Returns: `nil` when the layer is no member of an array.
-  /// - Throws: `StackError` when the layer cannot be read.
+  /// - Throws: `StackError` when the layer cannot be read, or when it has superblocks of two
+  ///   arrays: nothing tells which of them was left over.
   static func find(on layer: Layer) throws(StackError) -> MDSuperblock? {
+    let found = try all(on: layer)
+    guard let newest = found.max(by: { $0.state.events < $1.state.events }) else { return nil }
+    guard let other = found.first(where: { $0.array != newest.array }) else { return newest }
+    throw StackError(
+      .malformed,
+      "\(layer.title) has superblocks of two md arrays, \(newest.arrayText) and "
+        + "\(other.arrayText): mdadm --zero-superblock with --metadata removes the one that is no "
+        + "longer in use")
+  }
+
+  /// The array's UUID, as mdadm writes it.
+  var arrayText: String {
+    let words = stride(from: 0, to: array.count, by: 4).map { start in
+      array[start..<start + 4].map { byte in
+        (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      }.joined()
+    }
+    return words.joined(separator: ":")
+  }
+
+  /// Those at all places that the formats have.
+  private static func all(on layer: Layer) throws(StackError) -> [MDSuperblock] {
+    var found: [MDSuperblock] = []
     let sectors = layer.size / sector
     // 1.2 at 4 KiB, 1.1 at the start, 1.0 near the end; 0.90 too, but elsewhere.
     var places: [UInt64] = [4096, 0]
@@ -50,14 +75,15 @@ struct MDSuperblock: Hashable, Sendable {
     for place in places {
       guard layer.size >= 4096, place <= layer.size - 4096 else { continue }
       let bytes = try layer.bytes(at: place, count: 4096)
-      if let found = bytes.withUnsafeBytes({ version1($0, at: place, of: layer.size) }) {
-        return found
+      if let one = bytes.withUnsafeBytes({ version1($0, at: place, of: layer.size) }) {
+        found.append(one)
       }
     }
-    guard sectors >= 256 else { return nil }
+    guard sectors >= 256 else { return found }
     let place = (sectors / 128 - 1) * 128 * sector
     let bytes = try layer.bytes(at: place, count: 4096)
-    return bytes.withUnsafeBytes { version0($0, at: place) }
+    if let one = bytes.withUnsafeBytes({ version0($0, at: place) }) { found.append(one) }
+    return found
   }
 
   /// The windows of the superblock in a layer.

@@ -17,6 +17,15 @@ struct RaidMemberState: Hashable, Sendable {
   var isWriteMostly = false
   /// Whether parts of it could not be written.
   var hasBadBlocks = false
+  /// Whether lvm2 split it off, to be merged again later.
+  var isSplitOff = false
+  /// Whether the kernel of this host, which has the array active, counts it as in sync; `nil`
+  /// where it has not.
+  var isInSyncHere: Bool?
+
+  /// Whether others went on without it. A crash between two superblocks leaves one behind; md
+  /// takes it all the same (`super_1_validate`).
+  func isOutOfDate(newest: UInt64) -> Bool { events < newest && newest - events > 1 }
 }
 
 /// The members of an array, as their superblocks show them together.
@@ -39,17 +48,13 @@ struct RaidMembers: Sendable {
     guard let state = states[place] else { return "is missing" }
     let current = states.compactMap { $0 }.filter { $0.events == newest }
     if current.contains(where: { $0.failed.contains(place) }) { return "has failed" }
-    if isOutOfDate(state, newest: newest) { return "is out of date" }
+    if state.isOutOfDate(newest: newest) { return "is out of date" }
+    if state.isSplitOff { return "was split off" }
+    if state.isInSyncHere == false { return "is not in sync, as the kernel has it" }
     if !state.isRecovered { return "is being rebuilt" }
     if state.isWriteMostly { return "is marked write-mostly" }
     if state.hasBadBlocks { return "has bad blocks" }
     return nil
-  }
-
-  /// A crash between two superblocks leaves one behind; md takes it all the same
-  /// (`super_1_validate`).
-  private func isOutOfDate(_ state: RaidMemberState, newest: UInt64) -> Bool {
-    state.events < newest && newest - state.events > 1
   }
 
   /// Which members may be read.
@@ -67,7 +72,7 @@ struct RaidMembers: Sendable {
     let current = states.compactMap { $0 }.filter { $0.events == newest }
     for (place, state) in states.enumerated() {
       // One that lags behind may be a member of before, whose place another has by now.
-      if state.map({ isOutOfDate($0, newest: newest) }) ?? true,
+      if state.map({ $0.isOutOfDate(newest: newest) }) ?? true,
         !current.allSatisfy({ $0.failed.contains(place) })
       {
         throw StackError(

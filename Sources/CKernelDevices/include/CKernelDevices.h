@@ -17,6 +17,13 @@ int ckernel_mount_read_only(const char *type, const char *device, int without_lo
 // /dev/mapper/control, open.
 int ckernel_resume(int control, uint32_t major, uint32_t minor);
 
+// What the only target of a device-mapper device of this number says of itself, as `dmsetup
+// status` prints it: its type, a space, its words (linux/dm-ioctl.h, DM_TABLE_STATUS). Nothing
+// is written out for it. ENODATA: it has no table, or more than one target. `control` is
+// /dev/mapper/control, open.
+int ckernel_target_status(int control, uint32_t major, uint32_t minor, char *text,
+                          uint32_t size);
+
 // Tells the kernel that others' writes wait for this process, so that it never makes it wait
 // for them when it looks for memory (prctl(2), PR_SET_IO_FLUSHER: Linux 5.6).
 int ckernel_write_for_others(void);

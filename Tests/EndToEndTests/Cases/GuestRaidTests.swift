@@ -10,34 +10,37 @@ extension EndToEnd.InGuest {
       modprobe dm-raid
       vgcreate -qq -y -s 1m raid /dev/vda /dev/vdb
       lvcreate -qq -y --type raid1 -m 1 -n data -L 64m raid /dev/vda /dev/vdb
-      dd if=/share/ext4.img of=/dev/raid/data bs=1M oflag=direct status=none
+      dd if=/dev/urandom of=/dev/raid/data bs=1M count=60 oflag=direct status=none
       until lvs --noheadings -o sync_percent raid/data | grep -q 100; do sleep 0.5; done
+      \(Self.legs)
+      break_leg 1
+      dd if=/share/ext4.img of=/dev/raid/data bs=1M oflag=direct status=none
+      mend_leg 1
+      dmsetup status raid-data | grep -q ' AD '
       $floe freeze raid/data --name raid --state $state
       """)
     try guest.serve()
     let backup = try guest.mount("raid", options: ["--remap-timeout", "120"], name: "raid")
+    // The other leg is there again, with other bytes and a superblock that calls it whole.
+    try compare(backup, with: reference)
+    try guest.run("vgchange -qq --addtag asked raid")
+    try compare(backup, with: reference)
     // A block is written back as it is, so that the kernel finds out; no byte changes.
     let mover = try guest.start(
       """
       written() { dd if=/dev/raid/data of=/dev/raid/data bs=4k count=1 oflag=direct conv=notrunc status=none; }
+      \(Self.legs)
+      lvchange -qq --refresh raid/data
+      until lvs --noheadings -o sync_percent raid/data | grep -q 100 &&
+        dmsetup status raid-data | grep -q ' AA '; do sleep 0.5; done
+      echo refreshed
       for disk in /dev/vdb /dev/vda; do
         leg=$([ $disk = /dev/vdb ] && echo 1 || echo 0)
-        for part in rmeta rimage; do
-          map=raid-data_${part}_$leg
-          dmsetup table $map >/tmp/$map
-          dmsetup load $map --table "0 $(cut -d' ' -f2 /tmp/$map) error"
-          dmsetup suspend --noflush --nolockfs $map
-          dmsetup resume $map
-        done
+        break_leg $leg
         written
         echo failed $(dmsetup status raid-data)
         sleep 2
-        for part in rmeta rimage; do
-          map=raid-data_${part}_$leg
-          dmsetup load $map --table "$(cat /tmp/$map)"
-          dmsetup suspend --noflush --nolockfs $map
-          dmsetup resume $map
-        done
+        mend_leg $leg
         lvconvert -qq -y -m 0 raid/data $disk
         lvcreate -qq -y -n waste -L 90m raid $disk
         dd if=/dev/urandom of=/dev/raid/waste bs=1M count=90 oflag=direct status=none
@@ -58,6 +61,27 @@ extension EndToEnd.InGuest {
       "$floe thaw raid --state $state; vgremove -qq -y raid; pvremove -qq -y /dev/vd[ab]")
     try forget(reference)
   }
+
+  /// Shell functions that take a leg's path away and give it back, as it was.
+  private static let legs = """
+    break_leg() {
+      for part in rmeta rimage; do
+        map=raid-data_${part}_$1
+        dmsetup table $map >/tmp/$map
+        dmsetup load $map --table "0 $(cut -d' ' -f2 /tmp/$map) error"
+        dmsetup suspend --noflush --nolockfs $map
+        dmsetup resume $map
+      done
+    }
+    mend_leg() {
+      for part in rmeta rimage; do
+        map=raid-data_${part}_$1
+        dmsetup load $map --table "$(cat /tmp/$map)"
+        dmsetup suspend --noflush --nolockfs $map
+        dmsetup resume $map
+      done
+    }
+    """
 
   @Test("rsync of an ext4 on an md array shows it while members are replaced")
   func mdArray() throws {

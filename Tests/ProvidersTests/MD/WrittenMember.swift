@@ -24,6 +24,10 @@ struct WrittenMember {
   var resync: UInt64 = .max
   var flags: UInt8 = 0
   var array: UInt8 = 0xA5
+  /// Bytes that the array has of each member.
+  var usedSize = dataSize
+  /// Bytes of all of it.
+  var wholeSize = size
   /// What a new array's members hold.
   static let dataSize = 128 << 10
 
@@ -50,10 +54,13 @@ struct WrittenMember {
     }
   }
 
+  /// Where its superblock lies.
+  var superblockOffset: Int { offset }
+
   private var offset: Int {
     switch format {
-    case .version0: Self.size - (64 << 10)
-    case .atTheEnd: Self.size - 8192
+    case .version0: wholeSize / (64 << 10) * (64 << 10) - (64 << 10)
+    case .atTheEnd: wholeSize - 8192
     case .atTheStart: 0
     case .behindTheStart: 4096
     }
@@ -68,10 +75,12 @@ struct WrittenMember {
     words.withUnsafeBytes {
       bytes.replaceSubrange(dataOffset..<dataOffset + $0.count, with: $0)
     }
-    let superblock = format == .version0 ? version0 : version1
+    let superblock = superblock
     bytes.replaceSubrange(offset..<offset + superblock.count, with: superblock)
     return bytes
   }
+
+  var superblock: [UInt8] { format == .version0 ? version0 : version1 }
 
   private func put<T: FixedWidthInteger>(_ value: T, at offset: Int, in bytes: inout [UInt8]) {
     withUnsafeBytes(of: value.littleEndian) {
@@ -88,11 +97,11 @@ struct WrittenMember {
     bytes.replaceSubrange(32..<38, with: Array("here:0".utf8))
     put(level, at: 72, in: &bytes)
     put(layout, at: 76, in: &bytes)
-    put(UInt64(Self.dataSize / 512), at: 80, in: &bytes)
+    put(UInt64(usedSize / 512), at: 80, in: &bytes)
     put(chunkSectors, at: 88, in: &bytes)
     put(UInt32(roles.count), at: 92, in: &bytes)
     put(UInt64(dataOffset / 512), at: 128, in: &bytes)
-    put(UInt64(Self.dataSize / 512), at: 136, in: &bytes)
+    put(UInt64(usedSize / 512), at: 136, in: &bytes)
     put(UInt64(offset / 512), at: 144, in: &bytes)
     put(UInt32(place), at: 160, in: &bytes)
     for index in 168..<184 { bytes[index] = UInt8(place + 1) }
@@ -123,7 +132,7 @@ struct WrittenMember {
     put(90, 2)
     for word in [5, 13, 14, 15] { put(UInt32(array) * 0x0101_0101, word) }
     put(UInt32(bitPattern: level), 7)
-    put(UInt32(Self.dataSize / 1024), 8)
+    put(UInt32(usedSize / 1024), 8)
     put(UInt32(roles.count), 10)
     put(resync == .max ? 1 : 0, 33)
     put(UInt32(truncatingIfNeeded: events), 39)
