@@ -17,6 +17,8 @@ struct LogicalVolumeRecord: ProviderRecord {
   var name: String
   /// The thin pool that holds it; `nil` of one that has its own room.
   var pool: String?
+  /// Whether the service has it grow while it fills up; `nil` as `false`.
+  var extends: Bool?
   /// What was found; `nil` before it was made.
   var image: StackFreezer.Image?
 
@@ -28,16 +30,23 @@ struct LogicalVolumeRecord: ProviderRecord {
       "lvs", ["data_percent", "metadata_percent"],
       where: "vg_uuid=\(groupID) && lv_name=\(pool ?? name)"
     ).first
-    guard let percent = found?.compactMap({ Double($0) }).max() else { return nil }
+    guard let levels = found?.map({ Double($0) }), levels.count == 2, let data = levels[0]
+    else { return nil }
     guard pool == nil else {
       return SnapshotFill(
-        title: "the thin pool \(title)", percent: percent,
-        advice: "extend it (lvextend \(title)) before it is full")
+        title: "the thin pool \(title)", data: data, metadata: levels[1],
+        advice: "extend it (lvextend \(title); its metadata with --poolmetadatasize) before it is "
+          + "full")
     }
     return SnapshotFill(
-      title: "the snapshot \(title)", percent: percent,
+      title: "the snapshot \(title)", data: data,
       advice: "once it is full the image is lost: extend it (lvextend --size +SIZE \(title)), or "
         + "thaw the image when it is not needed any more")
+  }
+
+  func extend() throws -> String? {
+    guard extends == true, pool == nil else { return nil }
+    return try SnapshotGrowth(groupID: groupID, name: name).run()
   }
 
   func release() throws {
@@ -52,6 +61,6 @@ struct LogicalVolumeRecord: ProviderRecord {
     }
     let source = StackSource(image, representation: representation)
     try source.follow()
-    return source
+    return SnapshotSource(source: source, record: self)
   }
 }

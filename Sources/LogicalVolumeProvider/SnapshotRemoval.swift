@@ -34,9 +34,11 @@ struct SnapshotRemoval {
     guard let found = try find() else { return }
     // By its identifier: names may be given anew.
     let words = ["lvremove", "--yes", "--select", "lv_uuid=\(found.id)", present]
-    if let origin = try found.origin.flatMap(device(of:)) {
+    var device: DeviceNumber?
+    if let origin = found.origin { device = try Self.device(of: origin, in: groupID) }
+    if let device {
       // The origin stands still meanwhile.
-      let outcome = try GuardedCommand(words: words, device: origin, quietLimit: Self.quietLimit)
+      let outcome = try GuardedCommand(words: words, device: device, quietLimit: Self.quietLimit)
         .run()
       guard outcome.status == 0 else {
         throw StackError(.failed, "lvremove failed (\(outcome.status)): \(outcome.output)")
@@ -58,8 +60,9 @@ struct SnapshotRemoval {
     return (row[0], row[2].isEmpty && !row[1].isEmpty ? row[1] : nil)
   }
 
-  /// `nil` of a volume that is not active, so that nobody writes to it.
-  private func device(of volume: String) throws(StackError) -> DeviceNumber? {
+  /// The device of a volume by its identifier; `nil` of one that is not active, so that nobody
+  /// writes to it.
+  static func device(of volume: String, in groupID: String) throws(StackError) -> DeviceNumber? {
     let row = try LVMCommand.report(
       "lvs", ["lv_kernel_major", "lv_kernel_minor"],
       where: "vg_uuid=\(groupID) && lv_uuid=\(volume)"
