@@ -85,6 +85,10 @@ package protocol ProviderRecord: Codable, Sendable {
   /// - Throws: the provider's own error, when there is to be more room and there is none.
   func extend() throws -> String?
 
+  /// What an interrupted freeze or thaw left that keeps programs of this host from working: one
+  /// sentence that says what to do; `nil` when there is nothing.
+  var disturbance: String? { get }
+
   /// Removes what the freeze made; what is gone already is no error.
   ///
   /// - Throws: the provider's own error, when it is still there.
@@ -105,5 +109,11 @@ extension ProviderRecord {
   /// Nothing fills up: most kinds of snapshots share their file system's room.
   package var fill: SnapshotFill? { nil }
 
+  /// Nothing needs room.
+  ///
+  /// - Throws: never.
   package func extend() throws -> String? { nil }
+
+  /// Nobody waits for what most kinds leave.
+  package var disturbance: String? { nil }
 }

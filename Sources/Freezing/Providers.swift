@@ -52,6 +52,11 @@ package struct Providers: Sendable {
     try data(of: record).extend()
   }
 
+  /// What an interrupted freeze or thaw left that keeps programs of this host from working.
+  package func disturbance(of record: ImageRecord) -> String? {
+    (try? data(of: record))?.disturbance
+  }
+
   /// Makes what answers for an image.
   ///
   /// - Throws: `Failure` when the record cannot be read, `SourceError` and others when the

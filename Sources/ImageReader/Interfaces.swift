@@ -63,6 +63,7 @@ public protocol ProductionHost: Sendable {
 }
 
 extension ProductionHost {
+  /// Nothing fills up: most kinds of images have no snapshot with room of its own.
   public func fill() -> SnapshotFill? { nil }
 }
 

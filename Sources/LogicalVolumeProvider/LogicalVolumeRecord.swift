@@ -17,6 +17,8 @@ struct LogicalVolumeRecord: ProviderRecord {
   var name: String
   /// The thin pool that holds it; `nil` of one that has its own room.
   var pool: String?
+  /// The origin's identifier, as lvm2 writes it; `nil` in records of before there was one.
+  var origin: String?
   /// Whether the service has it grow while it fills up; `nil` as `false`.
   var extends: Bool?
   /// What was found; `nil` before it was made.
@@ -49,8 +51,15 @@ struct LogicalVolumeRecord: ProviderRecord {
     return try SnapshotGrowth(groupID: groupID, name: name).run()
   }
 
+  var disturbance: String? {
+    guard let origin, let left = LeftSuspension(group: groupID, volume: origin), left.isThere
+    else { return nil }
+    return "the volume of which the snapshot \(group)/\(name) was made or removed is suspended and "
+      + "nobody is at it, so programs that write to it stand still: floe thaw lets it go on"
+  }
+
   func release() throws {
-    try SnapshotRemoval(groupID: groupID, group: group, name: name).run()
+    try SnapshotRemoval(groupID: groupID, group: group, name: name, origin: origin).run()
   }
 
   func open(
