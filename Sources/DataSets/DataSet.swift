@@ -69,31 +69,6 @@ extension FrozenDataSet {
   package var quietTime: UInt64? { nil }
 }
 
-/// How full the place is that a snapshot needs to stay whole.
-package struct SnapshotFill: Hashable, Sendable {
-  /// What fills up, for people ("the snapshot vg/floe-…", "the thin pool vg/pool").
-  package let title: String
-  /// Percent, from 0 to 100; more when it overflowed.
-  package let percent: Double
-  /// What to do before it is full: one sentence.
-  package let advice: String
-
-  package init(title: String, percent: Double, advice: String) {
-    self.title = title
-    self.percent = percent
-    self.advice = advice
-  }
-
-  /// Percent from which on it is time to do something.
-  package static let limit: Double = 80
-
-  /// What is so, and from the limit on what to do.
-  package var sentence: String {
-    let state = "\(title) is full to \(Int(percent)) %"
-    return percent < Self.limit ? state : "\(state): \(advice)"
-  }
-}
-
 /// What the catalogue keeps of an image for its provider, as JSON.
 package protocol ProviderRecord: Codable, Sendable {
   /// The kind of provider, which says how the record is read.
@@ -103,6 +78,16 @@ package protocol ProviderRecord: Codable, Sendable {
 
   /// How full the snapshot is; `nil` where nothing fills up, or it cannot be told.
   var fill: SnapshotFill? { get }
+
+  /// Makes room in what `fill` tells of, where the user allowed it at the freeze.
+  ///
+  /// - Returns: what was done, one sentence; `nil` where nothing had to be, or may be.
+  /// - Throws: the provider's own error, when there is to be more room and there is none.
+  func extend() throws -> String?
+
+  /// What an interrupted freeze or thaw left that keeps programs of this host from working: one
+  /// sentence that says what to do; `nil` when there is nothing.
+  var disturbance: String? { get }
 
   /// Removes what the freeze made; what is gone already is no error.
   ///
@@ -123,4 +108,12 @@ package protocol ProviderRecord: Codable, Sendable {
 extension ProviderRecord {
   /// Nothing fills up: most kinds of snapshots share their file system's room.
   package var fill: SnapshotFill? { nil }
+
+  /// Nothing needs room.
+  ///
+  /// - Throws: never.
+  package func extend() throws -> String? { nil }
+
+  /// Nobody waits for what most kinds leave.
+  package var disturbance: String? { nil }
 }

@@ -93,6 +93,8 @@ package struct SearchOptions: Sendable {
   package var assumesFrozen = false
   /// Bytes that a snapshot of a logical volume may take; `nil` where nobody says.
   package var snapshotSize: UInt64?
+  /// Whether the service may have such a snapshot grow while it fills up.
+  package var extendsSnapshot = false
   /// Seconds after which writes to a file system go on that stand still for a snapshot.
   package var quietLimit: UInt64 = 10
   /// Whether files are to share blocks with copies of them although a snapshot could be made.

@@ -1,12 +1,24 @@
 package import Catalogue
-package import DataSets
-import FrozenImage
+import DataSets
+package import FrozenImage
 
-/// Tells of snapshots that are about to be full, each once until there is room again.
+/// Looks after snapshots that fill up: has those grow that may, and tells of the others at each
+/// level that they reach, again when there was room in between.
 package struct FillWatch {
+  /// What is told of a snapshot.
+  package enum Event: Hashable, Sendable {
+    /// It reached a level.
+    case fills(SnapshotFill)
+    /// It was given more room: one sentence.
+    case grew(String)
+    /// It reached a level and was to get more room: why it did not.
+    case cannotGrow(String)
+  }
+
   private let catalogue: Catalogue
   private let providers: Providers
-  private var told: Set<UniqueIdentifier> = []
+  /// The level of each that was told.
+  private var told: [UniqueIdentifier: Int] = [:]
 
   package init(_ catalogue: Catalogue, _ providers: Providers) {
     self.catalogue = catalogue
@@ -15,17 +27,27 @@ package struct FillWatch {
 
   /// Looks at the snapshots of all frozen images.
   ///
-  /// - Parameter tell: is called with an image's name and how full its snapshot is.
-  package mutating func look(_ tell: (String, SnapshotFill) -> Void) {
+  /// - Parameter tell: is called with an image's name and what there is to tell.
+  package mutating func look(_ tell: (String, Event) -> Void) {
     guard let entries = try? catalogue.entries() else { return }
-    var full: Set<UniqueIdentifier> = []
+    var levels: [UniqueIdentifier: Int] = [:]
     for entry in entries where entry.state == .frozen {
-      guard let record = entry.record, let fill = providers.fill(of: record),
-        fill.percent >= SnapshotFill.limit
+      guard let record = entry.record, var fill = providers.fill(of: record), fill.level > 0
       else { continue }
-      full.insert(entry.id)
-      if !told.contains(entry.id) { tell(entry.label, fill) }
+      var failure: String?
+      do {
+        if let done = try providers.extend(record) {
+          tell(entry.label, .grew(done))
+          fill = providers.fill(of: record) ?? fill
+        }
+      } catch {
+        failure = "\(error)"
+      }
+      levels[entry.id] = fill.level
+      guard fill.level > told[entry.id] ?? 0 else { continue }
+      tell(entry.label, .fills(fill))
+      if let failure { tell(entry.label, .cannotGrow(failure)) }
     }
-    told = full
+    told = levels
   }
 }

@@ -1,7 +1,7 @@
 package import Catalogue
 package import DataSets
 import FoundationEssentials
-import FrozenImage
+package import FrozenImage
 import HostSystem
 package import ImageReader
 import LogicalRepresentation
@@ -42,6 +42,19 @@ package struct Providers: Sendable {
   /// How full the snapshot of an image is; `nil` where nothing fills up, or it cannot be told.
   package func fill(of record: ImageRecord) -> SnapshotFill? {
     (try? data(of: record))?.fill
+  }
+
+  /// Makes room for the snapshot of an image, where the user allowed it.
+  ///
+  /// - Returns: what was done, one sentence; `nil` where nothing had to be, or may be.
+  /// - Throws: `Failure` when the record cannot be read, what the provider says otherwise.
+  package func extend(_ record: ImageRecord) throws -> String? {
+    try data(of: record).extend()
+  }
+
+  /// What an interrupted freeze or thaw left that keeps programs of this host from working.
+  package func disturbance(of record: ImageRecord) -> String? {
+    (try? data(of: record))?.disturbance
   }
 
   /// Makes what answers for an image.

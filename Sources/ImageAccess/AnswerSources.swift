@@ -168,6 +168,8 @@ package final class AnswerSources: ProductionHost {
     try host.liveCheck()
   }
 
+  package func fill() -> SnapshotFill? { host.fill() }
+
   /// Notes what the production host said instead of an answer.
   func note(_ error: SourceError) {
     let now = now()

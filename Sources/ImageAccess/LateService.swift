@@ -52,6 +52,8 @@ package final class LateService: ProductionHost {
 
   package func liveCheck() throws(SourceError) { try remote().liveCheck() }
 
+  package func fill() -> SnapshotFill? { (try? remote())?.fill() }
+
   /// Ends the line.
   package func close() {
     closed.signal()

@@ -56,6 +56,15 @@ public protocol ProductionHost: Sendable {
   ///
   /// - Throws: `SourceError.thawed` when it is not.
   func liveCheck() throws(SourceError)
+
+  /// How full the snapshot is that the image lies on; `nil` where nothing fills up, or it cannot
+  /// be told.
+  func fill() -> SnapshotFill?
+}
+
+extension ProductionHost {
+  /// Nothing fills up: most kinds of images have no snapshot with room of its own.
+  public func fill() -> SnapshotFill? { nil }
 }
 
 /// Why the production host gave no answer.

@@ -70,7 +70,7 @@ struct GroupDevices {
   }
 
   /// A short attribute of sysfs; empty when it is not there.
-  private static func text(_ path: String) -> String {
+  static func text(_ path: String) -> String {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return "" }
     defer { close(file) }

@@ -14,9 +14,11 @@ package enum MountedLogicalVolumes: DataSetProvider {
     guard named.kind == .directory, named.selectors.isEmpty, !options.assumesFrozen,
       !options.prefersReflinks, let volume = try MountedVolume(named.path)
     else {
-      guard options.snapshotSize == nil else {
+      guard options.snapshotSize == nil, !options.extendsSnapshot else {
         throw StackError(
-          .invalid, "--snapshot-size is for a directory of a file system on a logical volume")
+          .invalid,
+          "\(options.extendsSnapshot ? "--extend" : "--snapshot-size") is for a directory of a file system "
+            + "on a logical volume")
       }
       return nil
     }
@@ -37,6 +39,7 @@ private struct LogicalVolumeDataSet: DataSet {
   private let content: MountedContent
   private let plan: SnapshotPlan
   private let quietLimit: UInt64
+  private let extends: Bool
 
   init(_ volume: MountedVolume, _ options: SearchOptions) throws {
     self.volume = volume
@@ -49,6 +52,13 @@ private struct LogicalVolumeDataSet: DataSet {
     plan = try SnapshotPlan(
       of: origin, size: options.snapshotSize, hasReflinks: content.hasReflinks)
     quietLimit = options.quietLimit
+    extends = options.extendsSnapshot
+    guard !extends || origin.pool == nil else {
+      throw StackError(
+        .invalid,
+        "\(origin.title) is a thin volume, whose snapshot takes its room from the pool: leave --extend "
+          + "out, and let lvm2 extend that (thin_pool_autoextend_threshold in lvm.conf)")
+    }
   }
 
   var remarks: [String] {
@@ -81,7 +91,7 @@ private struct LogicalVolumeDataSet: DataSet {
   ) -> LogicalVolumeRecord {
     LogicalVolumeRecord(
       groupID: plan.origin.groupID, group: plan.origin.group, name: SnapshotPlan.name(of: image),
-      pool: plan.origin.pool, image: found)
+      pool: plan.origin.pool, origin: plan.origin.id, extends: extends, image: found)
   }
 
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {

@@ -17,6 +17,10 @@ struct LogicalVolumeRecord: ProviderRecord {
   var name: String
   /// The thin pool that holds it; `nil` of one that has its own room.
   var pool: String?
+  /// The origin's identifier, as lvm2 writes it; `nil` in records of before there was one.
+  var origin: String?
+  /// Whether the service has it grow while it fills up; `nil` as `false`.
+  var extends: Bool?
   /// What was found; `nil` before it was made.
   var image: StackFreezer.Image?
 
@@ -28,20 +32,34 @@ struct LogicalVolumeRecord: ProviderRecord {
       "lvs", ["data_percent", "metadata_percent"],
       where: "vg_uuid=\(groupID) && lv_name=\(pool ?? name)"
     ).first
-    guard let percent = found?.compactMap({ Double($0) }).max() else { return nil }
+    guard let levels = found?.map({ Double($0) }), levels.count == 2, let data = levels[0]
+    else { return nil }
     guard pool == nil else {
       return SnapshotFill(
-        title: "the thin pool \(title)", percent: percent,
-        advice: "extend it (lvextend \(title)) before it is full")
+        title: "the thin pool \(title)", data: data, metadata: levels[1],
+        advice: "extend it (lvextend \(title); its metadata with --poolmetadatasize) before it is "
+          + "full")
     }
     return SnapshotFill(
-      title: "the snapshot \(title)", percent: percent,
+      title: "the snapshot \(title)", data: data,
       advice: "once it is full the image is lost: extend it (lvextend --size +SIZE \(title)), or "
         + "thaw the image when it is not needed any more")
   }
 
+  func extend() throws -> String? {
+    guard extends == true, pool == nil else { return nil }
+    return try SnapshotGrowth(groupID: groupID, name: name).run()
+  }
+
+  var disturbance: String? {
+    guard let origin, let left = LeftSuspension(group: groupID, volume: origin), left.isThere
+    else { return nil }
+    return "the volume of which the snapshot \(group)/\(name) was made or removed is suspended and "
+      + "nobody is at it, so programs that write to it stand still: floe thaw lets it go on"
+  }
+
   func release() throws {
-    try SnapshotRemoval(groupID: groupID, group: group, name: name).run()
+    try SnapshotRemoval(groupID: groupID, group: group, name: name, origin: origin).run()
   }
 
   func open(
@@ -52,6 +70,6 @@ struct LogicalVolumeRecord: ProviderRecord {
     }
     let source = StackSource(image, representation: representation)
     try source.follow()
-    return source
+    return SnapshotSource(source: source, record: self)
   }
 }

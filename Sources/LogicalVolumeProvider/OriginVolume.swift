@@ -30,12 +30,30 @@ extension OriginVolume {
     "vg_lock_type", "vg_clustered", "vg_systemid",
   ]
 
-  /// - Parameter id: the identifiers of a volume and its group, as lvm2 writes them.
+  /// What lvm2 looks at.
+  enum Scope { case own, foreign, hidden }
+
+  /// Looks volumes up: columns, and a condition of lvmreport(7).
+  typealias Lookup = (_ columns: [String], _ selection: String, _ scope: Scope) throws(StackError)
+    -> [[String]]
+
+  static func lvs(
+    _ columns: [String], _ selection: String, _ scope: Scope
+  ) throws(StackError) -> [[String]] {
+    try LVMCommand.report(
+      "lvs", columns, where: selection, isForeign: scope == .foreign, showsHidden: scope == .hidden)
+  }
+
+  /// - Parameters:
+  ///   - id: the identifiers of a volume and its group, as lvm2 writes them.
+  ///   - lvs: looks volumes up.
   /// - Throws: `StackError` that says what to do when no snapshot can be made of it here.
-  init(_ id: (group: String, volume: String), device: DeviceNumber) throws(StackError) {
+  init(
+    _ id: (group: String, volume: String), device: DeviceNumber, lvs: Lookup = OriginVolume.lvs
+  ) throws(StackError) {
     let selection = "vg_uuid=\(id.group) && lv_uuid=\(id.volume)"
-    guard let row = try LVMCommand.report("lvs", Self.columns, where: selection).first else {
-      throw try Self.refusal(selection, id.volume)
+    guard let row = try lvs(Self.columns, selection, .own).first else {
+      throw try Self.refusal(selection, id.volume, lvs)
     }
     try self.init(row, id: id.volume, device: device)
   }
@@ -70,22 +88,22 @@ extension OriginVolume {
 
   /// Refuses what no description of a snapshot comes of, before production is stopped for it.
   ///
-  /// - Parameter path: the device's.
+  /// - Parameters:
+  ///   - path: the device's.
+  ///   - lvs: looks volumes up.
   /// - Throws: `StackError` when floe cannot read what the volume lies on.
-  func requireReadable(at path: String) throws(StackError) {
+  func requireReadable(at path: String, lvs: Lookup = OriginVolume.lvs) throws(StackError) {
     guard let pool else {
       _ = try StackFinder.layer(ofDevice: path)
       return
     }
+    try requireNoOther(pool, lvs)
     let parts =
-      try LVMCommand.report(
-        "lvs", ["data_lv", "metadata_lv"], where: "vg_uuid=\(groupID) && lv_name=\(pool)"
-      ).first ?? []
+      try lvs(["data_lv", "metadata_lv"], "vg_uuid=\(groupID) && lv_name=\(pool)", .own).first ?? []
     for part in parts {
       // Hidden ones may be in brackets.
       let name = part.filter { $0 != "[" && $0 != "]" }
-      let types = try LVMCommand.report(
-        "lvs", ["segtype"], where: "vg_uuid=\(groupID) && lv_name=\(name)", showsHidden: true)
+      let types = try lvs(["segtype"], "vg_uuid=\(groupID) && lv_name=\(name)", .hidden)
       guard let other = types.compactMap(\.first).first(where: { !Self.readable.contains($0) })
       else { continue }
       throw StackError(
@@ -95,14 +113,28 @@ extension OriginVolume {
     }
   }
 
+  /// A thin volume may have a volume outside of its pool below it.
+  private func requireNoOther(_ pool: String, _ lvs: Lookup) throws(StackError) {
+    let below = try lvs(["origin_uuid"], "vg_uuid=\(groupID) && lv_uuid=\(id)", .own).first?.first
+    guard let below, !below.isEmpty else { return }
+    let row = try lvs(["lv_name", "pool_lv"], "vg_uuid=\(groupID) && lv_uuid=\(below)", .hidden)
+      .first
+    // One that was removed since lies in the pool alone.
+    guard let row, row[1].filter({ $0 != "[" && $0 != "]" }) != pool else { return }
+    throw StackError(
+      .unsupported,
+      "\(title) has an external origin, \(group)/\(row[0]), which holds the rest of it outside of the "
+        + "pool \(group)/\(pool), and floe does not read that: copy it to a volume that lies in the pool "
+        + "as a whole")
+  }
+
   private static let readable: Set = ["linear", "striped", "raid0", "raid0_meta"]
 
   /// Why lvm2 does not show a volume that this host has mounted.
-  private static func refusal(_ selection: String, _ volume: String) throws(StackError)
-    -> StackError
-  {
-    let foreign = try LVMCommand.report("lvs", columns, where: selection, isForeign: true).first
-    if let foreign {
+  private static func refusal(
+    _ selection: String, _ volume: String, _ lvs: Lookup
+  ) throws(StackError) -> StackError {
+    if let foreign = try lvs(columns, selection, .foreign).first {
       return StackError(
         .unsupported,
         "the volume group \(foreign[0]) belongs to another host (system ID \(foreign[10])): make it "

@@ -48,9 +48,9 @@ struct SnapshotMaker {
   /// lvm2 is told names, which may have been given to others meanwhile.
   private func requireSnapshot(_ name: String) throws(StackError) {
     let row = try LVMCommand.report(
-      "lvs", ["origin_uuid"], where: "vg_uuid=\(plan.origin.groupID) && lv_name=\(name)"
+      "lvs", ["origin_uuid", "lv_tags"], where: "vg_uuid=\(plan.origin.groupID) && lv_name=\(name)"
     ).first
-    guard row?.first == plan.origin.id else {
+    guard let row, row[0] == plan.origin.id, row[1].split(separator: ",").contains("floe") else {
       throw StackError(
         .inUse,
         "the snapshot \(plan.origin.group)/\(name) is not of the volume that is mounted, as volumes "

@@ -120,7 +120,8 @@ struct SnapshotPlan {
       + "while the image lives (--snapshot-size says otherwise); floe thaw removes it"
   }
 
-  private static func text(of bytes: UInt64) -> String {
+  /// A size for people.
+  static func text(of bytes: UInt64) -> String {
     var (rest, unit) = (bytes, 0)
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     while rest >= 10_240, unit < units.count - 1 { (rest, unit) = (rest / 1024, unit + 1) }

@@ -9,6 +9,8 @@ struct SnapshotRemoval {
   let group: String
   /// The snapshot's own.
   let name: String
+  /// The origin's identifier; `nil` where it is not known.
+  var origin: String?
 
   /// Tenths of a second that a guard of an interrupted freeze is waited for.
   private static let patience = 600
@@ -24,6 +26,7 @@ struct SnapshotRemoval {
     guard name.hasPrefix("floe-"), UniqueIdentifier(String(name.dropFirst(5))) != nil else {
       throw StackError(.notPermitted, "\(group)/\(name) is no snapshot of floe's")
     }
+    try LeftSuspension(group: groupID, volume: origin ?? "")?.end()
     let groups = try LVMCommand.report("vgs", ["vg_name"], where: "vg_uuid=\(groupID)")
     guard let present = groups.first?.first else {
       throw StackError(
@@ -31,21 +34,38 @@ struct SnapshotRemoval {
         "the snapshot \(group)/\(name) cannot be removed: the volume group \(group) (\(groupID)) is "
           + "not on this host")
     }
-    guard let found = try find() else { return }
-    // By its identifier: names may be given anew.
-    let words = ["lvremove", "--yes", "--select", "lv_uuid=\(found.id)", present]
-    if let origin = try found.origin.flatMap(device(of:)) {
-      // The origin stands still meanwhile.
-      let outcome = try GuardedCommand(words: words, device: origin, quietLimit: Self.quietLimit)
-        .run()
-      guard outcome.status == 0 else {
-        throw StackError(.failed, "lvremove failed (\(outcome.status)): \(outcome.output)")
+    var failure: StackError?
+    for _ in 0..<Self.attempts {
+      guard let found = try find() else { return }
+      do throws(StackError) {
+        try remove(found, of: present)
+      } catch {
+        failure = error
       }
-    } else {
-      try LVMCommand.change(words)
     }
-    guard try find() == nil else {
-      throw StackError(.failed, "lvremove left the snapshot \(present)/\(name)")
+    guard try find() != nil else { return }
+    throw failure ?? StackError(.failed, "lvremove left the snapshot \(present)/\(name)")
+  }
+
+  /// Times that lvremove is run. When lvcreate was killed before it committed, the devices of a
+  /// snapshot are there that the metadata know nothing of: one lvremove takes the origin off
+  /// them and fails, the next one removes them.
+  private static let attempts = 2
+
+  private func remove(
+    _ found: (id: String, origin: String?), of group: String
+  ) throws(StackError) {
+    // By its identifier: names may be given anew.
+    let words = ["lvremove", "--yes", "--select", "lv_uuid=\(found.id)", group]
+    var device: DeviceNumber?
+    // Of such a snapshot lvm2 names no origin.
+    if let origin = found.origin ?? origin { device = try Self.device(of: origin, in: groupID) }
+    guard let device else { return try LVMCommand.change(words) }
+    // The origin stands still meanwhile.
+    let outcome = try GuardedCommand(words: words, device: device, quietLimit: Self.quietLimit)
+      .run()
+    guard outcome.status == 0 else {
+      throw StackError(.failed, "lvremove failed (\(outcome.status)): \(outcome.output)")
     }
   }
 
@@ -58,8 +78,9 @@ struct SnapshotRemoval {
     return (row[0], row[2].isEmpty && !row[1].isEmpty ? row[1] : nil)
   }
 
-  /// `nil` of a volume that is not active, so that nobody writes to it.
-  private func device(of volume: String) throws(StackError) -> DeviceNumber? {
+  /// The device of a volume by its identifier; `nil` of one that is not active, so that nobody
+  /// writes to it.
+  static func device(of volume: String, in groupID: String) throws(StackError) -> DeviceNumber? {
     let row = try LVMCommand.report(
       "lvs", ["lv_kernel_major", "lv_kernel_minor"],
       where: "vg_uuid=\(groupID) && lv_uuid=\(volume)"

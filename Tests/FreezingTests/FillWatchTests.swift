@@ -1,6 +1,7 @@
 import Catalogue
 import DataSets
 import Freezing
+import FrozenImage
 import HostSystem
 import ImageFixtures
 import SystemPackage
@@ -14,25 +15,58 @@ private enum MemoryDataSets: DataSetProvider {
 }
 
 @Suite struct FillWatchTests {
-  @Test func aSnapshotThatFillsUpIsToldOnceUntilThereIsRoomAgain() throws {
+  /// What is told of a snapshot that is as full as `fills` says, one look after the other.
+  private func told(_ behaviour: MemoryDataSet.Behaviour, looks: Int) throws -> [[String]] {
     let directory = try TemporaryDirectory()
     let catalogue = Catalogue(directory: directory.path.appending("state"))
-    let dataSet = MemoryDataSet(
-      MemoryDataSet.Behaviour(leavesSomething: true, fills: [79.9, 80, 95, 40, 81]))
     _ = try Freezing(
-      dataSet, FreezeRequest(source: "/srv/data", name: "nightly", catalogue: catalogue)
+      MemoryDataSet(behaviour),
+      FreezeRequest(source: "/srv/data", name: "nightly", catalogue: catalogue)
     ).run()
     var watch = FillWatch(catalogue, Providers([MemoryDataSets.self]))
-    var told: [[String]] = []
-    for _ in 0..<5 {
+    return (0..<looks).map { _ in
       var now: [String] = []
-      watch.look { image, fill in now.append("\(image): \(fill.sentence)") }
-      told.append(now)
+      watch.look { image, event in
+        switch event {
+        case .fills(let fill): now.append("\(image): \(fill.sentence)")
+        case .grew(let done): now.append("\(image): \(done)")
+        case .cannotGrow(let reason): now.append("\(image): not: \(reason)")
+        }
+      }
+      return now
+    }
+  }
+
+  @Test func aSnapshotThatFillsUpIsToldAtEachLevelUntilThereIsRoomAgain() throws {
+    let told = try told(
+      MemoryDataSet.Behaviour(
+        leavesSomething: true, fills: [79.9, 80, 94.9, 95, 99, 85, 96, 40, 81]), looks: 9)
+    func sentence(_ percent: Int) -> [String] {
+      ["nightly: the snapshot is full to \(percent) %: extend it"]
     }
     #expect(
-      told == [
-        [], ["nightly: the snapshot is full to 80 %: extend it"], [], [],
-        ["nightly: the snapshot is full to 81 %: extend it"],
+      told == [[], sentence(80), [], sentence(95), [], [], sentence(96), [], sentence(81)])
+  }
+
+  @Test func aSnapshotThatMayGrowDoesAndIsNotToldOfUnlessItIsStillFull() throws {
+    let behaviour = MemoryDataSet.Behaviour(
+      leavesSomething: true, fills: [50, 81, 60, 97, 84, 90, 91], growth: .grows)
+    #expect(
+      try told(behaviour, looks: 4) == [
+        [], ["nightly: it grew"],
+        ["nightly: it grew", "nightly: the snapshot is full to 84 %: extend it"],
+        ["nightly: it grew"],
+      ])
+  }
+
+  @Test func whyASnapshotDoesNotGrowIsToldWithEachLevel() throws {
+    let behaviour = MemoryDataSet.Behaviour(
+      leavesSomething: true, fills: [81, 82, 96], growth: .hasNoRoom)
+    let reason = "nightly: not: the group has no room"
+    #expect(
+      try told(behaviour, looks: 3) == [
+        ["nightly: the snapshot is full to 81 %: extend it", reason], [],
+        ["nightly: the snapshot is full to 96 %: extend it", reason],
       ])
   }
 }

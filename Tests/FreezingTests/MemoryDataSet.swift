@@ -30,6 +30,10 @@ final class MemoryDataSet: DataSet, Sendable {
     var isPartlyUnreadable = false
     /// How full the snapshot is, one look after the other.
     var fills: [Double] = []
+    var growth = Growth.none
+
+    /// Whether the snapshot grows when it fills up.
+    enum Growth: Sendable { case none, grows, hasNoRoom }
   }
 
   let behaviour: Behaviour
@@ -94,7 +98,15 @@ final class MemoryDataSet: DataSet, Sendable {
       }
       let fills = dataSet.behaviour.fills
       guard let percent = fills.dropFirst(looks).first ?? fills.last else { return nil }
-      return SnapshotFill(title: "the snapshot", percent: percent, advice: "extend it")
+      return SnapshotFill(title: "the snapshot", data: percent, advice: "extend it")
+    }
+
+    func extend() throws -> String? {
+      switch Self.dataSets.withLock({ [image] in $0[image] })?.behaviour.growth {
+      case .grows?: return "it grew"
+      case .hasNoRoom?: throw Failure(.noRoom, "the group has no room")
+      case Behaviour.Growth.none?, nil: return nil
+      }
     }
 
     func release() throws {

@@ -92,6 +92,7 @@ public struct XFSFileSystem: StackContent {
   public func describe(
     into writer: inout RepresentationWriter, progress: (FreezeProgress) -> Void
   ) throws {
+    if wasQuiet { try requireQuiet() }
     let mount = try mounted()
     let top: NodeHandle
     do throws(Errno) {
@@ -131,6 +132,19 @@ public struct XFSFileSystem: StackContent {
       layer.size - place >= 96
     else { throw StackError(.notFound, "there is no inode \(inode) in \(layer.title)") }
     return try layer.bytes(at: place + 92, count: 4).reduce(0) { $0 << 8 | UInt32($1) }
+  }
+
+  /// Proves that it is mounted without its log for good reason.
+  ///
+  /// - Throws: `StackError` when the log holds more than a freeze leaves.
+  private func requireQuiet() throws(StackError) {
+    let log = try XFSLog(on: layer, at: superblock.log.start, blocks: superblock.log.blocks)
+    guard try log.holdsNothing() else {
+      throw StackError(
+        .inUse,
+        "the log of the XFS of \(layer.title) holds changes that are not in their places, so it was "
+          + "written while its snapshot was made: freeze it again")
+    }
   }
 
   private func mounted() throws(StackError) -> TreeMount {

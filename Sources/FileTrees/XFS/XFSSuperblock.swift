@@ -11,6 +11,8 @@ struct XFSSuperblock {
   let label: String
   let rootInode: UInt64
   let statistics: FileSystemStatistics
+  /// Where the log lies: bytes from the start of the file system, and blocks of 512 bytes.
+  let log: (start: UInt64, blocks: UInt64)
   private let numbers: Numbers
 
   /// What the place of an inode follows from.
@@ -18,6 +20,15 @@ struct XFSSuperblock {
     let groupBlocks: UInt64
     /// Powers of two: bytes of a block and of an inode, inodes of a block, blocks of a group.
     let block, inode, inodes, group: UInt64
+
+    /// Bytes from the start of the file system to a block (`XFS_FSB_TO_DADDR`); `nil` when there
+    /// is no such place.
+    func place(ofBlock number: UInt64) -> UInt64? {
+      let inGroup = number & (1 << group - 1)
+      let (first, overflow) = (number >> group).multipliedReportingOverflow(by: groupBlocks)
+      guard !overflow, inGroup < groupBlocks, first < 1 << 47 else { return nil }
+      return (first + inGroup) << block
+    }
   }
 
   /// - Parameter bytes: the first 512 of the file system.
@@ -52,6 +63,10 @@ struct XFSSuperblock {
     label = String(decoding: bytes[108..<120].prefix { $0 != 0 }, as: UTF8.self)
     rootInode = number(56, 8)
     let (blocks, log) = (number(8, 8), number(96, 4))
+    guard let logStart = numbers.place(ofBlock: number(48, 8)) else {
+      throw StackError(.malformed, "the superblock of the XFS of \(title) is damaged")
+    }
+    self.log = (logStart, log << (numbers.block - 9))
     let free = number(144, 8)
     statistics = FileSystemStatistics(
       blockSize: 1 << UInt32(numbers.block), blocks: blocks - min(log, blocks), freeBlocks: free,
@@ -62,11 +77,7 @@ struct XFSSuperblock {
   /// Bytes from the start of the file system to an inode (`XFS_INO_TO_FSB` and
   /// `XFS_INO_TO_OFFSET`, fs/xfs/libxfs/xfs_format.h); `nil` when there is no such place.
   func place(ofInode inode: UInt64) -> UInt64? {
-    let inGroup = numbers.group + numbers.inodes
-    let block = (inode & (1 << inGroup - 1)) >> numbers.inodes
-    let (first, overflow) = (inode >> inGroup).multipliedReportingOverflow(by: numbers.groupBlocks)
-    guard !overflow, block < numbers.groupBlocks, first < 1 << 47 else { return nil }
-    return (first + block) << numbers.block
-      + (inode & (1 << numbers.inodes - 1)) << numbers.inode
+    guard let block = numbers.place(ofBlock: inode >> numbers.inodes) else { return nil }
+    return block + (inode & (1 << numbers.inodes - 1)) << numbers.inode
   }
 }

@@ -945,6 +945,9 @@ public nonisolated struct Floe_V1_LiveCheckRequest: Sendable {
 
   public var image: Data = Data()
 
+  /// Whether it is wanted how full the image's snapshot is.
+  public var wantsFill: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -956,9 +959,53 @@ public nonisolated struct Floe_V1_LiveCheckResponse: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Only when it was wanted, and something fills up.
+  public var fill: Floe_V1_SnapshotFill {
+    get {_fill ?? Floe_V1_SnapshotFill()}
+    set {_fill = newValue}
+  }
+  /// Returns true if `fill` has been explicitly set.
+  public var hasFill: Bool {self._fill != nil}
+  /// Clears the value of `fill`. Subsequent reads from it will return its default value.
+  public mutating func clearFill() {self._fill = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _fill: Floe_V1_SnapshotFill? = nil
+}
+
+/// How full the place is that a snapshot needs to stay whole.
+public nonisolated struct Floe_V1_SnapshotFill: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// What fills up, for people.
+  public var title: String = String()
+
+  /// Of its room for data, from 0 to 100; more when it overflowed.
+  public var dataPercent: Double = 0
+
+  /// Of its room for metadata; absent where both share one room.
+  public var metadataPercent: Double {
+    get {_metadataPercent ?? 0}
+    set {_metadataPercent = newValue}
+  }
+  /// Returns true if `metadataPercent` has been explicitly set.
+  public var hasMetadataPercent: Bool {self._metadataPercent != nil}
+  /// Clears the value of `metadataPercent`. Subsequent reads from it will return its default value.
+  public mutating func clearMetadataPercent() {self._metadataPercent = nil}
+
+  /// What to do before it is full, for people.
+  public var advice: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _metadataPercent: Double? = nil
 }
 
 /// Asks for bytes of a file.
@@ -2533,7 +2580,7 @@ nonisolated extension Floe_V1_CompressedRun: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Floe_V1_LiveCheckRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".LiveCheckRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{3}wants_fill\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2542,6 +2589,7 @@ nonisolated extension Floe_V1_LiveCheckRequest: SwiftProtobuf.Message, SwiftProt
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.image) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.wantsFill) }()
       default: break
       }
     }
@@ -2551,11 +2599,15 @@ nonisolated extension Floe_V1_LiveCheckRequest: SwiftProtobuf.Message, SwiftProt
     if !self.image.isEmpty {
       try visitor.visitSingularBytesField(value: self.image, fieldNumber: 1)
     }
+    if self.wantsFill != false {
+      try visitor.visitSingularBoolField(value: self.wantsFill, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Floe_V1_LiveCheckRequest, rhs: Floe_V1_LiveCheckRequest) -> Bool {
     if lhs.image != rhs.image {return false}
+    if lhs.wantsFill != rhs.wantsFill {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2563,18 +2615,82 @@ nonisolated extension Floe_V1_LiveCheckRequest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Floe_V1_LiveCheckResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".LiveCheckResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fill\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._fill) }()
+      default: break
+      }
+    }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._fill {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Floe_V1_LiveCheckResponse, rhs: Floe_V1_LiveCheckResponse) -> Bool {
+    if lhs._fill != rhs._fill {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Floe_V1_SnapshotFill: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SnapshotFill"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}title\0\u{3}data_percent\0\u{3}metadata_percent\0\u{1}advice\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.title) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.dataPercent) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self._metadataPercent) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.advice) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.title.isEmpty {
+      try visitor.visitSingularStringField(value: self.title, fieldNumber: 1)
+    }
+    if self.dataPercent.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.dataPercent, fieldNumber: 2)
+    }
+    try { if let v = self._metadataPercent {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 3)
+    } }()
+    if !self.advice.isEmpty {
+      try visitor.visitSingularStringField(value: self.advice, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Floe_V1_SnapshotFill, rhs: Floe_V1_SnapshotFill) -> Bool {
+    if lhs.title != rhs.title {return false}
+    if lhs.dataPercent != rhs.dataPercent {return false}
+    if lhs._metadataPercent != rhs._metadataPercent {return false}
+    if lhs.advice != rhs.advice {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -175,6 +175,18 @@ public final class RemoteImage: ServiceImage {
     }
   }
 
+  public func fill() -> SnapshotFill? {
+    let request = Floe_V1_LiveCheckRequest.with {
+      $0.image = summary.id.wire
+      $0.wantsFill = true
+    }
+    let response = try? ask(timeout: min(timeouts.call, timeouts.liveCheck)) {
+      try await $0.liveCheck(request, options: $1)
+    }
+    guard let response, response.hasFill else { return nil }
+    return try? SnapshotFill(wire: response.fill)
+  }
+
   private func ask<Result: Sendable>(
     timeout: Duration? = nil,
     _ body: @escaping @Sendable (ServiceConnection.Calls, CallOptions) async throws -> Result

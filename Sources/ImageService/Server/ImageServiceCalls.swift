@@ -170,8 +170,13 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
     request: Floe_V1_LiveCheckRequest, context: ServerContext
   ) async throws -> Floe_V1_LiveCheckResponse {
     let id = try await wording { try UniqueIdentifier(wire: request.image, "the image") }
-    try await asking(id) { try $0.liveCheck() }
-    return Floe_V1_LiveCheckResponse()
+    let fill = try await asking(id) { image in
+      try image.liveCheck()
+      return request.wantsFill ? image.fill() : nil
+    }
+    return .with { response in
+      if let fill { response.fill = fill.wire }
+    }
   }
 
   func readPortion(

@@ -83,6 +83,12 @@ struct Freeze: ParsableCommand, JSONReporting {
       valueName: "size"))
   var snapshotSize: ByteCount?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Have floe serve extend that snapshot when it is full to 80 %, by a fifth of its size, as far as "
+        + "the volume group has room."))
+  var extend = false
+
   @Option(
     help: ArgumentHelp(
       "Let a mounted logical volume go on when its device was suspended for so many seconds, "
@@ -170,6 +176,7 @@ struct Freeze: ParsableCommand, JSONReporting {
     options.backing = backing
     options.assumesFrozen = assumeFrozen
     options.snapshotSize = snapshotSize?.bytes
+    options.extendsSnapshot = extend
     options.quietLimit = UInt64(quietLimit)
     options.prefersReflinks = reflink
     return options

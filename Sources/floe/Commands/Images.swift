@@ -40,8 +40,13 @@ struct Images: ParsableCommand, JSONReporting {
     var source: String?
     var created_seconds: Int64?
     var representation_bytes: UInt64?
-    /// How full the snapshot is, or the pool that holds it.
+    /// How full the snapshot is, or the pool that holds it: its data or its metadata, whichever
+    /// is fuller; then each by itself.
     var snapshot_fill_percent: Double?
+    var snapshot_data_percent: Double?
+    var snapshot_metadata_percent: Double?
+    /// What keeps programs of this host from working.
+    var disturbance: String?
     var sessions: [Session]
     /// Mounts that were not heard of lately, while no service ran that could have heard.
     var silent_sessions: [Session]
@@ -49,7 +54,8 @@ struct Images: ParsableCommand, JSONReporting {
 
     enum CodingKeys: CodingKey {
       case name, id, state, problem, source, created_seconds, representation_bytes
-      case snapshot_fill_percent, sessions, silent_sessions
+      case snapshot_fill_percent, snapshot_data_percent, snapshot_metadata_percent, disturbance
+      case sessions, silent_sessions
     }
   }
 
@@ -80,6 +86,7 @@ struct Images: ParsableCommand, JSONReporting {
       printLine("\(row.name)  \(row.id)  \(row.state)  \(created)  \(size)  \(row.source ?? "")")
       if let fill = row.fill { printLine("    \(fill.sentence)") }
       if let problem = row.problem { printLine("    \(problem)") }
+      if let disturbance = row.disturbance { printLine("    \(disturbance)") }
       for session in row.sessions {
         printLine("    mounted on \(session.mountpoint) of \(session.backup_host)")
       }
@@ -124,7 +131,9 @@ struct Images: ParsableCommand, JSONReporting {
       name: entry.label, id: "\(entry.id)", state: name, problem: problem,
       source: entry.record?.source, created_seconds: entry.record?.created.seconds,
       representation_bytes: entry.record?.representation?.length,
-      snapshot_fill_percent: fill?.percent,
+      snapshot_fill_percent: fill?.percent, snapshot_data_percent: fill?.data,
+      snapshot_metadata_percent: fill?.metadata,
+      disturbance: entry.record.flatMap(Providers.all.disturbance),
       sessions: entry.sessions.map(Self.session),
       silent_sessions: ((try? state.catalogue.silentSessions(of: entry.id)) ?? [])
         .map(Self.session), fill: fill)

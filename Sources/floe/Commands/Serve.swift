@@ -60,16 +60,22 @@ struct Serve: ParsableCommand {
     if let failure { throw failure }
   }
 
-  /// Warns of snapshots that are about to be full, as long as the service runs.
+  /// Warns of snapshots that are about to be full, and has those grow that may, as long as the
+  /// service runs.
   private static func watchFill(of catalogue: Catalogue) throws(Errno) {
     try Thread.detach {
       var watch = FillWatch(catalogue, Providers.all)
       let logger = Logger(label: "floe.serve")
       while true {
-        watch.look { image, fill in
-          logger.warning("\(fill.sentence)", metadata: ["image": "\(image)"])
+        watch.look { image, event in
+          switch event {
+          case .fills(let fill): logger.warning("\(fill.sentence)", metadata: ["image": "\(image)"])
+          case .grew(let done): logger.notice("\(done)", metadata: ["image": "\(image)"])
+          case .cannotGrow(let reason):
+            logger.warning("it is not extended: \(reason)", metadata: ["image": "\(image)"])
+          }
         }
-        sleep(30)
+        sleep(10)
       }
     }
   }

@@ -14,6 +14,8 @@ struct ControlAttributes: MountControl {
   let tally: AnswerTally
   /// Asks the production host whether the image is still frozen; `nil` when it is.
   let liveCheck: @Sendable () -> SourceError?
+  /// Asks the production host how full the snapshot is.
+  let fill: @Sendable () -> SnapshotFill?
 
   /// The name under which the root of a mount has its status.
   static let status = "floe.status"
@@ -43,9 +45,11 @@ struct ControlAttributes: MountControl {
   }
 
   private var statusReport: StatusReport {
-    StatusReport(
+    let live = liveCheck()
+    return StatusReport(
       image: reader.representation.image.name, imageID: "\(reader.representation.image.id)",
-      address: address, live: liveCheck(), answers: tally.counts, status: reader.status,
+      address: address, live: live, fill: live == nil ? fill() : nil, answers: tally.counts,
+      status: reader.status,
       unreadable: UnreadableList(of: reader.representation, limit: UnreadableList.shownLines),
       paths: { status in status.media.map { reader.media[$0.id]?.path } })
   }

@@ -76,7 +76,7 @@ struct MountRequest {
           } catch {
             return error
           }
-        }),
+        }, fill: { image.productionHost.fill() }),
       mountpoint: mountpoint,
       options: MountOptions(source: source.description, fuseOptions: fuseOptions),
       logger: Logger(label: "floe.mount"))

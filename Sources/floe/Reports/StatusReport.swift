@@ -48,6 +48,26 @@ struct StatusReport: Codable {
     }
   }
 
+  /// How full a snapshot is.
+  struct Fill: Codable {
+    /// What fills up: the snapshot, or the pool that holds it.
+    var title: String
+    /// Of the fuller of the two that follow.
+    var fill_percent: Double
+    var data_percent: Double
+    var metadata_percent: Double?
+    /// What is so, and from 80 % on what to do.
+    var sentence: String
+
+    init(_ fill: SnapshotFill) {
+      title = fill.title
+      fill_percent = fill.percent
+      data_percent = fill.data
+      metadata_percent = fill.metadata
+      sentence = fill.sentence
+    }
+  }
+
   /// Why reads failed.
   struct Failure: Codable {
     var reason: String
@@ -94,6 +114,9 @@ struct StatusReport: Codable {
   var state: State?
   var configuration_id: String
   var production_host: ProductionHost
+  /// How full the snapshot is that the image lies on, as the production host says; absent where
+  /// nothing fills up, or it does not say.
+  var snapshot: Fill?
   var reads: UInt64
   var remaps: UInt64
   var discarded_reads: UInt64
@@ -117,7 +140,7 @@ struct StatusReport: Codable {
   var pid: Int32
 
   init(
-    image: String, imageID: String, address: String, live: SourceError?,
+    image: String, imageID: String, address: String, live: SourceError?, fill: SnapshotFill?,
     answers: AnswerTally.Counts, status: ReaderStatus, unreadable: UnreadableList,
     paths: (ReaderStatus) -> [String?]
   ) {
@@ -128,6 +151,7 @@ struct StatusReport: Codable {
     production_host = ProductionHost(
       address: address, reachable: Self.isReachable(live), problem: live?.description,
       silent_since_seconds: status.outage?.sinceSeconds)
+    snapshot = fill.map(Fill.init)
     reads = counts.reads
     remaps = counts.remaps
     discarded_reads = counts.discardedReads
@@ -186,6 +210,7 @@ struct StatusReport: Codable {
         "                  no answer since \(TimeText.local(since)): reads that need one fail at "
           + "once, until it answers")
     }
+    if let snapshot { lines.append("snapshot          \(snapshot.sentence)") }
     for medium in media {
       lines.append(
         "medium            \(medium.label): \(medium.path ?? "not found")"

@@ -179,4 +179,43 @@ extension EndToEnd.InGuest {
     try backup.unmount()
     try live.remove()
   }
+
+  @Test("A snapshot that may grow does while its origin is overwritten, and the image stays right")
+  func growingSnapshot() throws {
+    let guest = try #require(Guest.current)
+    let live = try Live(
+      "grows", "ext4", megabytes: 96, on: guest, create: "lvcreate -qq -y -n data -l 96 grows")
+    try guest.run(
+      "$floe freeze /srv/grows --name grows --snapshot-size 16m --extend --state $state")
+    let reference = try live.reference(options: "noload")
+    try guest.serve()
+    let backup = try guest.mount("grows", options: ["--remap-timeout", "120"], name: "grows")
+    // Twice up to where it grows, and never on before it did.
+    try guest.run(
+      """
+      level() { lvs --noheadings --nosuffix --units m -o "$1" -S 'lv_name=~^floe-' grows | cut -d . -f 1; }
+      number=0
+      for size in 16 20; do
+        until [ $(level data_percent) -ge 81 ]; do
+          number=$((number + 1))
+          head -c 500000 /dev/urandom >/srv/grows/fill$number
+          sync -f /srv/grows
+        done
+        dd if=/dev/urandom of=/srv/grows/storage/fragmented bs=64k count=4 seek=$size conv=notrunc \\
+          status=none
+        until [ $(level lv_size) -gt $size ]; do sleep 0.5; done
+      done
+      """)
+    let copy = try guest.scratch.directory("grows-copy")
+    try run("rsync", ["-aHAXS", "\(backup.mountpoint)/", copy])
+    try Manifest(.copy, of: copy).expectSame(as: reference, "the copy by rsync")
+    try compare(backup, with: copy)
+    let shown = try run(Floe.program, ["status", backup.mountpoint])
+    #expect(shown.contains("the snapshot grows/floe-") && shown.contains("is full to"), "\(shown)")
+    let told = try run(Floe.program, ["status", backup.mountpoint, "--json"])
+    #expect(told.contains("\"data_percent\""), "\(told)")
+    #expect(try backup.status().errors == 0)
+    try backup.unmount()
+    try live.remove()
+  }
 }

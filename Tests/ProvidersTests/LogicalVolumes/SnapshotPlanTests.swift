@@ -60,6 +60,21 @@ import Testing
     }
   }
 
+  @Test("A snapshot grows by a fifth of its size, in whole extents, as far as there is room")
+  func growth() {
+    func room(_ size: UInt64, _ free: UInt64, _ extent: UInt64 = 4) -> UInt64? {
+      SnapshotGrowth.room(beside: size, free: free, extent: extent)
+    }
+    #expect(room(100, 1000) == 20)
+    #expect(room(104, 1000) == 20)
+    #expect(room(105, 1000) == 24)
+    #expect(room(4, 1000) == 4)
+    #expect(room(100, 15) == 12)
+    #expect(room(100, 3) == nil)
+    #expect(room(100, 100, 0) == nil)
+    #expect(room(.max, .max) == 3_689_348_814_741_910_324)
+  }
+
   @Test("A thin snapshot is not active after the next start of the host")
   func words() throws {
     let image = UniqueIdentifier(high: 1, low: 2)
@@ -81,13 +96,5 @@ import Testing
       try SnapshotRemoval(groupID: "id", group: "vg", name: name).run()
     }
     #expect(refused?.code == .notPermitted)
-  }
-
-  @Test("A group that hosts share is refused")
-  func shared() throws {
-    let row = ["vg", "g", "data", "1", "linear", "", "1", "1", "sanlock", "", ""]
-    #expect(throws: StackError.self) {
-      try OriginVolume(row, id: "v", device: #require(DeviceNumber("253:1")))
-    }
   }
 }

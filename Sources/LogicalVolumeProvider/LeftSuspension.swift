@@ -1,0 +1,88 @@
+import DataSets
+import FrozenImage
+import Glibc
+import HostSystem
+import SystemPackage
+
+/// An origin that may stand still although nobody works at it any more: lvm2 and the guard that
+/// ran it were killed together, as with all that ran in a container.
+struct LeftSuspension {
+  private let device: DeviceNumber
+
+  /// Looks, a tenth of a second apart, that have to find the origin suspended and no lvm2 at
+  /// work: dmeventd does lvm2's work in its own process, but not for long.
+  private static let looks = 20
+
+  /// Tenths of a second for which lvm2 may take its time.
+  private static let patience = 600
+
+  /// - Parameters:
+  ///   - group: the group's identifier, as lvm2 writes it.
+  ///   - volume: the origin's.
+  /// - Returns: `nil` when it is not active on this host, so that nobody waits for it.
+  init?(group: String, volume: String) {
+    let id = "LVM-" + (group + volume).filter { $0 != "-" }
+    let directory = "/sys/class/block"
+    guard id.utf8.count == 68,
+      let name = DirectoryListing.names(in: directory).first(where: { name in
+        name.hasPrefix("dm-") && GroupDevices.text("\(directory)/\(name)/dm/uuid") == id
+      }), let device = DeviceNumber(GroupDevices.text("\(directory)/\(name)/dev"))
+    else { return nil }
+    self.device = device
+  }
+
+  /// Whether it stands still now, and nobody is at it.
+  var isThere: Bool { isSuspended && !Self.isAtWork }
+
+  private var isSuspended: Bool {
+    GroupDevices.text("/sys/dev/block/\(device)/dm/suspended") == "1"
+  }
+
+  /// Lets it go on, when it stands still and nobody is at it.
+  ///
+  /// - Throws: `StackError` when somebody is at it for too long, or this user may not.
+  func end() throws(StackError) {
+    var idle = 0
+    for _ in 0..<Self.patience {
+      guard isSuspended else { return }
+      idle = Self.isAtWork ? 0 : idle + 1
+      if idle > Self.looks { return try resume() }
+      usleep(100_000)
+    }
+    throw StackError(
+      .inUse,
+      "the origin of the snapshot is suspended while lvm2 is at work (ps -C lvm,lvcreate,lvremove): "
+        + "let that end, and try again")
+  }
+
+  private func resume() throws(StackError) {
+    let control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC)
+    guard control >= 0 else {
+      throw StackError(cannot: "let the origin of the snapshot go on", Errno(rawValue: errno))
+    }
+    defer { close(control) }
+    GroupDevices(of: device, control: control)?.resume()
+    guard !isSuspended else {
+      throw StackError(.failed, "the origin of the snapshot stays suspended: see dmsetup resume")
+    }
+  }
+
+  /// Whether lvm2, or a guard that runs it, is at work on this host.
+  private static var isAtWork: Bool {
+    DirectoryListing.names(in: "/proc").contains { process in
+      guard let number = Int32(process), number != getpid() else { return false }
+      if program(of: process).hasSuffix("/lvm") { return true }
+      let words = (try? CompleteFile.read("/proc/\(process)/cmdline"))?.split(separator: 0) ?? []
+      return words.dropFirst().first.map { String(decoding: $0, as: UTF8.self) }
+        == SuspensionGuard.command
+    }
+  }
+
+  /// The path of a process' program; empty where it cannot be told.
+  private static func program(of process: String) -> String {
+    var path = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/\(process)/exe", &path, path.count)
+    let bytes = path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
