@@ -13,8 +13,9 @@ public import FrozenImage
 //   - no answer, no new incarnation and no loss came between, as each of them ends the epoch
 //     in the critical section in which the rule takes it. A read under the lock would not
 //     have been overtaken, and its check would have been held against the same known state.
-// When one of these fails, nothing is known of the bytes, and the read begins again by the
-// rule, which learns what has happened.
+// When one of these fails, the rule takes the read over (`takeOver`). While the epoch has not
+// ended, nothing has overtaken it, and it goes on with its bytes as if it had been registered
+// all the time; otherwise it begins again.
 
 /// What a reader may use without the rule's lock: what the rule knew from one moment on.
 public final class Epoch: Sendable {
@@ -24,11 +25,15 @@ public final class Epoch: Sendable {
   public let known: MappingState
   /// The media, under that state.
   public let media: [MediumDescription]
+  /// Most runs of file bytes that an epoch keeps, which the rule has to copy when an answer
+  /// changes them while a read looks at them.
+  static let mostThatIsKept = 16_384
   private let map: StoreMap
   private let mapIsNew: Bool
   private let overlay: Overlay
   private let incarnations: Incarnations
 
+  /// What a rule knows now.
   package init(of rule: ReadRule) {
     number = rule.epochNumber
     known = rule.known
@@ -57,9 +62,9 @@ public final class Epoch: Sendable {
   public func confirms(
     _ findings: WitnessFindings, of used: [MediumID: Incarnation]
   ) -> Bool {
-    guard !used.isEmpty, incarnations.include(used), findings.unreadable.isEmpty else {
-      return false
-    }
+    guard !used.isEmpty, incarnations.include(used), findings.unreadable.isEmpty,
+      used.keys.allSatisfy({ known.configurationID[$0] != nil })
+    else { return false }
     // Every medium of the state is looked at: one alone may be behind the others.
     for witness in findings.witnesses
     where incarnations[witness.medium] != witness.incarnation {
@@ -73,18 +78,43 @@ public final class Epoch: Sendable {
 
 extension ReadRule {
   /// What reads may use without the lock now; `nil` while they cannot do without the rule: a
-  /// medium is lost, the image is gone, or the media prove nothing.
+  /// medium is lost, the image is gone, the media prove nothing, or much has moved.
   public var epoch: Epoch? {
-    guard thawed == nil, validation == .witness, lost.isEmpty else { return nil }
+    guard thawed == nil, validation == .witness, lost.isEmpty,
+      overlay.count <= Epoch.mostThatIsKept
+    else { return nil }
     return Epoch(of: self)
   }
 
-  /// Begins a read whose bytes an epoch did not prove, so that they were thrown away.
-  public mutating func beginAgain(_ portion: Portion, content: PortionContent) -> PortionRead {
-    statistics.discardedReads += 1
+  /// Takes over a read that was planned and fetched in an epoch, and was not proved there.
+  ///
+  /// - Parameter incarnations: the incarnation of each medium that was read from.
+  public mutating func takeOver(
+    _ portion: Portion, content: PortionContent, _ plan: ReadPlan, _ outcome: FetchOutcome,
+    from incarnations: [MediumID: Incarnation], in epoch: Epoch
+  ) -> PortionRead {
     var read = begin(portion, content: content)
-    read.patience.addVainAttempt()
+    if case .sourceFailed = outcome { return read }
+    guard epoch.number == epochNumber else {
+      statistics.discardedReads += 1
+      read.patience.addVainAttempt()
+      return read
+    }
+    lastReadID += 1
+    underWay[lastReadID] = Registration(keys: portion.keys, plan: plan)
+    read.lastPlace = plan.firstPlace
+    read.phase = .checking(
+      PortionRead.Bytes(
+        id: lastReadID, plan: plan, outcome: outcome, incarnations: incarnations),
+      ticket: witness.checks.nextTicket)
     return read
+  }
+
+  /// Takes that a check which is not one of the rule's rounds could not read the witness of
+  /// some media: nothing is read from them until a round has found it.
+  public mutating func lose(_ media: Set<MediumID>) {
+    witness.lose(media)
+    endEpoch()
   }
 
   /// What was known until now proves nothing for a read that is under way without the lock.

@@ -15,6 +15,9 @@ struct Overlay {
   private var runs: [MappingAnswer.Located] = []
   private var cost = 0
 
+  /// Runs that are remembered.
+  var count: Int { changed.ranges.count + cost }
+
   /// How the bytes of a range are known.
   enum Knowledge: Equatable {
     /// The representation's extents hold.

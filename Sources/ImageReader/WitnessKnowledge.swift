@@ -79,6 +79,12 @@ struct WitnessKnowledge: Sendable {
     if matched.isEmpty { matched = Set(known.entries.map(\.medium)) }
   }
 
+  /// Media showed no witness to somebody who looked beside the rounds.
+  mutating func lose(_ media: Set<MediumID>) {
+    unreadable.formUnion(media)
+    matched = []
+  }
+
   /// The incarnations of the media whose witness the last check found.
   var foundOn: [MediumID: Incarnation] {
     Dictionary(

@@ -144,12 +144,7 @@ public final class BlockingReader: FileReading {
     } catch {
       throw .unreadable("\(error)")
     }
-    let quickly = readQuickly(&fetch)
-    if case .proved = quickly { return }
-    var read = withRule { rule in
-      if case .unproved = quickly { return rule.beginAgain(portion, content: fetch.content) }
-      return rule.begin(portion, content: fetch.content)
-    }
+    guard var read = readQuickly(&fetch) else { return }
     var reported: Set<BadCopy> = []
     func reportBadCopies(_ note: (BadCopy) -> Void = { _ in }) {
       let new = fetch.badCopies.filter { reported.insert($0).inserted }
@@ -166,11 +161,7 @@ public final class BlockingReader: FileReading {
       trace.note(step, of: portion)
       switch step {
       case .fetch(let plan):
-        let isRemap =
-          plan.mayHaveMoved
-          && remaps.withLock {
-            $0.isRemap(plan, of: portion, content: fetch.content)
-          }
+        let isRemap = isRemap(plan, fetch)
         let outcome = fetch.run(plan, from: media.installed)
         withRule { rule in
           if isRemap { rule.statistics.remaps += 1 }

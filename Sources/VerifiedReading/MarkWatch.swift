@@ -2,7 +2,6 @@ import FrozenImage
 import HostSystem
 import ImageReader
 import Media
-import Synchronization
 
 // A configuration ID that comes back
 // ==================================
@@ -33,7 +32,18 @@ final class MarkWatch: Sendable {
     var holdsUntil: UInt64
   }
 
-  private let lastLook = Mutex<Look?>(nil)
+  private struct State {
+    var look: Look?
+    /// Counts what made looks void. Checks overlap: a look that began before says nothing.
+    var voided: UInt64 = 0
+
+    mutating func void() {
+      look = nil
+      voided += 1
+    }
+  }
+
+  private let state = Monitor(State())
 
   /// Takes what a check of the witness found of a known state.
   ///
@@ -46,15 +56,18 @@ final class MarkWatch: Sendable {
     let shown = Dictionary(found.map { ($0.medium, $0.bytes) }, uniquingKeysWith: { $1 })
     guard known.configurationID.entries.allSatisfy({ shown[$0.medium] == $0.bytes })
     else {
-      lastLook.withLock { $0 = nil }
+      state.withLock { $0.void() }
       return [:]
     }
     let open = Dictionary(
       known.marks.map { ($0.medium, media.installed($0.medium)) }, uniquingKeysWith: { $1 })
     let incarnations = open.compactMapValues { $0?.incarnation }
     let began = MonotonicClock.now()
-    let last = lastLook.withLock { look in
-      look.flatMap { $0.state == known && $0.incarnations == incarnations ? $0 : nil }
+    let (last, voided) = state.withLock { state in
+      let look = state.look.flatMap { look in
+        look.state == known && look.incarnations == incarnations ? look : nil
+      }
+      return (look, state.voided)
     }
     if let last, began < last.holdsUntil { return [:] }
     var strangers: [MediumID: MediumError] = [:]
@@ -69,11 +82,12 @@ final class MarkWatch: Sendable {
       }
     }
     let now = MonotonicClock.now()
-    lastLook.withLock { look in
-      guard strangers.isEmpty else { return look = nil }
+    state.withLock { state in
+      guard strangers.isEmpty else { return state.void() }
+      guard state.voided == voided else { return }
       let (pause, overflow) = (now - min(began, now)).multipliedReportingOverflow(by: Self.share)
       let bounded = overflow ? Self.longestInterval : min(pause, Self.longestInterval)
-      look = Look(
+      state.look = Look(
         state: known, incarnations: incarnations, unreadable: unreadable,
         holdsUntil: began + max(Self.interval, bounded))
     }

@@ -59,7 +59,11 @@ final class QuickReads: Sendable {
     number.load(ordering: .sequentiallyConsistent) == epoch.number
   }
 
-  var statistics: ReaderStatistics { state.withLock { $0.statistics } }
+  var statistics: ReaderStatistics {
+    var statistics = state.withLock { $0.statistics }
+    statistics.witnessChecks = checks.count.load(ordering: .relaxed)
+    return statistics
+  }
 
   func count(_ body: (inout ReaderStatistics) -> Void) {
     state.withLock { body(&$0.statistics) }
@@ -67,40 +71,44 @@ final class QuickReads: Sendable {
 }
 
 extension BlockingReader {
-  /// What came of a read in an epoch.
-  enum QuickOutcome {
-    /// The bytes are the image's.
-    case proved
-    /// They were read, and are not proved: they count as thrown away.
-    case unproved
-    /// It was not tried, or a copy is bad, which the rule judges.
-    case notDone
+  /// Reads a portion in the current epoch, or begins a read of it by the rule.
+  ///
+  /// - Returns: the read, with what was fetched of it, as far as nothing overtook that; `nil`
+  ///   when its bytes are the image's.
+  func readQuickly(_ fetch: inout PortionFetch) -> PortionRead? {
+    let (portion, content) = (fetch.portion, fetch.content)
+    guard let basis = quickBasis, let plan = basis.epoch.plan(portion, content: content) else {
+      return withRule { $0.begin(portion, content: content) }
+    }
+    let isRemap = isRemap(plan, fetch)
+    trace.note(.fetch(plan), of: portion)
+    let outcome = fetch.run(plan, from: basis.media)
+    if case .complete = outcome, fetch.badCopies.isEmpty {
+      trace.note(.check, of: portion)
+      let findings = quick.checks.findings(in: basis, media) { complaints.note($0) }
+      if let findings {
+        if !findings.unreadable.isEmpty { withRule { $0.lose(findings.unreadable) } }
+        if basis.epoch.confirms(findings, of: fetch.readFrom), quick.isCurrent(basis.epoch) {
+          quick.count { counts in
+            if isRemap { counts.remaps += 1 }
+            counts.count(plan)
+          }
+          trace.note(.finished, of: portion)
+          return nil
+        }
+      }
+    }
+    return withRule { rule in
+      if isRemap { rule.statistics.remaps += 1 }
+      return rule.takeOver(
+        portion, content: content, plan, outcome, from: fetch.readFrom, in: basis.epoch)
+    }
   }
 
-  /// Reads a portion in the current epoch.
-  func readQuickly(_ fetch: inout PortionFetch) -> QuickOutcome {
-    guard let basis = quickBasis,
-      let plan = basis.epoch.plan(fetch.portion, content: fetch.content)
-    else { return .notDone }
-    let isRemap =
-      plan.mayHaveMoved
+  /// Whether a portion lies elsewhere than when it was read last.
+  func isRemap(_ plan: ReadPlan, _ fetch: PortionFetch) -> Bool {
+    plan.mayHaveMoved
       && remaps.withLock { $0.isRemap(plan, of: fetch.portion, content: fetch.content) }
-    trace.note(.fetch(plan), of: fetch.portion)
-    guard case .complete = fetch.run(plan, from: basis.media), fetch.badCopies.isEmpty else {
-      return .notDone
-    }
-    trace.note(.check, of: fetch.portion)
-    let findings = quick.checks.findings(in: basis, media) { complaints.note($0) }
-    let isProved =
-      basis.epoch.confirms(findings, of: fetch.readFrom) && quick.isCurrent(basis.epoch)
-    quick.count { counts in
-      counts.witnessChecks += 1
-      if isRemap { counts.remaps += 1 }
-      if isProved { counts.count(plan) }
-    }
-    guard isProved else { return .unproved }
-    trace.note(.finished, of: fetch.portion)
-    return .proved
   }
 
   /// What reads use now; `nil` when they have to follow the rule.

@@ -7,6 +7,7 @@ import VolumeSimulation
 @Suite struct EpochTests {
   private let volume = SimulatedVolume(blockCount: 4, placeCount: 4)
   private let media = SimulatedVolume.media
+  private struct Unexpected: Error {}
   private let portion = Portion(inode: 1, range: 0..<4096)
 
   private func rule() throws -> ReadRule {
@@ -107,10 +108,43 @@ import VolumeSimulation
     #expect(asked.epoch == nil)
   }
 
-  @Test func bytesThatWereNotProvedCountAsThrownAway() throws {
+  /// What the rule does with a read that an epoch did not prove.
+  @Test func theRuleTakesOverWhatNothingOvertook() throws {
     var rule = try rule()
-    let read = rule.beginAgain(portion, content: content)
-    #expect(read.portion == portion)
+    let epoch = try #require(rule.epoch)
+    let plan = try #require(epoch.plan(portion, content: content))
+    let used = [media[0]: try #require(rule.incarnation(of: media[0]))]
+    var read = rule.takeOver(
+      portion, content: content, plan, .complete, from: used, in: epoch)
+    guard case .check = rule.next(&read, now: 0) else { throw Unexpected() }
+    rule.checked(try findings(rule, 10))
+    guard case .finished = rule.next(&read, now: 0) else { throw Unexpected() }
+    #expect(rule.statistics.reads == 1 && rule.statistics.discardedReads == 0)
+  }
+
+  @Test func whatWasOvertakenIsThrownAway() throws {
+    var rule = try rule()
+    let epoch = try #require(rule.epoch)
+    let plan = try #require(epoch.plan(portion, content: content))
+    let used = [media[0]: try #require(rule.incarnation(of: media[0]))]
+    _ = rule.beginIncarnation(of: media[1])
+    var read = rule.takeOver(
+      portion, content: content, plan, .complete, from: used, in: epoch)
+    guard case .fetch = rule.next(&read, now: 0) else { throw Unexpected() }
     #expect(rule.statistics.discardedReads == 1)
+  }
+
+  /// A device that failed for a check beside the rule's is lost for everybody, until a round
+  /// finds it again.
+  @Test func aLossThatSomebodySawIsTheRules() throws {
+    var rule = try rule()
+    let epoch = try #require(rule.epoch)
+    rule.lose([media[1]])
+    #expect(rule.epochNumber != epoch.number)
+    #expect(rule.epoch == nil && rule.lost == [media[1]])
+    let isBegun = rule.beginCheck()
+    #expect(isBegun)
+    rule.checked(try findings(rule, 10))
+    #expect(rule.lost.isEmpty && rule.epoch != nil)
   }
 }

@@ -17,33 +17,39 @@ extension Simulation {
   }
 
   /// Every block was fetched: now the reader makes a check of its own.
-  mutating func fetchedQuickly(_ index: Int, _ outcome: FetchOutcome, in epoch: Epoch) {
-    guard case .complete = outcome else { return followRule(index, wasThrownAway: false) }
+  mutating func fetchedQuickly(
+    _ index: Int, _ plan: ReadPlan, _ outcome: FetchOutcome, in epoch: Epoch
+  ) {
+    guard case .complete = outcome else { return followRule(index, plan, outcome, epoch) }
     guard mutation != .quickReadsMakeNoCheck else {
-      return epoch.number == rule.epochNumber ? accept(index) : followRule(index)
+      return epoch.number == rule.epochNumber
+        ? accept(index) : followRule(index, plan, outcome, epoch)
     }
+    readers[index].quickPlan = plan
     readers[index].activity = .checking(WitnessFindings(), next: 0)
   }
 
   mutating func checkedQuickly(_ index: Int, _ findings: WitnessFindings, in epoch: Epoch) {
+    guard let plan = readers[index].quickPlan else { return }
+    if !findings.unreadable.isEmpty { rule.lose(findings.unreadable) }
     guard epoch.confirms(findings, of: readers[index].incarnations),
       epoch.number == rule.epochNumber
-    else { return followRule(index) }
+    else { return followRule(index, plan, .complete, epoch) }
     report.quickReads += 1
     accept(index)
   }
 
-  /// Nothing is known of the bytes: the read begins again by the rule.
-  private mutating func followRule(_ index: Int, wasThrownAway: Bool = true) {
+  /// The rule takes the read over.
+  private mutating func followRule(
+    _ index: Int, _ plan: ReadPlan, _ outcome: FetchOutcome, _ epoch: Epoch
+  ) {
     let blocks = readers[index].range
     let size = SimulatedVolume.blockSize
     let range = UInt64(blocks.lowerBound) * size..<UInt64(blocks.upperBound) * size
-    let portion = Portion(inode: 1, range: range)
     readers[index].epoch = nil
-    readers[index].read =
-      wasThrownAway
-      ? rule.beginAgain(portion, content: content(of: range))
-      : rule.begin(portion, content: content(of: range))
+    readers[index].read = rule.takeOver(
+      Portion(inode: 1, range: range), content: content(of: range), plan, outcome,
+      from: readers[index].incarnations, in: epoch)
     readers[index].activity = .ready
   }
 }

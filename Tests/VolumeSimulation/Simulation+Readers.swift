@@ -27,6 +27,8 @@ extension Simulation {
     var read: PortionRead?
     /// What it reads in without the rule's lock; `nil` when it follows the rule.
     var epoch: Epoch?
+    /// What it fetched there.
+    var quickPlan: ReadPlan?
     var activity = Activity.idle
     var bytes: [UInt8] = []
     /// The incarnation of each medium that they came from.
@@ -141,7 +143,7 @@ extension Simulation {
   ) {
     let places = plan.pieces.flatMap(places(of:))
     guard next < places.count else {
-      if let epoch = readers[index].epoch { return fetchedQuickly(index, outcome, in: epoch) }
+      if let epoch = readers[index].epoch { return fetchedQuickly(index, plan, outcome, in: epoch) }
       guard var read = readers[index].read else { return }
       rule.fetched(&read, outcome, from: readers[index].incarnations, now: now)
       readers[index].read = read

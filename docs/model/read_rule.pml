@@ -561,7 +561,11 @@ begin:
 #ifndef QUICK_ONE_MEDIUM
        seen0 == id0 &&
 #endif
-       seen1 == id1 && used == installed && seenOn == installed -> assert(isGood)
+       seen1 == id1
+#ifndef QUICK_NO_INCARNATIONS
+       && used == installed && seenOn == installed
+#endif
+       -> assert(isGood)
     :: else
     fi;
     at = 0; id0 = 0; id1 = 0; installed = 0; used = 0; seen0 = 0; seen1 = 0; seenOn = 0;

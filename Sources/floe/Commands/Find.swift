@@ -85,7 +85,7 @@ struct Find: ParsableCommand, JSONReporting {
     var output = EntryListing(listing.form(), of: tree.representation)
     let isComplete = try tree.forEach(isDeep: true) { entry in
       let attributes = try? tree.representation.attributes(of: entry.node)
-      if criteria.hold(path: entry.path, type: entry.type, attributes) { try output.print(entry) }
+      if criteria.hold(path: entry.path, type: entry.type, attributes) { try output.show(entry) }
     }
     try output.end()
     if !isComplete { throw SilentExit(status: EXIT_FAILURE) }

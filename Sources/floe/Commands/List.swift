@@ -48,7 +48,7 @@ struct List: ParsableCommand, JSONReporting {
     }
     var output = EntryListing(listing.form(isLong: long), of: tree.representation)
     let isComplete = try tree.forEach(isDeep: recursive) { entry in
-      if shards?.takes(entry) ?? true { try output.print(entry) }
+      if shards?.takes(entry) ?? true { try output.show(entry) }
     }
     try output.end()
     if !isComplete { throw SilentExit(status: EXIT_FAILURE) }

@@ -112,7 +112,7 @@ struct EntryListing: ~Copyable {
     self.representation = representation
   }
 
-  mutating func print(_ entry: TreeWalk.Entry) throws(SilentExit) {
+  mutating func show(_ entry: TreeWalk.Entry) throws(SilentExit) {
     switch form {
     case .paths: pending += VisibleText.line(PathText.text(of: entry.path)).utf8 + [0x0A]
     case .bytes: pending += entry.path + [0]
