@@ -558,14 +558,13 @@ begin:
   atomic {
     if
     ::
+#ifndef QUICK_NO_INCARNATIONS
+       used == installed && seenOn == installed &&
+#endif
 #ifndef QUICK_ONE_MEDIUM
        seen0 == id0 &&
 #endif
-       seen1 == id1
-#ifndef QUICK_NO_INCARNATIONS
-       && used == installed && seenOn == installed
-#endif
-       -> assert(isGood)
+       seen1 == id1 -> assert(isGood)
     :: else
     fi;
     at = 0; id0 = 0; id1 = 0; installed = 0; used = 0; seen0 = 0; seen1 = 0; seenOn = 0;
