@@ -173,20 +173,20 @@ int floe_rename_in(int directory, const char *old_name, const char *new_name, in
   return renameat2(directory, old_name, directory, new_name, replaces ? 0 : RENAME_NOREPLACE);
 }
 
-int floe_set_own_attribute(const char *path, const char *name, const void *value, size_t size) {
-  return lsetxattr(path, name, value, size, 0);
+int floe_set_entry_attribute(const char *path, const char *name, const void *value, size_t size) {
+  return setxattr(path, name, value, size, 0);
 }
 
-long floe_list_own_attributes(const char *path, char *names, size_t size) {
-  return llistxattr(path, names, size);
+long floe_list_entry_attributes(const char *path, char *names, size_t size) {
+  return listxattr(path, names, size);
 }
 
-int floe_remove_own_attribute(const char *path, const char *name) {
-  return lremovexattr(path, name);
+int floe_remove_entry_attribute(const char *path, const char *name) {
+  return removexattr(path, name);
 }
 
-long floe_get_own_attribute(const char *path, const char *name, void *value, size_t size) {
-  return lgetxattr(path, name, value, size);
+long floe_get_entry_attribute(const char *path, const char *name, void *value, size_t size) {
+  return getxattr(path, name, value, size);
 }
 
 int floe_sync_file_system(int fd) { return syncfs(fd); }

@@ -22,6 +22,13 @@ public enum ChildProcess {
     return signal == 0 ? status >> 8 & 0xFF : 128 + signal
   }
 
+  /// Whether a child has ended; somebody has to wait for it all the same.
+  package static func hasEnded(_ child: Int32) -> Bool {
+    var information = siginfo_t()
+    return waitid(P_PID, id_t(child), &information, WEXITED | WNOHANG | WNOWAIT) == 0
+      && information.si_signo == SIGCHLD
+  }
+
   /// Whether a child ends within some nanoseconds; nobody has to wait for it then.
   package static func ends(_ child: Int32, within nanoseconds: UInt64) -> Bool {
     let process = floe_pidfd_open(child)

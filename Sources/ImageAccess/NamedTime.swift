@@ -14,7 +14,7 @@ package enum NamedTime {
     guard stat(text, &status) == 0 else {
       throw Failure(
         .invalid,
-        "“\(text)” is no time: write YYYY-MM-DD, with HH:MM or HH:MM:SS behind it, @SECONDS, or "
+        "“\(text)” cannot be read as a time: write YYYY-MM-DD, with HH:MM or HH:MM:SS behind it, @SECONDS, or "
           + "the path of a file")
     }
     return Timestamp(

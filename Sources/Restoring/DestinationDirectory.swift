@@ -50,13 +50,23 @@ final class DestinationDirectory: Sendable {
     return nil
   }
 
-  /// Opens a regular file that is there, to be read.
-  func file(_ name: EntryName) throws(Errno) -> Int32 {
-    // O_NONBLOCK: should it be a FIFO by now, nobody waits for a writer.
-    let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
-    let opened = name.withCString { openat(descriptor, $0, flags) }
+  /// Opens an entry to be looked at or to be given attributes; a symbolic link is one itself.
+  ///
+  /// - Throws: `noSuchFileOrDirectory` when there is none.
+  func handle(of name: EntryName) throws(Errno) -> EntryHandle {
+    // open(2): neither a FIFO nor a device notices.
+    let pathOnly: Int32 = 0o10000000
+    let opened = name.withCString {
+      openat(descriptor, $0, pathOnly | O_NOFOLLOW | O_CLOEXEC)
+    }
     guard opened >= 0 else { throw Errno(rawValue: errno) }
-    return opened
+    return try EntryHandle(opened)
+  }
+
+  /// Keeps everybody but its owner out.
+  func closeToOthers() {
+    // Whose directory it is not may restore into it all the same.
+    _ = fchmod(descriptor, 0o700)
   }
 
   /// Makes a regular file, for its owner alone; what had the name is removed before.
@@ -131,42 +141,7 @@ final class DestinationDirectory: Sendable {
     return true
   }
 
-  // MARK: - Attributes
-
-  func setOwner(of name: EntryName, _ owner: uid_t, _ group: gid_t) throws(Errno) {
-    try check(
-      name.withCString { fchownat(descriptor, $0, owner, group, AT_SYMLINK_NOFOLLOW) })
-  }
-
-  /// Not for symbolic links, which have none.
-  func setMode(of name: EntryName, _ mode: mode_t) throws(Errno) {
-    try check(name.withCString { fchmodat(descriptor, $0, mode & 0o7777, AT_SYMLINK_NOFOLLOW) })
-  }
-
-  /// - Parameters:
-  ///   - accessed: the time of the last read.
-  ///   - modified: the time of the last change of the content.
-  func setTimes(of name: EntryName, accessed: Timestamp, modified: Timestamp) throws(Errno) {
-    let times = [accessed.timespec, modified.timespec]
-    try check(name.withCString { utimensat(descriptor, $0, times, AT_SYMLINK_NOFOLLOW) })
-  }
-
-  /// Runs a body with a path of an entry whose last part alone may be a link, for the calls
-  /// that take no descriptor of a directory.
-  func withPath<Result>(
-    of name: EntryName, _ body: (UnsafePointer<CChar>) throws -> Result
-  ) rethrows -> Result {
-    let path =
-      "/proc/self/fd/\(descriptor)/".utf8.map { CChar(bitPattern: $0) }
-      + name.bytes.map { CChar(bitPattern: $0) } + [0]
-    return try body(path)
-  }
-
   private func check(_ result: Int32) throws(Errno) {
     guard result == 0 else { throw Errno(rawValue: errno) }
   }
-}
-
-extension Timestamp {
-  var timespec: timespec { Glibc.timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)) }
 }

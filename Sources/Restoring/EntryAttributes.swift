@@ -1,4 +1,3 @@
-import CLinuxIO
 import FrozenImage
 import Glibc
 import HostSystem
@@ -27,102 +26,103 @@ struct EntryAttributes {
     }
   }
 
-  /// What could not be kept, though nothing is wrong with the image or the destination.
+  /// What could not be kept.
   struct Losses {
     /// The owner, which only root may set.
     var owner = false
     /// Extended attributes that the destination's file system does not know.
     var properties = 0
+    /// What the destination refused.
+    var failures: [Failure] = []
   }
 
   /// Gives an entry all of them: the owner first, as a new owner takes special bits and
-  /// capabilities away, and the times last.
-  ///
-  /// - Throws: `Failure` that names the attribute.
-  func apply(to name: EntryName, in directory: DestinationDirectory) throws(Failure) -> Losses {
+  /// capabilities away; the mode after the extended attributes, as it may forbid to write them;
+  /// and the times last.
+  func apply(to entry: EntryHandle) -> Losses {
     var losses = Losses()
     do throws(Errno) {
-      try directory.setOwner(of: name, attributes.owner, attributes.group)
+      try entry.setOwner(attributes.owner, attributes.group)
     } catch {
-      guard error == .notPermitted, geteuid() != 0 else {
-        throw Failure("its owner cannot be set", cause: error)
-      }
       losses.owner = true
+      if error != .notPermitted || geteuid() == 0 {
+        losses.failures.append(Failure("its owner cannot be set", cause: error))
+      }
     }
+    applyExtended(to: entry, &losses)
     do throws(Errno) {
       if attributes.type != .symbolicLink {
-        // A special bit would mean another owner.
-        let mode = losses.owner ? attributes.mode & 0o1777 : attributes.mode
-        try directory.setMode(of: name, mode_t(mode & 0o7777))
+        try entry.setMode(mode(ownerIsLost: losses.owner))
       }
     } catch {
-      throw Failure("its mode cannot be set", cause: error)
+      losses.failures.append(Failure("its mode cannot be set", cause: error))
     }
-    losses.properties = try applyExtended(to: name, in: directory)
     do throws(Errno) {
-      try directory.setTimes(
-        of: name, accessed: attributes.accessed, modified: attributes.modified)
+      try entry.setTimes(accessed: attributes.accessed, modified: attributes.modified)
     } catch {
-      throw Failure("its times cannot be set", cause: error)
+      losses.failures.append(Failure("its times cannot be set", cause: error))
     }
     return losses
+  }
+
+  /// A special bit would mean another owner where that is lost.
+  private func mode(ownerIsLost: Bool) -> mode_t {
+    mode_t(attributes.mode & (ownerIsLost ? 0o1777 : 0o7777))
+  }
+
+  /// Whether an entry of the same type has all of them already, so that nothing need be given
+  /// to it: it may have been put there by somebody else.
+  func areThose(of entry: EntryHandle) -> Bool {
+    let found = entry.status
+    let isOwn = found.st_uid == attributes.owner && found.st_gid == attributes.group
+    guard isOwn || (geteuid() != 0 && found.st_uid == geteuid()),
+      attributes.modified.isKept(as: found.st_mtim),
+      attributes.type == .symbolicLink || found.st_mode & 0o7777 == mode(ownerIsLost: !isOwn)
+    else { return false }
+    let names = Set(entry.attributeNames)
+    let isWithoutOthers = names.subtracting(extended.map(\.name)).allSatisfy {
+      $0 == Self.ownLabel || !Self.isOfEveryFileSystem($0)
+    }
+    return isWithoutOthers
+      && extended.allSatisfy { name, value in
+        name == Self.ownLabel || !Self.isOfEveryFileSystem(name) || entry.attribute(name) == value
+      }
   }
 
   // MARK: - Extended attributes
 
   /// Those that this host gives a file itself.
   private static let ownLabel = Array("security.selinux".utf8)
-  /// Those of all file systems; others are properties of the one that they come from.
-  private static let namespaces = ["user.", "trusted.", "security.", "system."]
 
-  /// - Returns: how many properties the destination does not know.
-  private func applyExtended(
-    to name: EntryName, in directory: DestinationDirectory
-  ) throws(Failure) -> Int {
-    if problem == nil { removeOthers(of: name, in: directory) }
-    var unknown = 0
-    for (attribute, value) in extended {
-      let key = attribute.map { CChar(bitPattern: $0) } + [0]
-      let result = directory.withPath(of: name) { path in
-        value.withUnsafeBytes {
-          floe_set_own_attribute(path, key, $0.baseAddress, $0.count)
+  /// Others are properties of the file system that they come from.
+  private static func isOfEveryFileSystem(_ name: [UInt8]) -> Bool {
+    ["user.", "trusted.", "security.", "system."].contains { name.starts(with: Array($0.utf8)) }
+  }
+
+  private func applyExtended(to entry: EntryHandle, _ losses: inout Losses) {
+    if problem == nil { removeOthers(of: entry) }
+    for (name, value) in extended {
+      do throws(Errno) {
+        try entry.setAttribute(name, value)
+      } catch {
+        if error == .notSupported, !Self.isOfEveryFileSystem(name) {
+          losses.properties += 1
+        } else if name != Self.ownLabel {
+          losses.failures.append(
+            Failure(
+              "its extended attribute \(PathText.text(of: name)) cannot be set", cause: error))
         }
       }
-      guard result != 0 else { continue }
-      let error = Errno(rawValue: errno)
-      let text = PathText.text(of: attribute)
-      if error == .notSupported, !Self.namespaces.contains(where: text.hasPrefix) {
-        unknown += 1
-        continue
-      }
-      if attribute == Self.ownLabel { continue }
-      throw Failure("its extended attribute \(text) cannot be set", cause: error)
     }
-    return unknown
   }
 
   /// Removes what the entry has and is not to have: a default ACL of the directory above gives
   /// every new file one.
-  private func removeOthers(of name: EntryName, in directory: DestinationDirectory) {
+  private func removeOthers(of entry: EntryHandle) {
     let wanted = Set(extended.map(\.name))
-    for found in Self.names(of: name, in: directory)
-    where !wanted.contains(found) && found != Self.ownLabel {
-      let key = found.map { CChar(bitPattern: $0) } + [0]
+    for found in entry.attributeNames where !wanted.contains(found) && found != Self.ownLabel {
       // One that cannot be removed is the file system's own.
-      _ = directory.withPath(of: name) { floe_remove_own_attribute($0, key) }
-    }
-  }
-
-  private static func names(
-    of name: EntryName, in directory: DestinationDirectory
-  ) -> [[UInt8]] {
-    directory.withPath(of: name) { path in
-      let size = floe_list_own_attributes(path, nil, 0)
-      guard size > 0 else { return [] }
-      var list = [CChar](repeating: 0, count: size)
-      let count = floe_list_own_attributes(path, &list, size)
-      guard count > 0 else { return [] }
-      return list.prefix(count).split(separator: 0).map { $0.map { UInt8(bitPattern: $0) } }
+      try? entry.removeAttribute(found)
     }
   }
 }

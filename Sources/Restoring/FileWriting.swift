@@ -46,12 +46,10 @@ struct FileWriting: ~Copyable {
   func restore(_ job: FileJob) {
     do {
       let entry = EntryAttributes(of: job.node, job.attributes, in: representation)
-      let found = try job.directory.status(of: job.name)
-      if let found, try isWhole(found, job) {
-        progress.note(try entry.apply(to: job.name, in: job.directory))
+      if try isWhole(job, entry) {
         progress.count { $0.skipped += 1 }
       } else {
-        try ExistingEntry.check(found, options)
+        try ExistingEntry.check(try job.directory.status(of: job.name), options)
         try write(job, entry)
         progress.count { $0.files += 1 }
       }
@@ -66,10 +64,20 @@ struct FileWriting: ~Copyable {
     let file = try job.directory.makeFile(job.temporaryName)
     do {
       do {
-        defer { close(file) }
         try fill(file, job)
+        let handle = try job.directory.handle(of: job.temporaryName)
+        guard handle.leads(to: file) else {
+          throw Failure(.failed, "something else was put in its place while it was written")
+        }
+        progress.note(entry.apply(to: handle), of: job.path)
+      } catch {
+        close(file)
+        throw error
       }
-      progress.note(try entry.apply(to: job.temporaryName, in: job.directory))
+      // A network file system tells only now what could not be written.
+      guard close(file) == 0 else {
+        throw Failure("it cannot be written", cause: Errno(rawValue: errno))
+      }
       try job.directory.rename(
         job.temporaryName, to: job.name, replacing: options.overwrites)
     } catch {
@@ -127,18 +135,29 @@ struct FileWriting: ~Copyable {
 
   /// Whether the file of the image is there, so that it need not be written.
   ///
-  /// A file gets its name and its time once all of it is written, so one that has them is whole.
-  private func isWhole(_ found: stat, _ job: FileJob) throws -> Bool {
-    guard options.resumes, found.st_mode & S_IFMT == S_IFREG,
-      found.st_size == off_t(clamping: job.attributes.size),
-      found.st_mtim.tv_sec == job.attributes.modified.seconds,
-      found.st_mtim.tv_nsec == Int(job.attributes.modified.nanoseconds)
+  /// A file gets its name once all of it is written and it has its attributes, so one that has
+  /// them is whole. Its data may have been lost since when this host was started anew.
+  private func isWhole(_ job: FileJob, _ entry: EntryAttributes) throws -> Bool {
+    guard options.resumes, try job.directory.status(of: job.name) != nil else { return false }
+    let found = try job.directory.handle(of: job.name)
+    guard found.status.st_mode & S_IFMT == S_IFREG,
+      found.status.st_size == off_t(clamping: job.attributes.size), entry.areThose(of: found)
     else { return false }
-    return try !options.comparesContent || hasContent(job)
+    let isOlder = found.status.st_ctim.tv_sec <= Self.startOfHost
+    return try !(options.comparesContent || isOlder) || hasContent(found, job)
   }
 
-  private func hasContent(_ job: FileJob) throws -> Bool {
-    let file = try job.directory.file(job.name)
+  /// When this host was started, in seconds since 1970.
+  private static let startOfHost: Int = {
+    var now = timespec()
+    var running = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    clock_gettime(CLOCK_BOOTTIME, &running)
+    return now.tv_sec - running.tv_sec
+  }()
+
+  private func hasContent(_ found: EntryHandle, _ job: FileJob) throws -> Bool {
+    let file = try found.open()
     defer { close(file) }
     var isSame = true
     var expected: UInt64 = 0

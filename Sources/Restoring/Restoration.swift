@@ -67,6 +67,7 @@ package final class Restoration: Sendable {
       let mode: mode_t = parts.contains { $0.name == nil } ? 0o700 : 0o777
       if mkdir(path, mode) != 0, errno != EEXIST { throw Errno(rawValue: errno) }
       destination = try DestinationDirectory(path: path)
+      if mode == 0o700, try destination.isEmpty() { destination.closeToOthers() }
     } catch {
       throw Failure("the destination \(path) cannot be used", cause: error)
     }

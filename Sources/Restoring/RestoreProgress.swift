@@ -28,7 +28,9 @@ final class RestoreProgress: Sendable {
     state.withLock { change(&$0.findings) }
   }
 
-  func note(_ losses: EntryAttributes.Losses) {
+  /// Notes what an entry could not be given. It is there all the same.
+  func note(_ losses: EntryAttributes.Losses, of path: String) {
+    for failure in losses.failures { add(path, failure) }
     guard losses.owner || losses.properties > 0 else { return }
     count { findings in
       if losses.owner { findings.ownersNotKept += 1 }
@@ -39,12 +41,14 @@ final class RestoreProgress: Sendable {
   /// Notes what could not be restored. Where that is the same for everything that follows, the
   /// whole restore ends.
   func fail(_ path: String, _ error: any Error) {
-    let isFinal = Self.isFinal(error)
+    guard !Self.isFinal(error) else {
+      return state.withLock { $0.end = $0.end ?? error }
+    }
+    add(path, error)
+  }
+
+  private func add(_ path: String, _ error: any Error) {
     state.withLock { state in
-      if isFinal {
-        state.end = state.end ?? error
-        return
-      }
       state.findings.failureCount += 1
       guard state.findings.failures.count < RestoreFindings.failureLimit else { return }
       state.findings.failures.append(.init(path: path, error: error))

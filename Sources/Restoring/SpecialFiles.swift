@@ -18,24 +18,25 @@ struct SpecialFiles {
     let target =
       job.attributes.type == .symbolicLink
       ? Array(try representation.symbolicLinkTarget(of: job.node)) : []
+    if let problem = entry.problem { progress.fail(job.path, problem) }
     if let found = try job.directory.status(of: job.name) {
-      if options.resumes, isSame(found, job, target) {
-        progress.note(try entry.apply(to: job.name, in: job.directory))
-        return
-      }
+      if options.resumes, try isSame(job, target, entry) { return }
       try ExistingEntry.check(found, options)
     }
     do {
       try job.directory.remove(job.temporaryName)
       try make(job, target)
-      progress.note(try entry.apply(to: job.temporaryName, in: job.directory))
+      let made = try job.directory.handle(of: job.temporaryName)
+      guard isSameType(made.status, job) else {
+        throw Failure(.failed, "something else was put in its place while it was made")
+      }
+      progress.note(entry.apply(to: made), of: job.path)
       try job.directory.rename(job.temporaryName, to: job.name, replacing: options.overwrites)
     } catch {
       try? job.directory.remove(job.temporaryName)
       throw error
     }
     progress.count { $0.others += 1 }
-    if let problem = entry.problem { progress.fail(job.path, problem) }
   }
 
   private func make(_ job: FileJob, _ target: [UInt8]) throws {
@@ -58,22 +59,17 @@ struct SpecialFiles {
     gnu_dev_makedev(job.attributes.deviceMajor, job.attributes.deviceMinor)
   }
 
-  private func isSame(_ found: stat, _ job: FileJob, _ target: [UInt8]) -> Bool {
-    guard found.st_mode & S_IFMT == mode_t(job.attributes.mode) & S_IFMT else { return false }
+  private func isSameType(_ found: stat, _ job: FileJob) -> Bool {
+    found.st_mode & S_IFMT == mode_t(job.attributes.mode) & S_IFMT
+  }
+
+  private func isSame(_ job: FileJob, _ target: [UInt8], _ entry: EntryAttributes) throws -> Bool {
+    let found = try job.directory.handle(of: job.name)
+    guard isSameType(found.status, job), entry.areThose(of: found) else { return false }
     switch job.attributes.type {
-    case .symbolicLink: return job.directory.target(of: job.name) == target
-    case .blockDevice, .characterDevice: return found.st_rdev == device(of: job)
+    case .symbolicLink: return found.target == target
+    case .blockDevice, .characterDevice: return found.status.st_rdev == device(of: job)
     default: return true
     }
-  }
-}
-
-extension DestinationDirectory {
-  /// Where a symbolic link leads; `nil` when it cannot be read.
-  fileprivate func target(of name: EntryName) -> [UInt8]? {
-    var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-    let count = withPath(of: name) { readlink($0, &target, target.count) }
-    guard count >= 0, count < target.count else { return nil }
-    return target.prefix(count).map { UInt8(bitPattern: $0) }
   }
 }

@@ -50,10 +50,16 @@ struct TreeCompletion: TreeVisitor {
       return
     }
     try ExistingEntry.check(found, options)
-    // As with a file, there is the old one or the new one at each moment, unless this very
-    // moment is the last one of the process.
-    if found != nil { try entry.directory.remove(entry.name) }
-    try entry.directory.link(entry.name, to: name, in: directory)
+    // As with a file, there is the old one or the new one at each moment.
+    let temporary = entry.temporaryName(in: representation)
+    try entry.directory.remove(temporary)
+    try entry.directory.link(temporary, to: name, in: directory)
+    do {
+      try entry.directory.rename(temporary, to: entry.name, replacing: options.overwrites)
+    } catch {
+      try? entry.directory.remove(temporary)
+      throw error
+    }
     progress.count { $0.hardLinks += 1 }
   }
 
@@ -61,7 +67,7 @@ struct TreeCompletion: TreeVisitor {
     do {
       let attributes = try representation.attributes(of: node)
       let entry = EntryAttributes(of: node, attributes, in: representation)
-      progress.note(try entry.apply(to: .itself, in: directory))
+      progress.note(entry.apply(to: try directory.handle(of: .itself)), of: path)
       if let problem = entry.problem { progress.fail(path, problem) }
     } catch {
       progress.fail(path, error)

@@ -43,7 +43,7 @@ struct TreeMaking: TreeVisitor {
       if attributes.links > 1, !links.isFirst(entry) { return }
       let job = FileJob(
         node: entry.node, attributes: attributes, directory: entry.directory, name: entry.name,
-        temporaryName: temporaryName(for: entry), path: entry.path)
+        temporaryName: entry.temporaryName(in: representation), path: entry.path)
       guard attributes.type != .regular else {
         _ = handOut(job)
         return
@@ -57,17 +57,19 @@ struct TreeMaking: TreeVisitor {
   }
 
   mutating func leave(_ node: NodeIndex, _ directory: DestinationDirectory, path: String) {}
+}
 
+extension PlacedEntry {
   /// The name of a file until it is whole. It is the same when the restore is begun again, so
   /// that the rest of an interrupted one is replaced; and it is none that the image has there.
-  private func temporaryName(for entry: PlacedEntry) -> EntryName {
-    var bytes = Array(".floe-restore-\(String(entry.node.rawValue, radix: 16))".utf8)
-    while let place = entry.place,
+  func temporaryName(in representation: Representation) -> EntryName {
+    var bytes = Array(".floe-restore-\(String(node.rawValue, radix: 16))".utf8)
+    while let place = place,
       bytes.withUnsafeBytes({ (try? representation.lookup($0, in: place.directory)) ?? nil }) != nil
     {
       bytes.append(UInt8(ascii: "~"))
     }
-    return EntryName(bytes) ?? entry.name
+    return EntryName(bytes) ?? name
   }
 }
 

@@ -26,6 +26,8 @@ struct Floe: ParsableCommand {
   static func main() {
     // A reader that goes away must end a call, not the program.
     signal(SIGPIPE, SIG_IGN)
+    let isHelper = MountHelper.isMeant(by: ProgramArguments.all)
+    guard !MountHelper.isFake(ProgramArguments.all) else { return }
     var command: (any ParsableCommand)?
     do {
       command = try parsed(MountHelper.arguments(from: ProgramArguments.all))
@@ -38,9 +40,9 @@ struct Floe: ParsableCommand {
     } catch  where isOurs(error) {
       report(error, of: command)
       printError("floe: \(error)")
-      Glibc.exit(MountHelper.isMeant(by: ProgramArguments.all) ? MountHelper.failure : EXIT_FAILURE)
+      Glibc.exit(isHelper ? MountHelper.failure : EXIT_FAILURE)
     } catch {
-      end(with: error)
+      end(with: error, status: isHelper ? MountHelper.wrongCall : nil)
     }
   }
 

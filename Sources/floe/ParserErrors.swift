@@ -26,12 +26,14 @@ extension Floe {
 
   /// Says what the parser has to say and ends the program: help on standard output, errors,
   /// which repeat what was typed, so that a terminal does not obey them.
-  static func end(with error: any Error) -> Never {
+  ///
+  /// - Parameter status: the exit status of a wrong call; `nil` for the parser's own.
+  static func end(with error: any Error, status: Int32? = nil) -> Never {
     let code = exitCode(for: error)
     guard code != .success else { exit(withError: error) }
     for line in fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false) {
       printError(String(line))
     }
-    Glibc.exit(code.rawValue)
+    Glibc.exit(status ?? code.rawValue)
   }
 }

@@ -116,11 +116,11 @@ int floe_rename_to_unused(const char *old_path, const char *new_path);
 // told to: EEXIST otherwise, EINVAL where the file system cannot tell.
 int floe_rename_in(int directory, const char *old_name, const char *new_name, int replaces);
 
-// lsetxattr(2), llistxattr(2), lremovexattr(2), lgetxattr(2): of a link itself.
-int floe_set_own_attribute(const char *path, const char *name, const void *value, size_t size);
-long floe_list_own_attributes(const char *path, char *names, size_t size);
-int floe_remove_own_attribute(const char *path, const char *name);
-long floe_get_own_attribute(const char *path, const char *name, void *value, size_t size);
+// setxattr(2), listxattr(2), removexattr(2), getxattr(2): of what a path leads to.
+int floe_set_entry_attribute(const char *path, const char *name, const void *value, size_t size);
+long floe_list_entry_attributes(const char *path, char *names, size_t size);
+int floe_remove_entry_attribute(const char *path, const char *name);
+long floe_get_entry_attribute(const char *path, const char *name, void *value, size_t size);
 
 // syncfs(2), which glibc declares for _GNU_SOURCE only.
 int floe_sync_file_system(int fd);

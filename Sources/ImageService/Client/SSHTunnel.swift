@@ -124,7 +124,7 @@ final class SSHTunnel: Sendable {
       return state.isClosed
     }
     if isUnwanted { kill(child, SIGTERM) }
-    listen(to: pipe[0])
+    listen(to: pipe[0], of: child)
     // The number belongs to ssh until it was waited for.
     state.withLock { $0.process = nil }
     _ = ChildProcess.wait(for: child)
@@ -132,11 +132,17 @@ final class SSHTunnel: Sendable {
     state.notifyAll()
   }
 
-  /// Notes each line that ssh says, until it says nothing more.
-  private func listen(to output: Int32) {
+  /// Notes each line that ssh says, until it has ended: a program that it started, such as a
+  /// proxy, may keep the pipe open for longer.
+  private func listen(to output: Int32, of child: Int32) {
     var line: [UInt8] = []
     var byte: UInt8 = 0
     while true {
+      var request = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+      if poll(&request, 1, 500) == 0 {
+        if ChildProcess.hasEnded(child) { break }
+        continue
+      }
       let count = read(output, &byte, 1)
       if count < 0, errno == EINTR { continue }
       guard count == 1 else { break }
@@ -154,7 +160,9 @@ final class SSHTunnel: Sendable {
 
   private var arguments: [String] {
     let options = [
-      "BatchMode=yes", "ExitOnForwardFailure=yes", "StreamLocalBindUnlink=yes",
+      // Not ExitOnForwardFailure: the user may have forwards of another session for this host.
+      "BatchMode=yes", "ExitOnForwardFailure=no", "StreamLocalBindUnlink=yes",
+      "IgnoreUnknown=ForkAfterAuthentication", "ForkAfterAuthentication=no",
       // A connection of its own, which ends with this process, and shows when the line is dead.
       "ControlMaster=no", "ControlPath=none", "ServerAliveInterval=5", "ServerAliveCountMax=3",
       "ConnectTimeout=15", "ForwardAgent=no", "ForwardX11=no", "PermitLocalCommand=no",
@@ -168,6 +176,11 @@ final class SSHTunnel: Sendable {
   private static func makeDirectory() -> String? {
     let own = getenv("XDG_RUNTIME_DIR").map { String(cString: $0) }
     for base in [own, "/run", "/tmp"].compactMap({ $0 }) where base.hasPrefix("/") {
+      // One of another user's (su and sudo may leave it set) is that user's to change.
+      var status = stat()
+      guard stat(base, &status) == 0, status.st_uid == geteuid() || status.st_uid == 0 else {
+        continue
+      }
       var template = Array("\(base)/floe-ssh.XXXXXX".utf8CString)
       if mkdtemp(&template) != nil {
         return String(

@@ -11,12 +11,24 @@ import ImageAccess
 enum MountHelper {
   /// The name under which mount(8) looks for the program.
   static let name = "mount.floe"
-  /// What mount(8) takes for a mount that failed; 1 would be a wrong call.
+  /// What mount(8) takes for a mount that failed.
   static let failure: Int32 = 32
+  /// What it takes for a wrong call; 64 would say that some of several mounts succeeded.
+  static let wrongCall: Int32 = 1
 
   /// Whether mount(8) looks at the exit status.
   static func isMeant(by all: [String]) -> Bool {
     all.first?.split(separator: "/").last.map(String.init) == name
+  }
+
+  /// Letters that mount(8) gives a helper, together or each by itself.
+  private static func isFlags(_ word: String) -> Bool {
+    word.first == "-" && word.count > 1 && word.dropFirst().allSatisfy("sfnv".contains)
+  }
+
+  /// Whether mount(8) asks for all but the mount itself (`mount -f`).
+  static func isFake(_ all: [String]) -> Bool {
+    isMeant(by: all) && all.dropFirst(3).contains { isFlags($0) && $0.contains("f") }
   }
 
   /// The words as floe's own command line has them.
@@ -31,7 +43,7 @@ enum MountHelper {
       switch word {
       case "-o": words += rest.popFirst().map(options) ?? ["-o"]
       // Sloppy, no mtab, verbose: nothing that would be done otherwise.
-      case "-s", "-n", "-v", "-sn", "-nv", "-sv", "-snv", "-nsv": break
+      case _ where isFlags(word): break
       // The type, when it says more than the helper's name.
       case "-t": rest = rest.dropFirst()
       default: words.append(word)
@@ -41,7 +53,7 @@ enum MountHelper {
   }
 
   /// What /etc/fstab and mount(8) say where nothing was asked for, and what is for others.
-  private static let defaults: Set<Substring> = ["rw", "dev", "suid", "exec"]
+  private static let defaults: Set<Substring> = ["rw", "dev", "suid", "exec", "silent", "loud"]
   /// Options of the command line that stand among those of `-o` in /etc/fstab, with a value.
   private static let settings: Set<Substring> = [
     "answers", "cache", "cache-limit", "config", "log-level", "media", "medium", "remap-timeout",

@@ -39,7 +39,9 @@ struct MountListReport: Encodable {
     do {
       let bytes = try MountTable.control(ControlAttributes.status, of: mountpoint)
       guard let report = JSON.report(StatusReport.self, from: bytes) else {
-        return Row(mountpoint: mountpoint, state: "unknown", problem: "it is of another floe")
+        return Row(
+          mountpoint: mountpoint, state: "unknown",
+          problem: "it is served by another version of floe")
       }
       return Row(
         mountpoint: mountpoint, state: report.state?.rawValue ?? "unknown", image: report.image,

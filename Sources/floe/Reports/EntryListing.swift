@@ -115,7 +115,8 @@ struct EntryListing: ~Copyable {
   mutating func show(_ entry: TreeWalk.Entry) throws(SilentExit) {
     switch form {
     case .paths: pending += VisibleText.line(PathText.text(of: entry.path)).utf8 + [0x0A]
-    case .bytes: pending += entry.path + [0]
+    // As find(1) prints them: no program takes a name for a comment or an option.
+    case .bytes: pending += "./".utf8 + entry.path + [0]
     case .long:
       pending += VisibleText.line(EntryReport(entry, in: representation).line).utf8 + [0x0A]
     case .json:

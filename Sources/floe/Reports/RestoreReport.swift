@@ -58,7 +58,8 @@ struct RestoreReport: Encodable {
     var lines = [
       "image             \(image) (\(image_id))",
       "restored          \(files) files, \(bytes) bytes, into \(destination)",
-      "besides           \(directories) directories, \(hard_links) hard links, \(others) others",
+      "besides           \(directories) directories, \(hard_links) further names of files, "
+        + "\(others) links, devices, FIFOs and sockets",
     ]
     if skipped > 0 { lines.append("there already     \(skipped) files") }
     if owners_not_kept > 0 {

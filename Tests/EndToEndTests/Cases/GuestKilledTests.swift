@@ -28,7 +28,7 @@ private struct DyingCopy {
     self.writer = try writer(guest)
     copy = try guest.scratch.directory("\(name)-copy")
     copying = try guest.scratch.start(
-      "rsync", ["-a", "--bwlimit=6000", "\(backup.mountpoint)/", copy])
+      "rsync", ["-a", "--bwlimit=2500", "\(backup.mountpoint)/", copy])
   }
 
   var copied: Int {

@@ -99,7 +99,8 @@ extension EndToEnd {
         return found.output.split(separator: "\n").count > 20
       }
       child.signal(SIGKILL)
-      try child.wait()
+      let ending = try child.wait()
+      #expect(ending == .killed(signal: SIGKILL))
       let (outcome, report) = try restore(site, to: copy, "--resume")
       #expect(outcome.succeeded, "\(outcome.output)\(outcome.errors)")
       #expect((report?.skipped ?? 0) > 20)
@@ -145,6 +146,43 @@ extension EndToEnd {
       #expect(try names(in: elsewhere) == [])
       try Manifest(.copy, of: copy).expectSame(
         as: withoutProperty(of: site.snapshot), "what replaced the links")
+    }
+
+    @Test("A file that somebody else put there is given nothing, and nobody looks in meanwhile")
+    func planted() throws {
+      let site = try Site(.single, megabytes: 1024) { tree in
+        try tree.writer.random("tool", bytes: 4096)
+        try run("chmod", ["4755", tree.writer.path("tool")])
+        try tree.writer.random("large", bytes: 5000)
+        // More than an inode and a block of ext4 hold.
+        let script = "setfattr -n user.large -v $(head -c 5000 /dev/zero | tr '\\0' x) \"$1\""
+        try run("sh", ["-ec", script, "sh", tree.writer.path("large")])
+      }
+      let disk = "\(site.scratch.path)/ext4"
+      let copy = try site.scratch.directory("copy")
+      let tool = "\(copy)/tool"
+      let script = """
+        truncate -s 64M "$1"
+        mkfs.ext4 -q "$1"
+        mount -o loop "$1" "$2"
+        rmdir "$2/lost+found"
+        head -c 4096 /dev/zero >"$2/tool"
+        touch -r "$3/tool" "$2/tool"
+        chmod 0755 "$2/tool" "$2"
+        chown 1234:1234 "$2/tool"
+        """
+      defer { _ = try? attempt("umount", [copy]) }
+      try run("sh", ["-ec", script, "sh", disk, copy, site.snapshot])
+      let (outcome, report) = try restore(site, to: copy, "--resume")
+      #expect(outcome.ending == .exited(1))
+      #expect(report?.failures.map(\.path) == ["large", "tool"], "\(outcome.output)")
+      #expect(try run("stat", ["-c", "%u %g %a", tool]) == "1234 1234 755\n")
+      // What has no room for an attribute of one file has room for all others.
+      try run("cmp", ["\(copy)/large", "\(site.snapshot)/large"])
+      let replaced = try restore(site, to: copy, "--resume", "--overwrite")
+      #expect(replaced.report?.failures.map(\.path) == ["large"], "\(replaced.outcome.output)")
+      #expect(try run("stat", ["-c", "%u %g %a", tool]) == "0 0 4755\n")
+      try run("cmp", [tool, "\(site.snapshot)/tool"])
     }
 
     @Test("A file that cannot be read is named, and the others are restored")
