@@ -72,10 +72,13 @@ extension AnswerSources {
     do throws(SourceError) {
       try host.liveCheck()
       known.withLock { $0.lastSilent = nil }
-      if comparing { try compareMedia() }
     } catch {
       note(error)
+      return known.withLock { $0.thawed == nil }
     }
+    // What the storage does not tell says nothing of the production host, and is told at the
+    // next comparison.
+    if comparing { _ = try? compareMedia() }
     return known.withLock { $0.thawed == nil }
   }
 }

@@ -8,6 +8,8 @@ import SystemPackage
 /// ran it were killed together, as with all that ran in a container.
 struct LeftSuspension {
   private let device: DeviceNumber
+  /// The group's identifier without dashes.
+  private let group: String
 
   /// Looks, a tenth of a second apart, that have to find the origin suspended and no lvm2 at
   /// work: dmeventd does lvm2's work in its own process, but not for long.
@@ -29,24 +31,39 @@ struct LeftSuspension {
       }), let device = DeviceNumber(GroupDevices.text("\(directory)/\(name)/dev"))
     else { return nil }
     self.device = device
+    self.group = group.filter { $0 != "-" }
   }
 
-  /// Whether it stands still now, and nobody is at it.
-  var isThere: Bool { isSuspended && !Self.isAtWork }
+  /// Whether it stands still now, by floe's own lvm2, and nobody is at it.
+  var isThere: Bool {
+    guard isSuspended, !Self.isAtWork, let lock = GroupLock(group: group), lock.take() else {
+      return false
+    }
+    return lock.origin == "\(device)"
+  }
 
   private var isSuspended: Bool {
     GroupDevices.text("/sys/dev/block/\(device)/dm/suspended") == "1"
   }
 
-  /// Lets it go on, when it stands still and nobody is at it.
+  /// Lets it go on, when it stands still by floe's own lvm2 and nobody is at it. What another
+  /// tool suspended is that tool's to resume.
   ///
   /// - Throws: `StackError` when somebody is at it for too long, or this user may not.
   func end() throws(StackError) {
+    guard let lock = GroupLock(group: group) else { return }
     var idle = 0
     for _ in 0..<Self.patience {
-      guard isSuspended else { return }
-      idle = Self.isAtWork ? 0 : idle + 1
-      if idle > Self.looks { return try resume() }
+      guard lock.origin == "\(device)" else { return }
+      guard isSuspended else {
+        if lock.take() { lock.forget() }
+        return
+      }
+      idle = Self.isAtWork || !lock.take() ? 0 : idle + 1
+      if idle > Self.looks {
+        try resume()
+        return lock.forget()
+      }
       usleep(100_000)
     }
     throw StackError(

@@ -31,7 +31,8 @@ struct SnapshotGrowth {
       throw StackError(.malformed, "lvs reports the sizes of \(row[0])/\(name) as no numbers")
     }
     let title = "\(row[0])/\(name)"
-    guard let more = Self.room(beside: size, free: free, extent: extent) else {
+    // Others grow by themselves, thin pools above all.
+    guard let more = Self.room(beside: size, free: free - free / 10, extent: extent) else {
       throw StackError(
         .noRoom,
         "the volume group \(row[0]) has no room left for the snapshot \(title): add a disk "
@@ -45,8 +46,17 @@ struct SnapshotGrowth {
       words: ["lvextend", "--yes", "--size", "+\(more)b", title], device: origin,
       quietLimit: Self.quietLimit
     ).run()
-    guard outcome.status == 0 else {
-      throw StackError(.failed, "lvextend failed (\(outcome.status)): \(outcome.output)")
+    guard outcome.status == 0, !outcome.wasForced else {
+      // The kernel may use the larger table already, of which the metadata know nothing: lvm2
+      // loads the one of the metadata.
+      let refreshed = try GuardedCommand(
+        words: ["lvchange", "--refresh", title], device: origin, quietLimit: Self.quietLimit
+      ).run()
+      throw StackError(
+        .failed,
+        "lvextend failed or took too long (\(outcome.status)): \(outcome.output)"
+          + (refreshed.status == 0
+            ? "" : "; run lvchange --refresh \(title), which failed as well: \(refreshed.output)"))
     }
     return "the snapshot \(title) was full to \(Int(percent)) % and was extended by "
       + SnapshotPlan.text(of: more)

@@ -73,7 +73,11 @@ package enum SuspensionGuard {
       let number = DeviceNumber(device), let devices = GroupDevices(of: number, control: control)
     else { return EXIT_FAILURE }
     outliveOthers()
-    if let refusal = wait(for: devices, limit: limit) {
+    guard let lock = GroupLock(group: devices.group) else { return EXIT_FAILURE }
+    let refusal =
+      wait(for: devices, lock, limit: limit)
+      ?? (lock.note(device) ? nil : "nothing can be written to /run")
+    if let refusal {
       tell(
         Outcome(status: EX_TEMPFAIL, quiet: 0, wasForced: false, output: refusal), socket)
       return EXIT_SUCCESS
@@ -100,6 +104,7 @@ package enum SuspensionGuard {
       }
       usleep(pause)
     } while status == nil || clock.isSuspended
+    lock.forget()
     tell(
       Outcome(
         status: status ?? EXIT_FAILURE, quiet: clock.quiet, wasForced: clock.wasForced,
@@ -126,12 +131,11 @@ package enum SuspensionGuard {
   /// for its own, and nobody has the origin suspended. The lock lasts as long as this process.
   ///
   /// - Returns: why that is given up.
-  private static func wait(for devices: GroupDevices, limit: UInt64) -> String? {
-    let path = "/run/floe-\(devices.group).lock"
-    let lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard lock >= 0 else { return "\(path) cannot be opened" }
+  private static func wait(
+    for devices: GroupDevices, _ lock: borrowing GroupLock, limit: UInt64
+  ) -> String? {
     let begin = MonotonicClock.now()
-    while flock(lock, LOCK_EX | LOCK_NB) != 0 {
+    while !lock.take() {
       guard MonotonicClock.now() - begin < patience else {
         return "another snapshot in the volume group is made or removed, and takes too long"
       }

@@ -51,8 +51,7 @@ struct MDSuperblock: Hashable, Sendable {
     throw StackError(
       .malformed,
       "\(layer.title) has superblocks of two md arrays, \(newest.arrayText) and "
-        + "\(other.arrayText): mdadm --zero-superblock with --metadata removes the one that is no "
-        + "longer in use")
+        + "\(other.arrayText), and nothing tells which of them it belongs to")
   }
 
   /// The array's UUID, as mdadm writes it.

@@ -79,7 +79,7 @@ struct XFSLogRecord {
   /// Whether all that it holds are changes of the first block of the file system, or the word
   /// that it was unmounted.
   var changesSuperblockAlone: Bool {
-    guard header.format == 1 else { return false }
+    guard header.format == 1, header.operations > 0 else { return false }
     var place = 0
     // Regions of the present item that are to come.
     var regions: UInt64 = 0
