@@ -80,7 +80,7 @@ let package = Package(
     .target(
       name: "BlockMappers",
       dependencies: [
-        "CBlkid", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
+        "CBlkid", "CKernelDevices", "CLinuxIO", "DataSets", "Decoding", "FrozenImage", "HostSystem",
         "ImageReader", "Media", "VolumeLayers",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
