@@ -9,7 +9,9 @@ import LogicalRepresentation
 struct ListingOptions: ParsableArguments {
   @Flag(
     name: [.customShort("0"), .customLong("null")],
-    help: "Print the paths' own bytes, with a zero byte behind each, for xargs -0 and its like.")
+    help: ArgumentHelp(
+      "Print the paths' own bytes, with ./ before and a zero byte behind each, for xargs -0 and its "
+        + "like."))
   var null = false
 
   @Option(

@@ -30,13 +30,12 @@ struct Restore: ParsableCommand, JSONReporting {
 
   @Flag(
     help: ArgumentHelp(
-      "Go on with an interrupted restore: a file that is there with the same size and time is "
-        + "not read again."))
+      "Go on with an interrupted restore: a file that is there with the image's size, time and "
+        + "other attributes is not read again, unless this host was started anew since."))
   var resume = false
 
   @Flag(
-    help:
-      "With --resume: compare the content of files that are there, too, not size and time alone.")
+    help: "With --resume: compare the content of files that are there, too.")
   var compareContent = false
 
   @Flag(help: "Replace files that are there already under the same names.")

@@ -96,7 +96,7 @@ struct EntryListing: ~Copyable {
   enum Form {
     /// The path, a line each, as a terminal may get it.
     case paths
-    /// The path's own bytes, with a zero byte behind each.
+    /// The path's own bytes, with "./" before and a zero byte behind each.
     case bytes
     case long
     case json
