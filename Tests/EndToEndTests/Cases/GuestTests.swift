@@ -177,7 +177,7 @@ extension EndToEnd {
       let wholeEnding = try whole.wait(seconds: 300)
       #expect(wholeEnding == .exited(0), "\(whole.errors)")
       var fill = try fill("thick", on: guest)
-      while (fill.used - fill.metadata) / 8 < 4000 {
+      while (fill.used - fill.metadata) / 8 < 2500 {
         if let status = writer.status { throw HarnessError("\(status): \(writer.output)") }
         try compare(backup, with: "\(copies)/rsync")
         fill = try self.fill("thick", on: guest)

@@ -122,14 +122,14 @@ extension EndToEnd {
       let lost = try site.volume.lose(2)
       try site.volume.mount(options: Volume.options + ",degraded")
       let mover = try site.mover("balance", "rewrite")
-      try mover.waitForTurns(3)
+      try mover.waitForTurns(2)
       try site.production.serve()
       let backup = try BackupHost(
         site.production.source(Site.image),
         media: site.volume.devices.map { ($0.medium, $0.loop) } + [(lost.medium, lost.image)],
         in: site.scratch)
       var verifier = try site.verifier(backup)
-      for _ in 0..<4 {
+      for _ in 0..<2 {
         try expectReads(&verifier, backup, pieces: 200)
         try mover.waitForTurns(1)
       }

@@ -15,7 +15,7 @@ struct Tree {
 
     static let complete = Size(
       entries: 100_000, fragmented: 200 << 20, sparse: 8 << 30, files: 1500)
-    static let reduced = Size(entries: 2000, fragmented: 64 << 20, sparse: 1 << 30, files: 1500)
+    static let reduced = Size(entries: 2000, fragmented: 32 << 20, sparse: 1 << 30, files: 700)
   }
 
   /// The sparse file of 8 TiB: for tar only, since rsync reads holes.
