@@ -81,7 +81,7 @@ final class FrozenProof: Sendable {
       guard let node = try representation.node(withInode: inode, inRoot: 0) else {
         throw BtrfsError(.notFound, "the image has no inode \(inode)")
       }
-      frozen = FileTimes(try representation.attributes(of: node))
+      frozen = FileTimes(try representation.sourceAttributes(of: node))
     } catch {
       throw .failed("\(error)")
     }
@@ -157,7 +157,7 @@ final class FrozenProof: Sendable {
       guard let node = try representation.node(withInode: item.key.object, inRoot: 0) else {
         return false
       }
-      let then = try representation.attributes(of: node)
+      let then = try representation.sourceAttributes(of: node)
       let attributes = now.attributes
       return attributes.size == then.size && attributes.mode == then.mode
         && attributes.owner == then.owner && attributes.group == then.group

@@ -65,7 +65,7 @@ final class FrozenFiles: Sendable {
     guard let node = try representation.node(withInode: inode, inRoot: 0) else {
       throw StackError(.notFound, "the image has no inode \(inode)")
     }
-    let attributes = try representation.attributes(of: node)
+    let attributes = try representation.sourceAttributes(of: node)
     guard attributes.type == .regular, let generation = UInt32(exactly: attributes.generation)
     else { throw StackError(.invalid, "inode \(inode) of the image is no regular file") }
     let handle = NodeHandle(inode: inode, generation: generation)

@@ -21,7 +21,7 @@ extension MountedTree {
     let volume = try volume(on: stack)
     var writer = try RepresentationWriter(
       image: label.description(provider: image.fileSystem, statistics: statistics),
-      volumes: [volume], scratch: scratch)
+      volumes: [volume], scratch: scratch, showsIdentities: image.promise == .reflinkCopy)
     try describe(into: &writer, deviceLayer: stack.top, progress: progress)
     guard try stack.configurationID() == volume.state.configurationID else {
       throw StackError(

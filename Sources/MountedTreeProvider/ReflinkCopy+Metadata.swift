@@ -23,6 +23,13 @@ extension ReflinkCopy {
     if attributes.type != .symbolicLink {
       guard chmod(path, attributes.mode & 0o7777) == 0 else { throw Errno(rawValue: errno) }
     }
+    // Where an original is younger than the copying, its inode number may be that of another
+    // one that was copied and deleted before.
+    if let born = attributes.created,
+      (born.seconds, born.nanoseconds) < (begin.seconds, begin.nanoseconds)
+    {
+      try OriginalMark.set(NodeIdentity(attributes), of: target)
+    }
     let times = [timespec(attributes.accessed), timespec(attributes.modified)]
     guard utimensat(target.rawValue, "", times, cfilemap_at_empty_path) == 0 else {
       throw Errno(rawValue: errno)

@@ -21,6 +21,8 @@ struct ReflinkCopy: ~Copyable {
   private let target: NodeHandle
   /// A directory that is not copied: floe's own.
   private let leftOut: NodeHandle
+  /// When the copying began, by the file system's own clock.
+  let begin: Timestamp
 
   private struct Pair {
     let source: NodeHandle
@@ -35,11 +37,16 @@ struct ReflinkCopy: ~Copyable {
 
   /// - Parameters:
   ///   - mount: of both trees.
-  ///   - target: an empty directory.
+  ///   - target: an empty directory, made a moment ago.
+  /// - Throws: `Errno` when it cannot be looked at.
   init(
     on mount: TreeMount, from source: NodeHandle, to target: NodeHandle,
     leavingOut leftOut: NodeHandle
-  ) {
+  ) throws(Errno) {
+    let directory = try mount.open(target, type: .directory)
+    defer { try? directory.close() }
+    let made = try FileStatus(of: directory, generation: target.generation).attributes
+    begin = made.created ?? made.changed
     self.mount = mount
     self.source = source
     self.target = target

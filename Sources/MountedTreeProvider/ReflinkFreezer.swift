@@ -14,8 +14,9 @@ import SystemPackage
 /// bytes are those of one moment, because XFS holds off writes while it clones a file
 /// (`xfs_reflink_remap_prep` takes both inodes' locks), but two files may be of two
 /// moments between the start and the end of the copy. A file that is deleted or made
-/// while the copy is made may be missing or there. Change times and inode numbers are
-/// the copy's own; inode flags of the originals are not copied.
+/// while the copy is made may be missing or there. Each copy notes what it is the copy of
+/// (`OriginalMark`), and the image shows the original's inode number, links, change time,
+/// birth time and flags; of a file that is made while the copy is made, the copy's own.
 ///
 /// As the blocks are shared, a later write to the original goes elsewhere, and an
 /// immutable file's extents never change.
@@ -123,7 +124,7 @@ public struct ReflinkFreezer: Sendable {
         throw StackError(cannot: "make \(path)", Errno(rawValue: errno))
       }
       let target = try NodeHandle(of: image.description.nameBytes, in: directory)
-      var copy = ReflinkCopy(on: source, from: top, to: target, leavingOut: floe)
+      var copy = try ReflinkCopy(on: source, from: top, to: target, leavingOut: floe)
       try copy.run(progress)
       try copy.makeImmutable()
       return ReflinkImage(

@@ -96,14 +96,15 @@ public final class BlockingReader: FileReading {
   ) throws(ReadError) -> Int {
     let attributes: NodeAttributes
     do throws(RepresentationError) {
-      attributes = try representation.attributes(of: node)
+      attributes = try representation.sourceAttributes(of: node)
     } catch {
       throw .unreadable("\(error)")
     }
     do throws(ReadError) {
       return try read(attributes, of: node, at: offset, into: buffer, reporting: report)
     } catch {
-      failures.note(error.description, inode: attributes.inode, offset: offset)
+      let shown = (try? representation.inode(of: node)) ?? attributes.inode
+      failures.note(error.description, inode: shown, offset: offset)
       throw error
     }
   }

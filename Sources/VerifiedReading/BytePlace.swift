@@ -71,7 +71,7 @@ extension BlockingReader {
   private func lookUp(
     byte offset: UInt64, in node: NodeIndex
   ) throws(RepresentationError) -> BytePlace? {
-    let inode = try representation.attributes(of: node).inode
+    let inode = try representation.sourceAttributes(of: node).inode
     let portion = Portion(inode: inode, range: offset..<offset + 1)
     let checksums = try representation.checksums(of: node, in: portion.range)
     let compressed = try representation.compressedChecksums(of: node, in: portion.range)

@@ -51,7 +51,7 @@ struct PortionFetch {
     self.representation = representation
     self.media = media
     self.source = source
-    size = try representation.attributes(of: node).size
+    size = try representation.sourceAttributes(of: node).size
     readsEveryCopy = options.readsEveryCopy
     let verifiesChecksums = options.verifiesChecksums
     checksums =

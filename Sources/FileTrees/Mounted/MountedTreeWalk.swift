@@ -88,7 +88,8 @@ package struct MountedTreeWalk {
     }
     let marks = rest == .copy ? UnreadableMarks(on: opened.file) : nil
     if let reason = marks?[.node] { return try writeUnknown(reason) }
-    try writer.beginNode(attributes)
+    let original = rest == .copy ? OriginalMark.identity(of: opened.file) : nil
+    try writer.beginNode(attributes, shownAs: original)
     try addExtendedAttributes(of: opened.file, marks, to: &writer)
     if let problem = opened.problem ?? marks?[.content], node.type != .directory {
       try writer.markRest(reason: problem)

@@ -34,8 +34,10 @@ package struct UnreadableMarks {
     try ExtendedAttributeList(of: file).set(name(of: part), to: Array(reason.utf8.prefix(1000)))
   }
 
-  /// Whether an extended attribute is a mark.
-  package static func isMark(_ name: [CChar]) -> Bool { name.starts(with: prefix) }
+  /// Whether an extended attribute is a mark of floe's, this one or another.
+  package static func isMark(_ name: [CChar]) -> Bool {
+    name.starts(with: prefix) || name == OriginalMark.name
+  }
 
   private static func name(of part: UnreadablePart) -> [CChar] {
     let word =

@@ -26,6 +26,7 @@ extension Representation {
     }
     try checkReached(reached)
     try checkUnreadable()
+    try checkIdentities()
     guard cursor.entry == entries.count, cursor.extent == extents.count,
       cursor.compressedRun == compressedRuns.count,
       cursor.checksum == UInt64(checksumBytes.count),
@@ -50,6 +51,15 @@ extension Representation {
     }
     guard end == bytes.count else {
       throw .damaged(place: "the last section", problem: "other bytes follow it")
+    }
+  }
+
+  /// What nodes are shown as can be shown.
+  private func checkIdentities() throws(RepresentationError) {
+    for index in 0..<identities.count {
+      if let problem = try identities.record(at: index).identity.problem {
+        throw .damaged(place: "node \(index)", problem: problem)
+      }
     }
   }
 

@@ -53,6 +53,9 @@ enum Section: UInt32, CaseIterable, Sendable {
   /// Only where a store extent has one; whoever does not know them reads mirrors through the
   /// production host.
   case placements = 20
+  /// Only where nodes are copies of others; whoever does not know it shows the copies' own
+  /// inode numbers and change times.
+  case identities = 21
 
   /// Whether a representation may be without it.
   var isOptional: Bool { self.rawValue >= Section.unreadable.rawValue }
@@ -79,6 +82,7 @@ enum Section: UInt32, CaseIterable, Sendable {
     case .marks: MarkRecord.size
     case .trails: TrailRecord.size
     case .placements: PlacementRecord.size
+    case .identities: IdentityRecord.size
     }
   }
 }

@@ -78,11 +78,13 @@ extension Representation {
     throw .unreadable(node, reason: reason)
   }
 
-  /// What a directory tells of a child, also when nothing else of it could be read.
+  /// The inode number that is shown, which a directory tells also when nothing else of the
+  /// node could be read.
   ///
   /// - Throws: `noSuchNode`.
   public func inode(of node: NodeIndex) throws(RepresentationError) -> UInt64 {
-    try record(of: node).attributes.inode
+    let own = try record(of: node).attributes.inode
+    return identities.count > 0 ? try identities.record(at: node.rawValue).identity.inode : own
   }
 }
 

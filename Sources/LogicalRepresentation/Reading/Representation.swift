@@ -29,6 +29,7 @@ public final class Representation: Sendable {
   let compressedRuns: RecordTable<CompressedRunRecord>
   let extendedAttributes: RecordTable<ExtendedAttributeRecord>
   let unreadable: RecordTable<UnreadableRecord>
+  let identities: RecordTable<IdentityRecord>
   nonisolated(unsafe) let checksumBytes: UnsafeRawBufferPointer
   nonisolated(unsafe) let heap: UnsafeRawBufferPointer
 
@@ -47,6 +48,12 @@ public final class Representation: Sendable {
     compressedRuns = try Self.table(.compressedRuns, sections, bytes)
     extendedAttributes = try Self.table(.extendedAttributes, sections, bytes)
     unreadable = try Self.table(.unreadable, sections, bytes)
+    identities = try Self.table(.identities, sections, bytes)
+    guard identities.count == 0 || identities.count == nodes.count else {
+      throw .damaged(
+        place: "section identities",
+        problem: "it has \(identities.count) records for \(nodes.count) nodes")
+    }
     var decoder = try DescriptionDecoder(sections: sections, bytes: bytes)
     image = try decoder.image()
     volumes = try decoder.volumes()
@@ -85,9 +92,23 @@ public final class Representation: Sendable {
     return record
   }
 
+  /// The attributes that people and tools are shown.
+  ///
   /// - Throws: `noSuchNode`; `unreadable` when nothing is known of the node; `damaged` when
   ///   its type is none that is known.
+  @inline(__always)
   public func attributes(of node: NodeIndex) throws(RepresentationError) -> NodeAttributes {
+    let attributes = try sourceAttributes(of: node)
+    guard identities.count > 0 else { return attributes }
+    return attributes.shown(as: try identities.record(at: node.rawValue).identity)
+  }
+
+  /// The attributes by which the production host knows a node: what a portion of a file and
+  /// every question is keyed by. Other than those that are shown where the image's nodes are
+  /// copies.
+  ///
+  /// - Throws: as `attributes(of:)`.
+  public func sourceAttributes(of node: NodeIndex) throws(RepresentationError) -> NodeAttributes {
     let attributes = try record(of: node).attributes
     try requireReadable(node, .node)
     guard FileType(mode: attributes.mode) != nil else {

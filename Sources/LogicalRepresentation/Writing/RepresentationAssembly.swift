@@ -46,6 +46,9 @@ struct RepresentationAssembly {
     ] {
       checksums[section] = try copy(from, to: table[section])
     }
+    if counts.identities > 0 {
+      checksums[.identities] = try copy(.identities, to: table[.identities])
+    }
     checksums[.heap] = try copy(.heap, to: table[.heap], followedBy: descriptions.texts)
     if !unreadable.isEmpty {
       checksums[.unreadable] = try write(unreadable.encoded, at: table[.unreadable].offset)
@@ -86,6 +89,7 @@ struct RepresentationAssembly {
       case .extendedAttributes: counts.extendedAttributes
       case .heap: counts.heap + UInt64(descriptions.texts.count)
       case .unreadable: unreadable.count
+      case .identities: counts.identities
       case .image, .volumes, .roots, .stores, .storeExtents, .stripeTargets, .media, .windows,
         .fragments, .marks, .trails, .placements:
         UInt64((descriptions.sections[section] ?? []).count / section.recordSize)

@@ -11,6 +11,7 @@ public enum ScratchSection: Int, CaseIterable, Sendable {
   case checksums
   case extendedAttributes
   case heap
+  case identities
 }
 
 /// Where a representation is put together: a growing run of bytes for each section,

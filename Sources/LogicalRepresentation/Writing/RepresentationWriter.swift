@@ -20,6 +20,9 @@ public struct RepresentationWriter: ~Copyable {
   private(set) var inodes: [UInt64] = []
   private var types: [FileType] = []
   private var open: NodeRecord?
+  /// Of the open node.
+  private var identity: NodeIdentity?
+  private let showsIdentities: Bool
   /// One past the last file byte that an extent of the open node covers.
   var extentEnd: UInt64 = 0
   private var hasTarget = false
@@ -38,9 +41,11 @@ public struct RepresentationWriter: ~Copyable {
 
   /// Begins a representation whose data lies in the first volume.
   ///
+  /// - Parameter showsIdentities: whether nodes are shown as others, of which they are copies.
   /// - Throws: `RepresentationWriterError` when the description breaks a rule.
   public init(
-    image: ImageDescription, volumes: [VolumeDescription], scratch: any RepresentationScratch
+    image: ImageDescription, volumes: [VolumeDescription], scratch: any RepresentationScratch,
+    showsIdentities: Bool = false
   ) throws {
     guard image.created.nanoseconds < 1_000_000_000 else {
       throw RepresentationWriterError("image", "its time is malformed")
@@ -50,6 +55,7 @@ public struct RepresentationWriter: ~Copyable {
     self.volumes = volumes
     self.coverage = coverage
     self.scratch = scratch
+    self.showsIdentities = showsIdentities
   }
 
   private static func coverage(of volumes: [VolumeDescription]) throws -> MapCoverage {
@@ -81,15 +87,21 @@ public struct RepresentationWriter: ~Copyable {
 
   /// Begins a node; nodes come in ascending order of inode number.
   ///
+  /// - Parameter identity: what it is shown as; `nil` when that is not known. No two nodes are
+  ///   shown with one number.
   /// - Throws: `RepresentationWriterError` when the attributes break a rule or the
   ///   node before was not ended.
-  public mutating func beginNode(_ attributes: NodeAttributes) throws {
+  public mutating func beginNode(
+    _ attributes: NodeAttributes, shownAs identity: NodeIdentity? = nil
+  ) throws {
     let place = "inode \(attributes.inode)"
     guard open == nil else { throw RepresentationWriterError(place, "the node before is open") }
     if let last = inodes.last, attributes.inode <= last {
       throw RepresentationWriterError(place, "it comes after inode \(last)")
     }
-    if let problem = attributes.problem { throw RepresentationWriterError(place, problem) }
+    if let problem = attributes.problem ?? identity?.problem {
+      throw RepresentationWriterError(place, problem)
+    }
     var record = NodeRecord(attributes: attributes)
     record.firstAttribute = counts.extendedAttributes
     switch attributes.type {
@@ -98,6 +110,7 @@ public struct RepresentationWriter: ~Copyable {
     default: break
     }
     open = record
+    self.identity = identity
     extentEnd = 0
     hasTarget = false
   }
@@ -212,6 +225,9 @@ public struct RepresentationWriter: ~Copyable {
     types.append(record.attributes.type)
     open = nil
     try append(record, to: .nodes, counting: \.nodes)
+    guard showsIdentities else { return }
+    let identity = identity ?? NodeIdentity(unknownOriginalOf: record.attributes)
+    try append(IdentityRecord(identity), to: .identities, counting: \.identities)
   }
 
   private mutating func appendExtendedAttributes(of record: inout NodeRecord) throws {

@@ -6,6 +6,7 @@ struct WrittenCounts {
   var extents: UInt64 = 0
   var compressedRuns: UInt64 = 0
   var extendedAttributes: UInt64 = 0
+  var identities: UInt64 = 0
   /// Bytes.
   var checksums: UInt64 = 0
   /// Bytes.

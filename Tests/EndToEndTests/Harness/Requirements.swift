@@ -22,7 +22,7 @@ enum Requirements {
       "btrfs", "mkfs.btrfs", "rsync", "tar", "setfacl", "setfattr", "chattr", "fstrim", "losetup",
       "python3", "fusermount3", "lvm", "sfdisk", "qemu-img", "mkfs.ext4", "mkfs.xfs", "openssl",
       "nbdkit",
-      "nbdfuse", "fio", "stress-ng", "ssh", "sshd",
+      "nbdfuse", "fio", "stress-ng", "ssh", "sshd", "restic", "borg",
     ]
     for program in programs where (try? attempt("which", [program]))?.succeeded != true {
       missing.append("the program \(program)")

@@ -159,7 +159,8 @@ final class FrozenTree {
         id: .random(), name: "test", created: Timestamp(seconds: 0, nanoseconds: 0),
         provider: tree.image.fileSystem, host: "here", source: tree.image.path,
         statistics: tree.statistics),
-      volumes: [try tree.volume(on: stack)], scratch: scratch)
+      volumes: [try tree.volume(on: stack)], scratch: scratch,
+      showsIdentities: tree.image.promise == .reflinkCopy)
     try tree.describe(into: &writer, deviceLayer: stack.top, progress: { _ in })
     try writer.finish(rootInode: tree.topInode, rootName: "tree")
     let representation = try Representation(ArrayRegion(scratch.result))
@@ -177,7 +178,7 @@ final class FrozenTree {
   }
 
   func inode(_ path: String) throws -> UInt64 {
-    try representation.attributes(of: node(path)).inode
+    try representation.sourceAttributes(of: node(path)).inode
   }
 
   /// All extents of a file.
@@ -187,7 +188,7 @@ final class FrozenTree {
 
   /// All of a file, in whole blocks, as a reader asks for it.
   func portion(_ path: String) throws -> Portion {
-    let attributes = try representation.attributes(of: node(path))
+    let attributes = try representation.sourceAttributes(of: node(path))
     return Portion(
       inode: attributes.inode, range: 0..<max((attributes.size + 4095) / 4096 * 4096, 4096))
   }
