@@ -18,7 +18,7 @@ struct Floe: ParsableCommand {
     version: floeVersion,
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
-      Mount.self, Unmount.self, Status.self, List.self, Find.self, Restore.self,
+      Mount.self, Unmount.self, Status.self, List.self, Find.self, Diff.self, Restore.self,
       Inspect.self, Explain.self, Verify.self,
       SnapshotGuardCommand.self, ThawGuardCommand.self, SSHTunnelCommand.self,
     ])

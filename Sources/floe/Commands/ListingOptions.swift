@@ -36,7 +36,22 @@ struct ListingOptions: ParsableArguments {
   /// Opens an image of which the representation alone is looked at.
   func open(_ source: String) throws -> OpenedImage {
     LogDestination.use(background: false, log)
-    return try OpenedImage(
+    return try representation(of: source)
+  }
+
+  /// Opens two images of which the representations are compared.
+  func open(_ source: String, and other: String) throws -> (OpenedImage, OpenedImage) {
+    let first = try open(source)
+    do {
+      return (first, try representation(of: other))
+    } catch {
+      first.close()
+      throw error
+    }
+  }
+
+  private func representation(of source: String) throws -> OpenedImage {
+    try OpenedImage(
       ImageSource(source), cache: cache, mountpoint: nil,
       connect: RemoteImage.connector(timeouts: RemoteImage.Timeouts()))
   }

@@ -104,7 +104,7 @@ struct EntryListing: ~Copyable {
 
   private let form: Form
   private let representation: Representation
-  private var pending: [UInt8] = []
+  private var output = LineOutput()
   private var isFirst = true
 
   init(_ form: Form, of representation: Representation) {
@@ -114,36 +114,19 @@ struct EntryListing: ~Copyable {
 
   mutating func show(_ entry: TreeWalk.Entry) throws(SilentExit) {
     switch form {
-    case .paths: pending += VisibleText.line(PathText.text(of: entry.path)).utf8 + [0x0A]
-    // As find(1) prints them: no program takes a name for a comment or an option.
-    case .bytes: pending += "./".utf8 + entry.path + [0]
+    case .paths: try output.write(VisibleText.line(PathText.text(of: entry.path)) + "\n")
+    case .bytes: try output.write(path: entry.path)
     case .long:
-      pending += VisibleText.line(EntryReport(entry, in: representation).line).utf8 + [0x0A]
+      try output.write(VisibleText.line(EntryReport(entry, in: representation).line) + "\n")
     case .json:
-      pending += (isFirst ? "[\n" : ",\n").utf8
-      pending += JSON.text(of: EntryReport(entry, in: representation)).utf8
+      try output.write(
+        (isFirst ? "[\n" : ",\n") + JSON.text(of: EntryReport(entry, in: representation)))
     }
     isFirst = false
-    if pending.count > 1 << 16 { try flush() }
   }
 
-  consuming func end() throws(SilentExit) {
-    if form == .json { pending += (isFirst ? "[]\n" : "\n]\n").utf8 }
-    try flush()
-  }
-
-  /// - Throws: when nobody reads any more.
-  private mutating func flush() throws(SilentExit) {
-    var done = 0
-    while done < pending.count {
-      let count = pending.withUnsafeBytes {
-        write(1, $0.baseAddress.map { $0 + done }, $0.count - done)
-      }
-      guard count > 0 || count < 0 && errno == EINTR else {
-        throw SilentExit(status: EXIT_FAILURE)
-      }
-      done += max(count, 0)
-    }
-    pending.removeAll(keepingCapacity: true)
+  mutating func end() throws(SilentExit) {
+    if form == .json { try output.write(isFirst ? "[]\n" : "\n]\n") }
+    try output.end()
   }
 }

@@ -78,6 +78,77 @@ extension EndToEnd {
       #expect(second.bytes.count == 4)
     }
 
+    @Test("What floe diff lists brings the copy of the first night up to date by rsync")
+    func difference() throws {
+      let scratch = try Scratch()
+      let place = try Self.place(.btrfsSnapshots, in: scratch)
+      let production = try ProductionHost(in: scratch)
+      let source = place.source
+      try fill(source)
+      try production.freeze(source, name: "one")
+      try change(source)
+      try production.freeze(source, name: "two")
+      try production.serve()
+      let images = [production.source("one"), production.source("two")]
+      let told = try run(Floe.program, ["diff"] + images).split(separator: "\n").map(String.init)
+      #expect(
+        Set(told) == [
+          // The second one set its modification time back.
+          "M a/3  (content, time)", "M a/4  (content)", "M a/5  (content, permissions)",
+          "M a/6  (content, attributes)", "- a/7", "+ a/moved", "- a/8", "- gone", "- gone/x",
+          "+ new", "+ new/file", "M a/link  (content, time)", "M a  (time)", "M .  (time)",
+        ])
+      let backup = try BackupHost(images[0], media: place.media, in: scratch)
+      let copy = try scratch.directory("copy")
+      try run("rsync", ["-aHAX", "\(backup.mountpoint)/", copy])
+      try backup.unmount()
+      let now = try BackupHost(images[1], media: place.media, in: scratch)
+      try run(
+        "sh",
+        [
+          "-ec",
+          "\(Floe.program) diff -0 \(images[0]) \(images[1]) | "
+            + "rsync -aHAXI --from0 --files-from=- --no-recursive \(now.mountpoint)/ \(copy)/; "
+            + "cd \(copy); rm -r gone a/7 a/8; touch -r \(now.mountpoint)/a a; "
+            + "touch -r \(now.mountpoint) .",
+        ])
+      try Manifest(.copy, of: copy).expectSame(as: Manifest(.copy, of: now.mountpoint), "the copy")
+      #expect(try run(Floe.program, ["diff", images[0], images[0]]).isEmpty)
+      try now.unmount()
+    }
+
+    private func fill(_ source: String) throws {
+      try run(
+        "sh",
+        [
+          "-ec",
+          """
+          cd \(source); mkdir -p a/b gone
+          for n in $(seq 40); do head -c 20000 /dev/urandom >a/$n; done
+          cp a/1 "a/b/name
+          of two lines"; cp a/2 gone/x; ln -s 1 a/link; mkfifo a/pipe
+          # What was changed just before it was frozen counts as changed.
+          sleep 4
+          """,
+        ])
+    }
+
+    private func change(_ source: String) throws {
+      try run(
+        "sh",
+        [
+          "-ec",
+          """
+          cd \(source)
+          head -c 20000 /dev/urandom | dd of=a/3 conv=notrunc status=none
+          touch -r a/4 reference; head -c 20000 /dev/urandom | dd of=a/4 conv=notrunc status=none
+          touch -r reference a/4; rm reference
+          chmod 600 a/5; setfattr -n user.x -v y a/6; mv a/7 a/moved; rm -r gone a/8
+          mkdir new; echo new >new/file; ln -sfn 2 a/link
+          """,
+        ])
+    }
+
     private struct Place {
       /// Keeps the volume.
       let volume: Volume?
