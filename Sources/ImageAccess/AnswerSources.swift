@@ -21,6 +21,8 @@ package final class AnswerSources: ProductionHost {
   /// Nanoseconds of a clock that never goes back.
   let now: @Sendable () -> UInt64
   let known = Mutex(Known())
+  /// Is told whether the media are in doubt.
+  let listener = Mutex<(@Sendable (_ isInDoubt: Bool) -> Void)?>(nil)
 
   /// What was learned until now.
   struct Known {
@@ -66,7 +68,8 @@ package final class AnswerSources: ProductionHost {
     let known = known.withLock { ($0.thawed, $0.dispute) }
     if let reason = known.0 { throw .thawed(reason) }
     if let reason = known.1 { throw .failed(reason) }
-    guard let storage, !hasDoubt else { return try askHost(question) }
+    guard let storage else { return try askHost(question) }
+    if let doubt { return try askHost(question, because: doubt) }
     let own: MappingAnswer
     do throws(SourceError) {
       own = try askStorage(storage, question)
@@ -74,6 +77,8 @@ package final class AnswerSources: ProductionHost {
     } catch {
       return try withoutStorage(question, error)
     }
+    // It came up while the storage was asked.
+    if let doubt { return try askHost(question, because: doubt) }
     tally.note { counts in
       counts.storage += 1
       counts.problem = nil
@@ -115,6 +120,18 @@ package final class AnswerSources: ProductionHost {
     } catch {
       if case .failed = error { known.withLock { $0.gone = nil } }
       throw error
+    }
+  }
+
+  /// - Parameter doubt: why the storage is not asked.
+  private func askHost(
+    _ question: MappingQuestion, because doubt: String
+  ) throws(SourceError) -> MappingAnswer {
+    do throws(SourceError) {
+      return try askHost(question)
+    } catch {
+      guard case .unreachable(let reason) = error else { throw error }
+      throw .unreachable("\(reason); the storage is not asked, as \(doubt)")
     }
   }
 
@@ -228,6 +245,7 @@ extension AnswerSources {
       return known.dispute == nil
     }
     if isFirst { logger.error("\(reason)") }
+    tellDoubt()
     return .failed(reason)
   }
 }

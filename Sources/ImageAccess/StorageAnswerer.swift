@@ -27,7 +27,12 @@ package struct StorageAnswers: Sendable {
   /// opened its own.
   package let follow: @Sendable () throws -> Void
 
-  package init(_ host: any ProductionHost, follow: @escaping @Sendable () throws -> Void) {
+  /// - Parameters:
+  ///   - host: answers questions.
+  ///   - follow: begins to look at the media.
+  package init(
+    _ host: any ProductionHost, follow: @escaping @Sendable () throws -> Void
+  ) {
     self.host = host
     self.follow = follow
   }
@@ -37,6 +42,9 @@ package struct StorageAnswers: Sendable {
 package enum AnswerChoice: String, Sendable, CaseIterable {
   /// The storage where it can, else the production host.
   case storage
+  /// The storage alone: the media are copies of their own, of which the production host knows
+  /// nothing.
+  case media
   /// The production host alone.
   case host
   /// Both, and their answers are compared.

@@ -135,9 +135,13 @@ import Testing
     ]
     for other in differing {
       let asked = sources(.both, storage: .success(own), host: other)
+      let isInDoubt = Mutex(false)
+      asked.sources.follow { doubt in isInDoubt.withLock { $0 = doubt } }
       for _ in 0..<2 {
         let error = #expect(throws: SourceError.self) { try asked.sources.answer(question) }
         #expect(error?.description.contains("do not say the same") == true, "\(other)")
+        // Of reads that ask nobody as well.
+        #expect(isInDoubt.withLock { $0 })
       }
     }
   }
