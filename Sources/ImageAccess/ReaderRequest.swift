@@ -71,7 +71,8 @@ package struct ReaderRequest {
     }
     let sources = AnswerSources(
       answers, storage: storage?.host, host: image.productionHost,
-      hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout)
+      hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout,
+      hostKnowsMore: { storage?.hostKnowsMore() ?? false })
     let reader = try BlockingReader(
       representation: image.representation, volume: volume, media: table, source: sources,
       options: options, logger: Logger(label: "floe.reader"))

@@ -26,14 +26,20 @@ package struct StorageAnswers: Sendable {
   /// Begins to look at the media now and then while nobody asks. Called once the reader has
   /// opened its own.
   package let follow: @Sendable () throws -> Void
+  /// Whether, at the last answer, the production host knew more of where the image lies than
+  /// its media show.
+  package let hostKnowsMore: @Sendable () -> Bool
 
   /// - Parameters:
   ///   - host: answers questions.
+  ///   - hostKnowsMore: whether the production host knows more than the media show.
   ///   - follow: begins to look at the media.
   package init(
-    _ host: any ProductionHost, follow: @escaping @Sendable () throws -> Void
+    _ host: any ProductionHost, hostKnowsMore: @escaping @Sendable () -> Bool = { false },
+    follow: @escaping @Sendable () throws -> Void
   ) {
     self.host = host
+    self.hostKnowsMore = hostKnowsMore
     self.follow = follow
   }
 }

@@ -18,6 +18,7 @@ public final class StackSource: ProductionHost, Sendable {
   private let watch: StackWatch
   private let representation: @Sendable () throws -> Representation
   private let confirmed = Mutex<Confirmed?>(nil)
+  private let hasRaid = Mutex(false)
 
   private static let attempts = 10
   /// Microseconds between two looks.
@@ -150,8 +151,13 @@ public final class StackSource: ProductionHost, Sendable {
       frozen: representation.image.created.seconds)
   }
 
+  /// Whether, at the last answer, the image lay on a raid, of which the kernel of the host that
+  /// has it active may know more than the media show.
+  var liesOnRaid: Bool { hasRaid.withLock { $0 } }
+
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     let look = try current()
+    hasRaid.withLock { $0 = look.found.liesOnRaid }
     do {
       try requireWitness(of: look)
       return MappingAnswer(

@@ -139,6 +139,7 @@ extension FoundStack {
     let pins = pins.filter { !stack.pins.contains($0) } + successor.pins
     var found = FoundStack(successor, content: content, pins: pins, notes: notes)
     found.isSoHere = isSoHere
+    found.liesOnRaid = liesOnRaid
     return found
   }
 }
