@@ -122,6 +122,9 @@ public final class StackSource: ProductionHost, Sendable {
     throw .unreachable(failure?.description ?? "the stack of the image keeps changing")
   }
 
+  /// How full the snapshot is that the image lies on, as its media tell.
+  public func fill() -> SnapshotFill? { (try? current())?.found.fill() }
+
   private func isFrozen(_ found: FoundStack) throws(StackError) -> Bool {
     // Which file comes first changes with a move between physical volumes in files.
     guard found.pins.sorted() == image.pins.sorted(), found.content?.kind == image.kind else {
