@@ -54,7 +54,8 @@ struct LogicalVolumeRecord: ProviderRecord {
   }
 
   var disturbance: String? {
-    guard let origin, let left = LeftSuspension(group: groupID, volume: origin), left.isThere
+    guard let origin, let left = LeftSuspension(group: groupID, volume: origin),
+      left.isThere(isOwn: { SnapshotRemoval.isMade(name) })
     else { return nil }
     return "the volume of which the snapshot \(group)/\(name) was made or removed is suspended and "
       + "nobody is at it, so programs that write to it stand still: floe thaw lets it go on"
