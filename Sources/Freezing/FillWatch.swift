@@ -1,6 +1,7 @@
 package import Catalogue
 import DataSets
 package import FrozenImage
+import HostSystem
 
 /// Looks after snapshots that fill up: has those grow that may, and tells of the others at each
 /// level that they reach, again when there was room in between.
@@ -17,12 +18,38 @@ package struct FillWatch {
 
   private let catalogue: Catalogue
   private let providers: Providers
+  /// Nanoseconds of a clock that never goes back.
+  private let now: @Sendable () -> UInt64
   /// The level of each that was told.
   private var told: [UniqueIdentifier: Int] = [:]
+  /// Until when each that took long is not looked at.
+  private var rest: [UniqueIdentifier: UInt64] = [:]
+  /// Those that could not grow.
+  private var stuck: [UniqueIdentifier: Failure] = [:]
 
-  package init(_ catalogue: Catalogue, _ providers: Providers) {
+  /// Why a snapshot did not grow, and when that is tried again.
+  private struct Failure {
+    let reason: String
+    let pause: UInt64
+    let retryTime: UInt64
+  }
+
+  /// Nanoseconds of a look that takes long, as at a store of many gigabytes, and how many times
+  /// as long nobody looks then.
+  private static let longLook: UInt64 = 200_000_000
+  private static let restAfterLook: UInt64 = 50
+  /// Nanoseconds until a snapshot that could not grow is tried again, the first time and at the
+  /// most: the origin stands still for each.
+  private static let pauses: (first: UInt64, longest: UInt64) = (60_000_000_000, 3_600_000_000_000)
+
+  /// - Parameter now: nanoseconds of a clock that never goes back.
+  package init(
+    _ catalogue: Catalogue, _ providers: Providers,
+    now: @escaping @Sendable () -> UInt64 = { MonotonicClock.now() }
+  ) {
     self.catalogue = catalogue
     self.providers = providers
+    self.now = now
   }
 
   /// Looks at the snapshots of all frozen images.
@@ -32,22 +59,37 @@ package struct FillWatch {
     guard let entries = try? catalogue.entries() else { return }
     var levels: [UniqueIdentifier: Int] = [:]
     for entry in entries where entry.state == .frozen {
-      guard let record = entry.record, var fill = providers.fill(of: record), fill.level > 0
-      else { continue }
-      var failure: String?
-      do {
-        if let done = try providers.extend(record) {
-          tell(entry.label, .grew(done))
-          fill = providers.fill(of: record) ?? fill
-        }
-      } catch {
-        failure = "\(error)"
+      let begin = now()
+      if begin < rest[entry.id] ?? 0 {
+        levels[entry.id] = told[entry.id]
+        continue
       }
+      guard let record = entry.record, var fill = providers.fill(of: record) else { continue }
+      let took = now() - begin
+      rest[entry.id] = took > Self.longLook ? begin + Self.restAfterLook * took : nil
+      guard fill.level > 0 else { continue }
+      if begin >= stuck[entry.id]?.retryTime ?? 0 {
+        do {
+          if let done = try providers.extend(record) {
+            tell(entry.label, .grew(done))
+            fill = providers.fill(of: record) ?? fill
+          }
+          stuck[entry.id] = nil
+        } catch {
+          note("\(error)", of: entry.id, at: begin)
+        }
+      }
+      let failure = stuck[entry.id]?.reason
       levels[entry.id] = fill.level
       guard fill.level > told[entry.id] ?? 0 else { continue }
       tell(entry.label, .fills(fill))
       if let failure { tell(entry.label, .cannotGrow(failure)) }
     }
     told = levels
+  }
+
+  private mutating func note(_ reason: String, of image: UniqueIdentifier, at time: UInt64) {
+    let pause = stuck[image].map { min($0.pause * 2, Self.pauses.longest) } ?? Self.pauses.first
+    stuck[image] = Failure(reason: reason, pause: pause, retryTime: time + pause)
   }
 }

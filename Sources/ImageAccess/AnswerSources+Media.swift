@@ -9,11 +9,28 @@ extension AnswerSources {
   /// Times that a medium has to show something else.
   private static let comparisons = 3
 
-  /// Whether a medium here was found to be another than the production host's.
-  var hasDoubt: Bool { known.withLock { $0.doubt != nil } }
+  /// Why media here were found to be others than the production host's; `nil` while they are
+  /// not.
+  var doubt: String? { known.withLock { $0.doubt } }
+
+  /// Tells a reader, now and whenever it changes, whether what its media show may be believed:
+  /// while it may not, no read may be accepted for it.
+  package func follow(_ listener: @escaping @Sendable (_ isInDoubt: Bool) -> Void) {
+    self.listener.withLock { $0 = listener }
+    tellDoubt()
+  }
+
+  /// Tells the reader of the doubt as it is now.
+  func tellDoubt() {
+    // One after the other, so that what is told last is how it is.
+    listener.withLock { listener in
+      listener?(known.withLock { $0.doubt != nil || $0.dispute != nil })
+    }
+  }
 
   /// Compares the witness of each medium with what the production host reads of it. While one
-  /// here shows something else, and nothing moves on it, questions go to the production host.
+  /// here shows something else, and nothing moves on it, questions go to the production host,
+  /// and every read has to ask.
   ///
   /// - Returns: those media.
   /// - Throws: `SourceError` of whoever does not answer.
@@ -36,7 +53,10 @@ extension AnswerSources {
       defer { known.doubt = reason }
       return known.doubt == nil
     }
-    if let reason, isNew { logger.error("\(reason); the storage is not asked any more") }
+    tellDoubt()
+    if let reason, isNew {
+      logger.error("\(reason); the storage is not asked any more, and every read is asked about")
+    }
     return media
   }
 
@@ -45,10 +65,13 @@ extension AnswerSources {
   private func otherMedia(_ storage: any ProductionHost) throws(SourceError) -> Set<MediumID> {
     let known = known.withLock { $0.state } ?? MappingState.ofNobody
     let before = try answered(storage, .since(known)).state
-    let behind = try host.answer(.since(before)).behind
+    let answer = try host.answer(.since(before))
     let after = try answered(storage, .since(before)).state
-    return behind.filter { medium in
-      before.configurationID[medium] == after.configurationID[medium]
+    // What the volume has no more, as a leg that failed, the host reads nothing of: it is no
+    // clone of anything.
+    return answer.behind.filter { medium in
+      answer.state.configurationID[medium] != nil
+        && before.configurationID[medium] == after.configurationID[medium]
     }
   }
 }

@@ -21,6 +21,10 @@ package final class AnswerSources: ProductionHost {
   /// Nanoseconds of a clock that never goes back.
   let now: @Sendable () -> UInt64
   let known = Mutex(Known())
+  /// Is told whether the media are in doubt.
+  let listener = Mutex<(@Sendable (_ isInDoubt: Bool) -> Void)?>(nil)
+  /// Whether the production host knows more of where the image lies than its media show.
+  private let hostKnowsMore: @Sendable () -> Bool
 
   /// What was learned until now.
   struct Known {
@@ -42,12 +46,16 @@ package final class AnswerSources: ProductionHost {
   ///   - hasHost: whether there is a production host that could be asked.
   ///   - patience: nanoseconds for which the storage has to show that the image is gone, where
   ///     the production host cannot be asked.
+  ///   - hostKnowsMore: whether, at the last answer of the storage, the production host knew more
+  ///     of where the image lies than its media show; its own answer counts then.
   ///   - now: nanoseconds of a clock that never goes back.
   package init(
     _ choice: AnswerChoice, storage: (any ProductionHost)?, host: any ProductionHost,
     hasHost: Bool, tally: AnswerTally, patience: UInt64 = 30_000_000_000,
+    hostKnowsMore: @escaping @Sendable () -> Bool = { false },
     now: @escaping @Sendable () -> UInt64 = { MonotonicClock.now() }
   ) {
+    self.hostKnowsMore = hostKnowsMore
     self.choice = choice
     self.storage = choice == .host ? nil : storage
     self.host = host
@@ -66,7 +74,8 @@ package final class AnswerSources: ProductionHost {
     let known = known.withLock { ($0.thawed, $0.dispute) }
     if let reason = known.0 { throw .thawed(reason) }
     if let reason = known.1 { throw .failed(reason) }
-    guard let storage, !hasDoubt else { return try askHost(question) }
+    guard let storage else { return try askHost(question) }
+    if let doubt { return try askHost(question, because: doubt) }
     let own: MappingAnswer
     do throws(SourceError) {
       own = try askStorage(storage, question)
@@ -74,6 +83,9 @@ package final class AnswerSources: ProductionHost {
     } catch {
       return try withoutStorage(question, error)
     }
+    // It came up while the storage was asked.
+    if let doubt { return try askHost(question, because: doubt) }
+    if let answer = try betterAnswer(question) { return answer }
     tally.note { counts in
       counts.storage += 1
       counts.problem = nil
@@ -115,6 +127,30 @@ package final class AnswerSources: ProductionHost {
     } catch {
       if case .failed = error { known.withLock { $0.gone = nil } }
       throw error
+    }
+  }
+
+  /// What the production host says of what it knows better; `nil` where the storage tells all
+  /// of it, or the production host cannot be reached.
+  private func betterAnswer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer? {
+    guard hasHost, hostKnowsMore(), !isHostSilent else { return nil }
+    do throws(SourceError) {
+      return try askHost(question)
+    } catch {
+      guard case .unreachable = error else { throw error }
+      return nil
+    }
+  }
+
+  /// - Parameter doubt: why the storage is not asked.
+  private func askHost(
+    _ question: MappingQuestion, because doubt: String
+  ) throws(SourceError) -> MappingAnswer {
+    do throws(SourceError) {
+      return try askHost(question)
+    } catch {
+      guard case .unreachable(let reason) = error else { throw error }
+      throw .unreachable("\(reason); the storage is not asked, as \(doubt)")
     }
   }
 
@@ -228,6 +264,7 @@ extension AnswerSources {
       return known.dispute == nil
     }
     if isFirst { logger.error("\(reason)") }
+    tellDoubt()
     return .failed(reason)
   }
 }

@@ -10,6 +10,12 @@ package struct NoProductionHost: ProductionHost {
   /// Why nobody is asked.
   private let reason: String
 
+  /// Nobody, as the user has it: the media are copies of their own.
+  package init(unaskedOf file: String) {
+    self.file = file
+    reason = "the media alone are asked (--answers media)"
+  }
+
   /// - Parameter service: the address in the file, which its owner may have made up;
   ///   `nil` when there is none.
   package init(file: String, service: String?, owner: FileOwner) {

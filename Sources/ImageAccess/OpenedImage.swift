@@ -71,13 +71,20 @@ package struct OpenedImage {
   ///   - service: the service that the user names for a file; `nil` for the one that the
   ///     file names, if its owner is trusted. An address in somebody else's file would make
   ///     root connect to wherever that user likes.
+  ///   - asksNobody: whether no production host is asked, whatever a file names.
   ///   - connect: the wire.
   /// - Throws: `Failure`, `AddressError`, `ServiceError`, each of which names the source.
   package init(
     _ source: ImageSource, cache: String, limit: CacheLimit = .standard, mountpoint: String?,
-    service: ServiceAddress? = nil, connect: @escaping ServiceConnector
+    service: ServiceAddress? = nil, asksNobody: Bool = false,
+    connect: @escaping ServiceConnector
   ) throws {
     switch source {
+    case .service(let address) where asksNobody:
+      throw Failure(
+        .invalid,
+        "\(address) is a service, and with --answers media none is asked: name the file of a "
+          + "representation")
     case .service(let address):
       let remote: any ServiceImage
       do {
@@ -102,7 +109,9 @@ package struct OpenedImage {
       owner = file.owner
       isFileOfThisHost = file.isOfThisHost
       let named = representation.image.service
-      if let address = try service ?? Self.service(named, of: file) {
+      if asksNobody {
+        way = .none(NoProductionHost(unaskedOf: path))
+      } else if let address = try service ?? Self.service(named, of: file) {
         way = .late(
           LateService(
             at: address, image: representation.image.id,

@@ -54,6 +54,12 @@ package struct ReaderRequest {
     let storage = try storageAnswers(
       of: image, volume,
       OpenMedia(medium: { table[$0] }, take: { try finder.findSole($0) }))
+    if answers == .media, storage == nil {
+      throw Failure(
+        .unsupported,
+        "the media of “\(image.representation.image.name)” do not tell where it lies, so "
+          + "--answers media cannot be had")
+    }
     if !image.hasProductionHost {
       if storage == nil {
         // Where nobody can be asked, waiting helps only a commit that is half on the media.
@@ -65,10 +71,12 @@ package struct ReaderRequest {
     }
     let sources = AnswerSources(
       answers, storage: storage?.host, host: image.productionHost,
-      hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout)
+      hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout,
+      hostKnowsMore: { storage?.hostKnowsMore() ?? false })
     let reader = try BlockingReader(
       representation: image.representation, volume: volume, media: table, source: sources,
       options: options, logger: Logger(label: "floe.reader"))
+    sources.follow { [weak reader] isInDoubt in reader?.setDoubt(isInDoubt) }
     // The reader has found its media, and nobody takes one before it.
     try storage?.follow()
     // A host that has just sent the representation is there to be asked.
@@ -89,7 +97,8 @@ package struct ReaderRequest {
       .medium,
       "\(list) does not show here what the production host reads of it, and nothing changes on it "
         + "meanwhile: it is a clone, or a replica that stayed behind; name the right device with "
-        + "--medium, or take it away from this host")
+        + "--medium, or take it away from this host. Where this host has copies of all media of one "
+        + "moment, mount the file of the representation with --answers media")
   }
 
   /// Times that a portion is read in vain where there is no production host to read it.

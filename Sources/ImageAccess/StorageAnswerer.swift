@@ -26,9 +26,20 @@ package struct StorageAnswers: Sendable {
   /// Begins to look at the media now and then while nobody asks. Called once the reader has
   /// opened its own.
   package let follow: @Sendable () throws -> Void
+  /// Whether, at the last answer, the production host knew more of where the image lies than
+  /// its media show.
+  package let hostKnowsMore: @Sendable () -> Bool
 
-  package init(_ host: any ProductionHost, follow: @escaping @Sendable () throws -> Void) {
+  /// - Parameters:
+  ///   - host: answers questions.
+  ///   - hostKnowsMore: whether the production host knows more than the media show.
+  ///   - follow: begins to look at the media.
+  package init(
+    _ host: any ProductionHost, hostKnowsMore: @escaping @Sendable () -> Bool = { false },
+    follow: @escaping @Sendable () throws -> Void
+  ) {
     self.host = host
+    self.hostKnowsMore = hostKnowsMore
     self.follow = follow
   }
 }
@@ -37,6 +48,9 @@ package struct StorageAnswers: Sendable {
 package enum AnswerChoice: String, Sendable, CaseIterable {
   /// The storage where it can, else the production host.
   case storage
+  /// The storage alone: the media are copies of their own, of which the production host knows
+  /// nothing.
+  case media
   /// The production host alone.
   case host
   /// Both, and their answers are compared.

@@ -78,9 +78,9 @@ public final class Epoch: Sendable {
 
 extension ReadRule {
   /// What reads may use without the lock now; `nil` while they cannot do without the rule: a
-  /// medium is lost, the image is gone, the media prove nothing, or much has moved.
+  /// medium is lost or in doubt, the image is gone, the media prove nothing, or much has moved.
   public var epoch: Epoch? {
-    guard thawed == nil, validation == .witness, lost.isEmpty,
+    guard thawed == nil, validation == .witness, !isInDoubt, lost.isEmpty,
       overlay.count <= Epoch.mostThatIsKept
     else { return nil }
     return Epoch(of: self)

@@ -46,7 +46,7 @@ extension ReadRule {
     guard witness.checks.serves(ticket) else { return check(&read, now: now) }
     read.patience.roundIsOver()
     guard isCurrent(bytes) else { return discard(&read, now: now) }
-    if validation == .witness, witness.proves(bytes.plan.media) {
+    if validation == .witness, !isInDoubt, witness.proves(bytes.plan.media) {
       return accept(&read, bytes, now: now)
     }
     if let step = failInOutage(&read, for: Self.validationNeed, now: now) { return step }

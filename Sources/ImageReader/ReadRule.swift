@@ -82,6 +82,10 @@ public struct ReadRule: Sendable {
   public internal(set) var thawed: String? {
     didSet { endEpoch() }
   }
+  /// Whether the media may be others than the production host's (see ReadRule+Doubt.swift).
+  public internal(set) var isInDoubt = false {
+    didSet { endEpoch() }
+  }
   /// Counts what ended what reads knew without the lock (see Epoch.swift).
   public internal(set) var epochNumber: UInt64 = 1
   /// What was done so far.

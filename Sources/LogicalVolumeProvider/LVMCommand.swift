@@ -101,7 +101,7 @@ enum LVMCommand {
   private static let hearsOfChildren: Void = { _ = signal(SIGCHLD, SIG_DFL) }()
 
   /// The exit status of a command that only looks; `nil` when it took too long and was killed.
-  private static func end(of child: Int32) -> Int32? {
+  static func end(of child: Int32) -> Int32? {
     let process = floe_pidfd_open(child)
     guard process >= 0 else { return ChildProcess.wait(for: child) }
     defer { close(process) }

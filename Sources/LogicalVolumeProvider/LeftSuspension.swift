@@ -10,10 +10,16 @@ struct LeftSuspension {
   private let device: DeviceNumber
   /// The group's identifier without dashes.
   private let group: String
+  /// The group's name; `nil` where the kernel does not tell.
+  private let groupName: String?
 
   /// Looks, a tenth of a second apart, that have to find the origin suspended and no lvm2 at
   /// work: dmeventd does lvm2's work in its own process, but not for long.
   private static let looks = 20
+
+  /// Looks after which the origin is let go on under floe's own lvm2 as well, of which the guard
+  /// was killed: no sooner than a guard does it.
+  private static let looksAlone = 100
 
   /// Tenths of a second for which lvm2 may take its time.
   private static let patience = 600
@@ -32,13 +38,16 @@ struct LeftSuspension {
     else { return nil }
     self.device = device
     self.group = group.filter { $0 != "-" }
+    groupName = LVMLock.group(ofDevice: GroupDevices.text("\(directory)/\(name)/dm/name"))
   }
 
   /// Whether it stands still now, by floe's own lvm2, and nobody is at it.
-  var isThere: Bool {
-    guard isSuspended, !Self.isAtWork, let lock = GroupLock(group: group), lock.take() else {
-      return false
-    }
+  ///
+  /// - Parameter isOwn: whether the lvm2 that is at work is floe's own: without its guard it is
+  ///   as good as nobody.
+  func isThere(isOwn: () -> Bool) -> Bool {
+    guard isSuspended, !isAtWork || isOwn(), let lock = GroupLock(group: group), lock.take()
+    else { return false }
     return lock.origin == "\(device)"
   }
 
@@ -49,18 +58,24 @@ struct LeftSuspension {
   /// Lets it go on, when it stands still by floe's own lvm2 and nobody is at it. What another
   /// tool suspended is that tool's to resume.
   ///
+  /// - Parameter isOwn: whether the lvm2 that is at work is floe's own. Without its guard, which
+  ///   was killed, nobody else would let the origin go on.
   /// - Throws: `StackError` when somebody is at it for too long, or this user may not.
-  func end() throws(StackError) {
+  func end(isOwn: () -> Bool) throws(StackError) {
     guard let lock = GroupLock(group: group) else { return }
     var idle = 0
+    var alone = 0
     for _ in 0..<Self.patience {
       guard lock.origin == "\(device)" else { return }
       guard isSuspended else {
-        if lock.take() { lock.forget() }
+        // lvm2 without its guard may suspend it yet.
+        if !isOwn(), lock.take() { lock.forget() }
         return
       }
-      idle = Self.isAtWork || !lock.take() ? 0 : idle + 1
-      if idle > Self.looks {
+      let isUnguarded = lock.take()
+      idle = !isUnguarded || isAtWork ? 0 : idle + 1
+      alone = isUnguarded && isOwn() ? alone + 1 : 0
+      if idle > Self.looks || alone > Self.looksAlone {
         try resume()
         return lock.forget()
       }
@@ -84,8 +99,17 @@ struct LeftSuspension {
     }
   }
 
-  /// Whether lvm2, or a guard that runs it, is at work on this host.
-  private static var isAtWork: Bool {
+  /// Whether lvm2, or a guard that runs it, is at work at the group; on this host, where lvm2's
+  /// lock does not tell.
+  private var isAtWork: Bool {
+    if let groupName, let isHeld = LVMLock.isHeld(of: groupName, in: LVMLock.directory) {
+      return isHeld
+    }
+    return Self.runs
+  }
+
+  /// Whether some lvm2 runs on this host, or a guard of one.
+  private static var runs: Bool {
     DirectoryListing.names(in: "/proc").contains { process in
       guard let number = Int32(process), number != getpid() else { return false }
       if program(of: process).hasSuffix("/lvm") { return true }

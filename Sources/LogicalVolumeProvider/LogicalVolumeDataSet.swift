@@ -91,7 +91,8 @@ private struct LogicalVolumeDataSet: DataSet {
   ) -> LogicalVolumeRecord {
     LogicalVolumeRecord(
       groupID: plan.origin.groupID, group: plan.origin.group, name: SnapshotPlan.name(of: image),
-      pool: plan.origin.pool, origin: plan.origin.id, extends: extends, image: found)
+      pool: plan.origin.pool, origin: plan.origin.id, extends: extends,
+      quietLimit: quietLimit, image: found)
   }
 
   func freeze(as image: UniqueIdentifier) throws -> any FrozenDataSet {

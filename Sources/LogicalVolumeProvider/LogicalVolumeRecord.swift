@@ -21,6 +21,8 @@ struct LogicalVolumeRecord: ProviderRecord {
   var origin: String?
   /// Whether the service has it grow while it fills up; `nil` as `false`.
   var extends: Bool?
+  /// Seconds for which the origin may stand still then; `nil` as 10.
+  var quietLimit: UInt64?
   /// What was found; `nil` before it was made.
   var image: StackFreezer.Image?
 
@@ -48,11 +50,12 @@ struct LogicalVolumeRecord: ProviderRecord {
 
   func extend() throws -> String? {
     guard extends == true, pool == nil else { return nil }
-    return try SnapshotGrowth(groupID: groupID, name: name).run()
+    return try SnapshotGrowth(groupID: groupID, name: name, quietLimit: quietLimit ?? 10).run()
   }
 
   var disturbance: String? {
-    guard let origin, let left = LeftSuspension(group: groupID, volume: origin), left.isThere
+    guard let origin, let left = LeftSuspension(group: groupID, volume: origin),
+      left.isThere(isOwn: { SnapshotRemoval.isMade(name) })
     else { return nil }
     return "the volume of which the snapshot \(group)/\(name) was made or removed is suspended and "
       + "nobody is at it, so programs that write to it stand still: floe thaw lets it go on"

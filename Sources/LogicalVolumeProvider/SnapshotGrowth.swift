@@ -8,12 +8,11 @@ struct SnapshotGrowth {
   let groupID: String
   /// The snapshot's.
   let name: String
+  /// Seconds after which an origin that stands still is set going, whatever lvextend does.
+  let quietLimit: UInt64
 
   /// Percent from which on it grows.
   private static let threshold = SnapshotFill.levels[0]
-
-  /// Seconds after which an origin that stands still is set going, whatever lvextend does.
-  private static let quietLimit: UInt64 = 10
 
   private static let columns = [
     "vg_name", "lv_size", "vg_free", "vg_extent_size", "data_percent", "origin_uuid",
@@ -44,13 +43,13 @@ struct SnapshotGrowth {
     // The origin stands still meanwhile.
     let outcome = try GuardedCommand(
       words: ["lvextend", "--yes", "--size", "+\(more)b", title], device: origin,
-      quietLimit: Self.quietLimit
+      quietLimit: quietLimit
     ).run()
     guard outcome.status == 0, !outcome.wasForced else {
       // The kernel may use the larger table already, of which the metadata know nothing: lvm2
       // loads the one of the metadata.
       let refreshed = try GuardedCommand(
-        words: ["lvchange", "--refresh", title], device: origin, quietLimit: Self.quietLimit
+        words: ["lvchange", "--refresh", title], device: origin, quietLimit: quietLimit
       ).run()
       throw StackError(
         .failed,

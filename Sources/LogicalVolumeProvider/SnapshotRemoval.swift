@@ -26,7 +26,7 @@ struct SnapshotRemoval {
     guard name.hasPrefix("floe-"), UniqueIdentifier(String(name.dropFirst(5))) != nil else {
       throw StackError(.notPermitted, "\(group)/\(name) is no snapshot of floe's")
     }
-    try LeftSuspension(group: groupID, volume: origin ?? "")?.end()
+    try endLeftSuspension()
     let groups = try LVMCommand.report("vgs", ["vg_name"], where: "vg_uuid=\(groupID)")
     guard let present = groups.first?.first else {
       throw StackError(
@@ -88,18 +88,25 @@ struct SnapshotRemoval {
     return row.flatMap { DeviceNumber("\($0[0]):\($0[1])") }
   }
 
+  private func endLeftSuspension() throws(StackError) {
+    try LeftSuspension(group: groupID, volume: origin ?? "")?.end { Self.isMade(name) }
+  }
+
   /// floe may have been killed while lvm2 made the snapshot: its guard goes on, and the snapshot
   /// comes yet. Nobody else has its name on the command line.
   private func awaitMaker() throws(StackError) {
     for _ in 0..<Self.patience {
       guard Self.isMade(name) else { return }
+      // A guard that was killed leaves lvm2 behind, which may wait for the origin itself.
+      try endLeftSuspension()
       usleep(100_000)
     }
     throw StackError(
       .inUse, "lvm2 is still making the snapshot \(group)/\(name): let lvcreate end, and try again")
   }
 
-  private static func isMade(_ name: String) -> Bool {
+  /// Whether lvm2, or a guard, is at work to make a snapshot.
+  static func isMade(_ name: String) -> Bool {
     DirectoryListing.names(in: "/proc").contains { process in
       // A stranger's process keeps nobody waiting.
       var status = stat()

@@ -93,8 +93,14 @@ private struct MountedDataSet: DataSet {
   }
 
   /// What the tree's device lies on.
-  static func stack(of tree: MountedTree) throws -> Stack {
-    let layer = try StackFinder.layer(ofDevice: tree.device)
+  static func stack(of tree: MountedTree) throws -> Stack { try found(of: tree).stack }
+
+  /// What the tree's device lies on, and whether what the kernel tells of it is still so.
+  static func found(of tree: MountedTree) throws -> FoundStack {
+    try StackFinder.found(onDevice: tree.device) { try stack(of: tree, on: $0) }
+  }
+
+  private static func stack(of tree: MountedTree, on layer: Layer) throws -> Stack {
     // Its chunks move while the tree is described, and what its witness shows then is not
     // what it showed when they were found.
     guard !layer.isLive else {
@@ -153,6 +159,6 @@ private struct MountedRecord: ProviderRecord {
       throw Failure(.malformed, "the record of image \(name) names no directory")
     }
     return try MountedTreeSource(
-      tree, stack: { try MountedDataSet.stack(of: $0) }, representation: representation)
+      tree, stack: { try MountedDataSet.found(of: $0) }, representation: representation)
   }
 }

@@ -23,25 +23,25 @@ public final class MountedTreeSource: ProductionHost, Sendable {
 
   /// - Parameters:
   ///   - stack: finds what the tree's device lies on at the moment, with the tree's
-  ///     identity and witness.
+  ///     identity and witness, and whether what the kernel tells of it is still so.
   ///   - representation: opens what was described of the image. It is called once, when
   ///     it is first needed to tell whether a file is still as frozen.
   /// - Throws: `SourceError.unreachable` when the file system is not mounted,
   ///   `SourceError.thawed` when the tree is not what was frozen.
   public convenience init(
-    _ image: MountedTreeImage, stack: @escaping @Sendable (MountedTree) throws -> Stack,
+    _ image: MountedTreeImage, stack: @escaping @Sendable (MountedTree) throws -> FoundStack,
     representation: @escaping @Sendable () throws -> Representation
   ) throws(SourceError) {
     self.init(try MountedTree(image), stack: stack, representation: representation)
   }
 
   private init(
-    _ tree: MountedTree, stack: @escaping @Sendable (MountedTree) throws -> Stack,
+    _ tree: MountedTree, stack: @escaping @Sendable (MountedTree) throws -> FoundStack,
     representation: @escaping @Sendable () throws -> Representation
   ) {
     self.tree = tree
     files = FrozenFiles(of: tree, representation)
-    watch = StackWatch { FoundStack(try stack(tree), content: nil, pins: []) }
+    watch = StackWatch(isCurrent: { $0.isSoHere() }, { try stack(tree) })
   }
 
   /// Proves that what the whole tree was frozen by still holds.
@@ -135,7 +135,7 @@ extension MountedTreeSource {
   private func volume(
     for question: MappingQuestion, _ look: StackWatch.Look
   ) throws -> MappingAnswer.Volume? {
-    try look.volume(since: question.known)
+    try watch.volume(of: look, since: question.known)
   }
 
   /// The media as the backup host knows them.

@@ -4,6 +4,7 @@ import FrozenImage
 import HostSystem
 import ImageReader
 import LogicalRepresentation
+import VolumeLayers
 
 /// Block devices, logical volumes and disk images, by paths and as VG/LV.
 package enum VolumeStacks: DataSetProvider {
@@ -101,6 +102,12 @@ private struct StackRecord: ProviderRecord {
   var image: StackFreezer.Image
 
   var snapshot: String? { nil }
+
+  /// Of a snapshot that the user made. Nothing else fills up, and is not looked for.
+  var fill: SnapshotFill? {
+    guard image.pins.contains(where: StorageFinder.isVolume) else { return nil }
+    return try? StackFinder(image.place, frozen: image).find().fill()
+  }
 
   /// Nothing was made.
   func release() {}

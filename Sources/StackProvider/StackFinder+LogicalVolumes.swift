@@ -4,6 +4,17 @@ import FrozenImage
 import VolumeLayers
 
 extension StackFinder {
+  /// What the kernel told of the raids below a logical volume, and how it is asked again.
+  struct KnownRaids {
+    let volume: LogicalVolume
+    let group: FoundVolumeGroup
+    /// As `raidsNow` gave it.
+    let legs: [String: [Bool]]
+
+    /// Whether it is still so.
+    var areSo: Bool { group.raidsNow(under: volume) == legs }
+  }
+
   /// A logical volume: the one that is selected, or the only one.
   ///
   /// - Parameters:
@@ -59,8 +70,8 @@ extension StackFinder {
         "the LVM2 metadata on \(member.layer.title) are older than elsewhere in the volume group "
           + "\(found.group.name): a commit did not reach it")
     }
-    let known = found.raidsNow()
-    if !known.isEmpty { raids.append((known, found)) }
+    let known = found.raidsNow(under: volume)
+    if !known.isEmpty { raids.append(KnownRaids(volume: volume, group: found, legs: known)) }
     return Layer(try found.map(volume))
   }
 }

@@ -21,8 +21,8 @@ public struct StackFinder {
   /// The disk images and devices that were opened, by their paths: one that is met again
   /// is the same medium.
   var disks: [String: Layer] = [:]
-  /// What the kernel told of the raids of groups that were met, and how it is asked again.
-  var raids: [(known: [String: [Bool]], group: FoundVolumeGroup)] = []
+  /// What the kernel told of the raids that were met.
+  var raids: [KnownRaids] = []
   let sysfs: Sysfs
 
   /// - Parameters:
@@ -52,10 +52,36 @@ public struct StackFinder {
   /// - Parameter path: the device's path.
   /// - Throws: `StackError`.
   public static func layer(ofDevice path: String) throws(StackError) -> Layer {
-    var finder = StackFinder(
+    var finder = finder(ofDevice: path)
+    return try finder.start()
+  }
+
+  /// What a block device is, with what its bytes are known by, as a stack that holds a mounted
+  /// file system.
+  ///
+  /// - Parameters:
+  ///   - path: the device's path.
+  ///   - stack: makes a stack of the layer that the device is.
+  /// - Throws: what `stack` throws, or `StackError`.
+  public static func found(
+    onDevice path: String, stack: (Layer) throws -> Stack
+  ) throws -> FoundStack {
+    var finder = finder(ofDevice: path)
+    var found = FoundStack(try stack(try finder.start()), content: nil, pins: [])
+    finder.note(of: &found)
+    return found
+  }
+
+  private static func finder(ofDevice path: String) -> StackFinder {
+    StackFinder(
       StackPlace(
         start: .path(path), selectors: [], physicalVolumes: [], format: .raw, assumesFrozen: false))
-    return try finder.start()
+  }
+
+  /// Notes how what the kernel told of the layers is asked again.
+  private func note(of found: inout FoundStack) {
+    found.isSoHere = { [raids] in raids.allSatisfy(\.areSo) }
+    found.liesOnRaid = !raids.isEmpty
   }
 
   private mutating func climb() throws(StackError) -> FoundStack {
@@ -64,7 +90,7 @@ public struct StackFinder {
     for _ in 0..<StoreMap.maximumDepth {
       guard let next = try step(up: layer) else {
         var found = try top(layer)
-        found.isSoHere = { [raids] in raids.allSatisfy { $0.group.raidsNow() == $0.known } }
+        note(of: &found)
         return found
       }
       layer = next

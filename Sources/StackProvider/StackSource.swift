@@ -18,6 +18,7 @@ public final class StackSource: ProductionHost, Sendable {
   private let watch: StackWatch
   private let representation: @Sendable () throws -> Representation
   private let confirmed = Mutex<Confirmed?>(nil)
+  private let hasRaid = Mutex(false)
 
   private static let attempts = 10
   /// Microseconds between two looks.
@@ -121,6 +122,9 @@ public final class StackSource: ProductionHost, Sendable {
     throw .unreachable(failure?.description ?? "the stack of the image keeps changing")
   }
 
+  /// How full the snapshot is that the image lies on, as its media tell.
+  public func fill() -> SnapshotFill? { (try? current())?.found.fill() }
+
   private func isFrozen(_ found: FoundStack) throws(StackError) -> Bool {
     // Which file comes first changes with a move between physical volumes in files.
     guard found.pins.sorted() == image.pins.sorted(), found.content?.kind == image.kind else {
@@ -150,8 +154,13 @@ public final class StackSource: ProductionHost, Sendable {
       frozen: representation.image.created.seconds)
   }
 
+  /// Whether, at the last answer, the image lay on a raid, of which the kernel of the host that
+  /// has it active may know more than the media show.
+  var liesOnRaid: Bool { hasRaid.withLock { $0 } }
+
   public func answer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     let look = try current()
+    hasRaid.withLock { $0 = look.found.liesOnRaid }
     do {
       try requireWitness(of: look)
       return MappingAnswer(

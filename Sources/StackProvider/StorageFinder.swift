@@ -40,6 +40,7 @@ struct StorageFinder: Sendable {
   func find() throws(StackError) -> FoundStack {
     let disks = media().map { Layer($0) }
     var layer: Layer?
+    var liesOnRaid = false
     // Physical volumes and members of arrays are known by themselves, wherever they lie.
     let start =
       trail.pins.firstIndex { VolumePin($0) != nil } ?? trail.pins.firstIndex {
@@ -48,7 +49,9 @@ struct StorageFinder: Sendable {
       ?? 0
     for pin in trail.pins[start...] {
       if let volume = VolumePin(pin) {
-        layer = try logicalVolume(volume, on: layer, disks)
+        let (mapped, isRaid) = try logicalVolume(volume, on: layer, disks)
+        layer = mapped
+        liesOnRaid = liesOnRaid || isRaid
       } else if let array = Self.array(pin) {
         layer = try MediaContents(of: layer.map { [$0] } ?? disks).layer(ofArray: array)
       } else {
@@ -57,7 +60,10 @@ struct StorageFinder: Sendable {
     }
     let top = try base(layer, disks)
     let found = try StackFinder(trail.image.place, frozen: trail.image).top(top)
-    return FoundStack(found.stack, content: found.content, pins: trail.pins, notes: found.notes)
+    var named = FoundStack(
+      found.stack, content: found.content, pins: trail.pins, notes: found.notes)
+    named.liesOnRaid = liesOnRaid
+    return named
   }
 
   /// What the next step goes up from.
@@ -105,9 +111,10 @@ struct StorageFinder: Sendable {
     }
   }
 
+  /// - Returns: the volume, and whether it lies on a raid.
   private func logicalVolume(
     _ pin: VolumePin, on layer: Layer?, _ disks: [Layer]
-  ) throws(StackError) -> Layer {
+  ) throws(StackError) -> (Layer, Bool) {
     var disks = (layer.map { [$0] } ?? []) + disks
     for _ in 0..<Self.rounds {
       let contents = try MediaContents(of: disks)
@@ -139,7 +146,7 @@ struct StorageFinder: Sendable {
         throw .gone("the \(trail.title) that was frozen was removed from its group")
       }
       do throws(StackError) {
-        return Layer(try found.map(volume))
+        return (Layer(try found.map(volume)), found.liesOnRaid(volume))
       } catch  where !error.isGone && !missing.isEmpty {
         if let problem = contents.problems.first { throw problem }
         throw StackError(error.code, "\(error)\(refusals(of: missing))")

@@ -46,6 +46,12 @@ public final class StorageSource: ProductionHost {
   /// - Throws: `Errno` when the system has no thread left.
   public func follow() throws(Errno) { try source.follow() }
 
+  public func fill() -> SnapshotFill? { source.fill() }
+
+  /// Whether, at the last answer, the image lay on a raid: the kernel of the host that has it
+  /// active may have left out a leg that no medium tells of.
+  public var liesOnRaid: Bool { source.liesOnRaid }
+
   public func liveCheck() throws(SourceError) {
     do throws(SourceError) {
       try source.liveCheck()

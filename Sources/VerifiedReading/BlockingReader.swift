@@ -75,6 +75,12 @@ public final class BlockingReader: FileReading {
     }
   }
 
+  /// Takes whether the media may be others than the production host's (`ReadRule.setDoubt`).
+  public func setDoubt(_ isInDoubt: Bool) {
+    withRule { $0.setDoubt(isInDoubt) }
+    rule.notifyAll()
+  }
+
   /// Bytes to which reads of a file are widened, so that whole blocks can be
   /// checked and direct reads are aligned.
   private var blockSize: UInt64 { UInt64(max(volume.checksumBlockSize, 4096)) }

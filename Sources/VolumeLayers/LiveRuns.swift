@@ -1,5 +1,5 @@
 public import DataSets
-import FrozenImage
+public import FrozenImage
 
 /// Runs of a layer that move while the layer is in use, so often that nobody could look for
 /// the whole stack each time.
@@ -29,6 +29,11 @@ public protocol LiveRuns: Sendable {
   ///
   /// - Throws: as `read`.
   func confirms(_ number: UInt64) throws(StackError) -> Bool
+
+  /// How full the place is that the layer needs to stay whole.
+  ///
+  /// - Throws: as `read`.
+  func fill() throws(StackError) -> SnapshotFill
 }
 
 /// What a map was made from, and which one it is.
@@ -113,6 +118,16 @@ extension Layer {
 }
 
 extension FoundStack {
+  /// How full the place is that a snapshot below needs to stay whole, as the media tell; of
+  /// several the fullest. `nil` where there is none, or it cannot be read.
+  package func fill() -> SnapshotFill? {
+    let fills = stack.layers.compactMap { layer -> SnapshotFill? in
+      guard case .mapped(let map) = layer.substance else { return nil }
+      return try? map.live?.runs.fill()
+    }
+    return fills.max { $0.percent < $1.percent }
+  }
+
   /// Whether a layer of it moves all the time.
   package var isLive: Bool { stack.top.isLive }
 
@@ -139,6 +154,7 @@ extension FoundStack {
     let pins = pins.filter { !stack.pins.contains($0) } + successor.pins
     var found = FoundStack(successor, content: content, pins: pins, notes: notes)
     found.isSoHere = isSoHere
+    found.liesOnRaid = liesOnRaid
     return found
   }
 }

@@ -48,6 +48,9 @@ public struct FoundStack: Sendable {
   public let notes: [String]
   /// Whether what this host's kernel told of the layers, and no medium shows, is still so.
   package var isSoHere: @Sendable () -> Bool = { true }
+  /// Whether it lies on a raid, of which the kernel of the host that has it active may know
+  /// more than any medium shows: one configuration ID does not stand for one map then.
+  package var liesOnRaid = false
 
   public init(
     _ stack: Stack, content: (any StackContent)?, pins: [String], notes: [String] = []

@@ -138,6 +138,9 @@ package final class StackWatch: Sendable {
   package func volume(
     of look: Look, since known: MappingState
   ) throws -> MappingAnswer.Volume? {
+    // Where the kernel knows more than the media show, one ID may have two maps, the other one
+    // told by a kernel that ran before.
+    if look.found.liesOnRaid { return try look.volumeNow(since: known) }
     let isKnown = state.withLock { state in
       state.past.contains { $0.id == known.configurationID && $0.map == look.map }
     }
@@ -157,7 +160,12 @@ extension StackWatch.Look {
   /// - Throws: `StackError`, or `ChainError` when the stores do not fit together.
   package func volume(since known: MappingState) throws -> MappingAnswer.Volume? {
     guard known.configurationID != configurationID else { return nil }
-    return MappingAnswer.Volume(
+    return try volumeNow(since: known)
+  }
+
+  /// Where everything lies, whether it is where it was or not.
+  fileprivate func volumeNow(since known: MappingState) throws -> MappingAnswer.Volume {
+    MappingAnswer.Volume(
       map: try stack.storeMap(), media: media,
       skipsStates: stack.skipsStates(since: known.cursor))
   }

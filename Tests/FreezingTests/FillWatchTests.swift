@@ -4,6 +4,7 @@ import Freezing
 import FrozenImage
 import HostSystem
 import ImageFixtures
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -16,15 +17,29 @@ private enum MemoryDataSets: DataSetProvider {
 
 @Suite struct FillWatchTests {
   /// What is told of a snapshot that is as full as `fills` says, one look after the other.
-  private func told(_ behaviour: MemoryDataSet.Behaviour, looks: Int) throws -> [[String]] {
+  ///
+  /// - Parameter seconds: between two looks.
+  private func told(
+    _ behaviour: MemoryDataSet.Behaviour, looks: Int, seconds: UInt64 = 10
+  ) throws -> [[String]] {
+    try told(MemoryDataSet(behaviour), looks: looks, seconds: seconds)
+  }
+
+  private func told(
+    _ dataSet: MemoryDataSet, looks: Int, seconds: UInt64 = 10
+  ) throws -> [[String]] {
     let directory = try TemporaryDirectory()
     let catalogue = Catalogue(directory: directory.path.appending("state"))
     _ = try Freezing(
-      MemoryDataSet(behaviour),
+      dataSet,
       FreezeRequest(source: "/srv/data", name: "nightly", catalogue: catalogue)
     ).run()
-    var watch = FillWatch(catalogue, Providers([MemoryDataSets.self]))
+    let time = Mutex<UInt64>(0)
+    var watch = FillWatch(
+      catalogue, Providers([MemoryDataSets.self]),
+      now: { time.withLock { $0 } * 1_000_000_000 })
     return (0..<looks).map { _ in
+      time.withLock { $0 += seconds }
       var now: [String] = []
       watch.look { image, event in
         switch event {
@@ -57,6 +72,16 @@ private enum MemoryDataSets: DataSetProvider {
         ["nightly: it grew", "nightly: the snapshot is full to 84 %: extend it"],
         ["nightly: it grew"],
       ])
+  }
+
+  /// The origin stands still for each attempt.
+  @Test func aSnapshotThatCannotGrowIsTriedAgainAfterLongerAndLonger() throws {
+    let dataSet = MemoryDataSet(
+      MemoryDataSet.Behaviour(leavesSomething: true, fills: [90], growth: .hasNoRoom))
+    let told = try told(dataSet, looks: 100)
+    // After 10, 70, 190, 430 and 910 seconds.
+    #expect(dataSet.growths.withLock { $0 } == 5)
+    #expect(told.joined().count == 2)
   }
 
   @Test func whyASnapshotDoesNotGrowIsToldWithEachLevel() throws {

@@ -40,6 +40,8 @@ final class MemoryDataSet: DataSet, Sendable {
   let steps = Mutex<[Step]>([])
   /// How often it was asked how full it is.
   let looks = Mutex(0)
+  /// How often it was to grow.
+  let growths = Mutex(0)
   /// Called before each step, with what the catalogue is asked then.
   let onStep: @Sendable (Step) -> Void
 
@@ -102,7 +104,9 @@ final class MemoryDataSet: DataSet, Sendable {
     }
 
     func extend() throws -> String? {
-      switch Self.dataSets.withLock({ [image] in $0[image] })?.behaviour.growth {
+      let dataSet = Self.dataSets.withLock { [image] in $0[image] }
+      dataSet?.growths.withLock { $0 += 1 }
+      switch dataSet?.behaviour.growth {
       case .grows?: return "it grew"
       case .hasNoRoom?: throw Failure(.noRoom, "the group has no room")
       case Behaviour.Growth.none?, nil: return nil

@@ -67,12 +67,14 @@ import Testing
 
   private func sources(
     _ choice: AnswerChoice, storage: Result<MappingAnswer, SourceError>,
-    host: Result<MappingAnswer, SourceError>, hasHost: Bool = true
+    host: Result<MappingAnswer, SourceError>, hasHost: Bool = true,
+    hostKnowsMore: Bool = false
   ) -> Asked {
     let (storage, host, tally) = (Answerer(storage), Answerer(host), AnswerTally())
     return Asked(
       sources: AnswerSources(
-        choice, storage: storage, host: host, hasHost: hasHost, tally: tally),
+        choice, storage: storage, host: host, hasHost: hasHost, tally: tally,
+        hostKnowsMore: { hostKnowsMore }),
       storage: storage, host: host, tally: tally)
   }
 
@@ -101,6 +103,26 @@ import Testing
     let alone = sources(
       .storage, storage: .failure(.failed("who knows")), host: silence, hasHost: false)
     #expect(throws: SourceError.failed("who knows")) { try alone.sources.answer(question) }
+  }
+
+  /// Legs of a raid that only the kernel of the production host left out.
+  @Test func whatTheHostKnowsBetterItIsAsked() throws {
+    let (own, other) = (try answer(1, [0]), try answer(1, [8192]))
+    let asked = sources(
+      .storage, storage: .success(own), host: .success(other), hostKnowsMore: true)
+    #expect(try asked.sources.answer(question) == other)
+    #expect(asked.tally.counts.productionHost == 1 && asked.tally.counts.storage == 0)
+    // What it refuses is not believed of the media, and who is not there refuses nothing.
+    let refused = sources(
+      .storage, storage: .success(own), host: .failure(.failed("no leg")), hostKnowsMore: true)
+    #expect(throws: SourceError.failed("no leg")) { try refused.sources.answer(question) }
+    let dead = sources(.storage, storage: .success(own), host: silence, hostKnowsMore: true)
+    for _ in 0..<2 { #expect(try dead.sources.answer(question) == own) }
+    #expect(dead.host.questions == 1)
+    let alone = sources(
+      .storage, storage: .success(own), host: .success(other), hasHost: false,
+      hostKnowsMore: true)
+    #expect(try alone.sources.answer(question) == own)
   }
 
   @Test func theHostAloneIsAskedWhereThatIsWanted() throws {
@@ -135,9 +157,13 @@ import Testing
     ]
     for other in differing {
       let asked = sources(.both, storage: .success(own), host: other)
+      let isInDoubt = Mutex(false)
+      asked.sources.follow { doubt in isInDoubt.withLock { $0 = doubt } }
       for _ in 0..<2 {
         let error = #expect(throws: SourceError.self) { try asked.sources.answer(question) }
         #expect(error?.description.contains("do not say the same") == true, "\(other)")
+        // Of reads that ask nobody as well.
+        #expect(isInDoubt.withLock { $0 })
       }
     }
   }

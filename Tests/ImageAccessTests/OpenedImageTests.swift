@@ -94,6 +94,24 @@ import Testing
     #expect(service.calls.last == .close)
   }
 
+  /// Copies of all media, of which the production host knows nothing.
+  @Test func whoAsksNobodyNeedsAFile() throws {
+    let written = try WrittenImage(in: directory.path, service: "floe+unix:/run/floe.sock/x")
+    let service = SampleService(id: written.id)
+    let image = try OpenedImage(
+      .file(written.path.string), cache: directory.path.string, mountpoint: nil, asksNobody: true,
+      connect: service.connect)
+    #expect(!image.hasProductionHost && service.calls == [])
+    #expect(throws: SourceError.self) { try image.productionHost.liveCheck() }
+    let error = #expect(throws: Failure.self) {
+      try OpenedImage(
+        .service(ServiceAddress(address)), cache: directory.path.string, mountpoint: nil,
+        asksNobody: true, connect: service.connect)
+    }
+    #expect(error?.description.contains("name the file of a representation") == true)
+    #expect(service.calls == [])
+  }
+
   @Test func theServiceThatTheUserNamesGoesBeforeTheFilesOwn() throws {
     let written = try WrittenImage(in: directory.path, service: "floe+unix:/run/floe.sock/x")
     let service = SampleService(id: written.id)

@@ -152,13 +152,24 @@ import Testing
     }
     let (storage, host) = (Answerer(told(1)), Answerer(told(2, behind: [medium])))
     let sources = sources(storage, host)
+    // What the reader is told, whose witness such a medium shows as well.
+    let doubts = Mutex<[Bool]>([])
+    sources.follow { isInDoubt in doubts.withLock { $0.append(isInDoubt) } }
     #expect(sources.checkHost(comparing: true))
+    #expect(doubts.withLock { $0 } == [false, true])
     #expect(try sources.answer(question) == host.outcomes.withLock { try $0[0].get() })
     host.become(silence)
-    #expect(failure(sources) == .unreachable("it is off"))
+    guard case .unreachable(let reason)? = failure(sources) else {
+      Issue.record("it was answered")
+      return
+    }
+    #expect(reason.hasPrefix("it is off") && reason.contains("clones or replicas"), "\(reason)")
+    // Who cannot be asked takes nothing back.
+    #expect(sources.checkHost(comparing: true) && doubts.withLock { $0.last } == true)
     // It was replaced by the right one.
     host.become(told(2))
     #expect(sources.checkHost(comparing: true))
+    #expect(doubts.withLock { $0.last } == false)
     #expect(try sources.answer(question) == storage.outcomes.withLock { try $0[0].get() })
     // One that moves here, too, is of another moment, and no clone.
     let moving = Answerer(told(1), told(2), told(3), told(4), told(5), told(6), told(7))
@@ -166,8 +177,26 @@ import Testing
     #expect(try second.compareMedia().isEmpty)
     // Who is not there says nothing of it.
     let third = self.sources(Answerer(told(1)), Answerer(silence))
-    #expect(third.checkHost(comparing: true) && !third.hasDoubt)
+    #expect(third.checkHost(comparing: true) && third.doubt == nil)
     #expect(failure(third) == nil)
+  }
+
+  /// A leg of an array that failed is still seen here, and shows what it showed then.
+  @Test func aMediumThatTheVolumeHasNoMoreIsNoClone() throws {
+    let ids = (1...2).map { MediumID(rawValue: UniqueIdentifier(high: 0, low: $0)) }
+    func told(_ shown: [UInt8], behind: Set<MediumID> = []) -> Outcome {
+      let entries = zip(ids, shown).map { ConfigurationID.Entry(medium: $0, bytes: [$1]) }
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: ConfigurationID(entries: entries), cursor: []),
+          changes: .ranges([]), volume: nil, behind: behind, located: []))
+    }
+    let sources = sources(Answerer(told([2, 1])), Answerer(told([2], behind: [ids[1]])))
+    #expect(try sources.compareMedia().isEmpty)
+    #expect(sources.doubt == nil)
+    // One that it has is one.
+    let clone = self.sources(Answerer(told([2, 1])), Answerer(told([2, 2], behind: [ids[1]])))
+    #expect(try clone.compareMedia() == [ids[1]])
   }
 
   @Test func theStorageIsAskedAgainBeforeASilentHost() {

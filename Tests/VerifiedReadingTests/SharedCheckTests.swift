@@ -120,5 +120,10 @@ import Testing
     // Made a moment too late.
     quick.begin(present)
     #expect(quick.basis == nil)
+    let last = QuickReads.Basis(try #require(rule.epoch), [:])
+    quick.begin(last)
+    rule.setDoubt(true)
+    quick.follow(rule)
+    #expect(quick.basis == nil && !quick.isCurrent(last.epoch))
   }
 }

@@ -10,6 +10,8 @@ final class SnapshotRuns: LiveRuns {
   struct Description: Sendable {
     /// "logical volume vg/snap".
     let title: String
+    /// "vg/snap".
+    var name = ""
     /// Bytes.
     let size: UInt64
     let origin: Layer
@@ -61,6 +63,14 @@ final class SnapshotRuns: LiveRuns {
   /// later state do not count.
   func confirms(_ number: UInt64) throws(StackError) -> Bool {
     try advance(known.withLock { $0 }).continues(number)
+  }
+
+  func fill() throws(StackError) -> SnapshotFill {
+    let store = try advance(known.withLock { $0 })
+    return SnapshotFill(
+      title: "the snapshot \(description.name)", data: store.percent,
+      advice: "once it is full the image is lost: extend it (lvextend --size +SIZE "
+        + "\(description.name)), or thaw the image when it is not needed any more")
   }
 
   /// Ends however busy the origin is: each chunk is copied once.

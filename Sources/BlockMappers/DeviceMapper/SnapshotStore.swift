@@ -90,6 +90,13 @@ struct SnapshotStore: Sendable {
   /// Whether nothing that counted in a state was lost since.
   func continues(_ number: UInt64) -> Bool { number >> Self.countBits == losses }
 
+  /// Percent of the store that is in use: its header, its areas, and a chunk for each exception,
+  /// as the kernel counts (`persistent_usage`).
+  var percent: Double {
+    let used = 1 + count / exceptionsPerArea + 1 + count
+    return Double(used) / Double(max(storeChunks, 1)) * 100
+  }
+
   /// Reads what was added since the last time; all of it, when something was lost.
   ///
   /// - Throws: `StackError` when the store overflowed, cannot be read or is damaged.

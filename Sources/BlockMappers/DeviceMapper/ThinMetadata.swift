@@ -30,6 +30,8 @@ struct ThinMetadata: Sendable {
     static let block = 8
     static let magic = 32
     static let version = 40
+    static let dataRoom = 64
+    static let metadataRoom = 192
     static let mappingRoot = 320
     static let dataBlockSize = 336
     static let metadataBlockSize = 340
@@ -58,6 +60,16 @@ struct ThinMetadata: Sendable {
     let mappingRoot: UInt64
     /// Bytes of a chunk of the pool.
     let chunkSize: UInt64
+    /// Chunks of the pool's data, and blocks of its metadata.
+    let data, metadata: Room
+  }
+
+  /// What a space map says of itself (`struct disk_sm_root`,
+  /// drivers/md/persistent-data/dm-space-map-common.h).
+  struct Room: Hashable {
+    let count, used: UInt64
+
+    var percent: Double { Double(used) / Double(max(count, 1)) * 100 }
   }
 
   /// The superblock, whose first bytes change with every commit.
@@ -103,7 +115,9 @@ struct ThinMetadata: Sendable {
     }
     return Superblock(
       bytes: Array(bytes[..<Field.superblockLength]), mappingRoot: number(Field.mappingRoot),
-      chunkSize: UInt64(chunk) * 512)
+      chunkSize: UInt64(chunk) * 512,
+      data: Room(count: number(Field.dataRoom), used: number(Field.dataRoom + 8)),
+      metadata: Room(count: number(Field.metadataRoom), used: number(Field.metadataRoom + 8)))
   }
 
   /// What a device's entry in the pool's tree says: where its own tree begins, and the

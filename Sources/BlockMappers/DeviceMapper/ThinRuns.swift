@@ -153,6 +153,17 @@ final class ThinRuns: LiveRuns {
     entry.root << 32 | UInt64(entry.checksum)
   }
 
+  func fill() throws(StackError) -> SnapshotFill {
+    let superblock = try metadata.superblock()
+    // "thin pool vg/pool".
+    let name = description.pool.split(separator: " ").last ?? ""
+    return SnapshotFill(
+      title: "the \(description.pool)", data: superblock.data.percent,
+      metadata: superblock.metadata.percent,
+      advice: "extend it (lvextend \(name); its metadata with --poolmetadatasize) before it is full"
+    )
+  }
+
   func successor(of number: UInt64) throws(StackError) -> LayerMap? {
     let now = try present()
     return Self.number(of: now.entry) == number ? nil : try map(now)

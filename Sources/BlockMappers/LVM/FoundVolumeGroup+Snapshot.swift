@@ -38,7 +38,7 @@ extension FoundVolumeGroup {
     try checkMerges(into: origin)
     return try SnapshotRuns(
       SnapshotRuns.Description(
-        title: title, size: extents * group.extentSize,
+        title: title, name: name, size: extents * group.extentSize,
         origin: Layer(try mapPlainly(origin, title: "origin \(group.name)/\(origin.name)")),
         store: Layer(
           try mapPlainly(

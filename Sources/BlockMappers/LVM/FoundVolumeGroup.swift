@@ -91,19 +91,6 @@ package struct FoundVolumeGroup: Sendable {
     return group.logicalVolumes.filter { $0.isVisible || stores.contains($0.name) }
   }
 
-  /// What this host's kernel says now of the group's raids; empty where the group has none, or
-  /// another host commits to it. Of one that is not active, or of which the kernel does not
-  /// tell, no legs.
-  package func raidsNow() -> [String: [Bool]] {
-    var raids: [String: [Bool]] = [:]
-    for volume in group.logicalVolumes where hasArchive {
-      guard case .raid? = volume.segments.first?.layout else { continue }
-      let legs = try? activeRaids.legsInSync(of: volume, in: group)
-      raids["\(volume.id)"] = legs ?? []
-    }
-    return raids
-  }
-
   /// Throws what stands in the way of mapping anything in this group.
   func checkMappable() throws(StackError) {
     if let conflict { throw conflict }

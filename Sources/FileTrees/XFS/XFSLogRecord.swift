@@ -1,3 +1,5 @@
+import FrozenImage
+
 /// A record of an XFS's log, with what it says of changes (fs/xfs/libxfs/xfs_log_format.h).
 struct XFSLogRecord {
   /// `XLOG_HEADER_MAGIC_NUM`.
@@ -7,8 +9,14 @@ struct XFSLogRecord {
   struct Header: Hashable {
     /// Its block of the ring.
     let place: UInt64
+    /// Bytes of data.
+    let length: UInt64
     /// Blocks of headers, and behind them of data.
     let headers, blocks: UInt64
+    /// Of the headers and the data; 0 where mkfs wrote the record.
+    let checksum: UInt32
+    /// Whether there are more headers for more data.
+    fileprivate let isSecond: Bool
     /// The block at which a replay would begin.
     let tail: UInt64
     let operations: UInt32
@@ -22,21 +30,26 @@ struct XFSLogRecord {
         bytes.bigEndian(at: 20) == UInt32(truncatingIfNeeded: place)
       else { return nil }
       self.place = place
-      let length = UInt64(bytes.bigEndian(at: 12))
+      length = UInt64(bytes.bigEndian(at: 12))
       blocks = (length + UInt64(XFSLog.block) - 1) / UInt64(XFSLog.block)
       // Of the second version, one for each 32 KiB that the record might have.
-      let isSecond = bytes.bigEndian(at: 8) & 2 != 0
+      isSecond = bytes.bigEndian(at: 8) & 2 != 0
       let size = UInt64(bytes.bigEndian(at: 320))
       headers = isSecond ? max(1, (size + 32767) / 32768) : 1
       tail = UInt64(bytes.bigEndian(at: 28))
+      checksum = UInt32(bytes.littleEndian(at: Self.checksumPlace, 4))
       operations = bytes.bigEndian(at: 40)
       format = bytes.bigEndian(at: 300)
     }
+
+    fileprivate static let checksumPlace = 32
   }
 
   private let header: Header
   /// The data, with the bytes that the turn's numbers stand in place of put back.
   private let data: [UInt8]
+  /// Whether its bytes are those that the kernel wrote.
+  private let isWhole: Bool
 
   /// - Parameter bytes: of the whole record, headers included; fewer of one that is no record.
   init(_ header: Header, bytes: [UInt8]) {
@@ -44,8 +57,10 @@ struct XFSLogRecord {
     let begin = Int(min(header.headers, 1024)) * XFSLog.block
     guard bytes.count >= begin else {
       data = []
+      isWhole = false
       return
     }
+    isWhole = Self.hasChecksum(header, bytes)
     var data = Array(bytes[begin...])
     for index in 0..<data.count / XFSLog.block {
       // 64 words in each header, in the first one behind its other fields.
@@ -56,6 +71,40 @@ struct XFSLogRecord {
         index * XFSLog.block..<index * XFSLog.block + 4, with: bytes[place..<place + 4])
     }
     self.data = data
+  }
+
+  /// Bytes of the first header that count for the checksum: `struct xlog_rec_header`, which was
+  /// shorter on a kernel of 32 bits on x86.
+  private static let headerSizes = [328, 324]
+  /// Bytes that count of each other header (`struct xlog_rec_ext_header`).
+  private static let otherHeaderSize = 260
+  /// Bytes of data for which a header has room.
+  private static let dataOfHeader: UInt64 = 32768
+
+  /// Whether the CRC-32C of the record is that in its header (`xlog_cksum`, fs/xfs/xfs_log.c):
+  /// of the headers, with zeros in its own place, and of the data as they lie on the disk.
+  ///
+  /// - Parameter bytes: of the whole record, at least the headers.
+  private static func hasChecksum(_ header: Header, _ bytes: [UInt8]) -> Bool {
+    let begin = Int(min(header.headers, 1024)) * XFSLog.block
+    guard header.length <= UInt64(bytes.count - begin) else { return false }
+    let used =
+      header.isSecond ? max(1, (header.length + dataOfHeader - 1) / dataOfHeader) : 1
+    guard used <= header.headers else { return false }
+    return headerSizes.contains { size in
+      var first = Array(bytes[..<size])
+      first.replaceSubrange(
+        Header.checksumPlace..<Header.checksumPlace + 4, with: [0, 0, 0, 0])
+      var checksum = CRC32C.checksum(first)
+      func go(on range: Range<Int>) {
+        bytes[range].withUnsafeBytes { checksum = CRC32C.checksum($0, continuing: checksum) }
+      }
+      for index in 1..<max(1, Int(used)) {
+        go(on: index * XFSLog.block..<index * XFSLog.block + otherHeaderSize)
+      }
+      go(on: begin..<begin + Int(header.length))
+      return checksum == header.checksum
+    }
   }
 
   /// Flags of an operation (`XLOG_START_TRANS` and others).
@@ -72,14 +121,17 @@ struct XFSLogRecord {
   private static let buffer: UInt64 = 0x123C
 
   /// Whether it holds nothing but the word that the file system was unmounted.
+  ///
+  /// The one that mkfs writes has no checksum.
   var saysUnmounted: Bool {
-    header.operations == 1 && data.count >= Self.headerLength && data[9] & Flag.unmount != 0
+    (isWhole || header.checksum == 0) && header.operations == 1 && data.count >= Self.headerLength
+      && data[9] & Flag.unmount != 0
   }
 
   /// Whether all that it holds are changes of the first block of the file system, or the word
   /// that it was unmounted.
   var changesSuperblockAlone: Bool {
-    guard header.format == 1, header.operations > 0 else { return false }
+    guard isWhole, header.format == 1, header.operations > 0 else { return false }
     var place = 0
     // Regions of the present item that are to come.
     var regions: UInt64 = 0

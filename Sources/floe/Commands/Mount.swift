@@ -61,8 +61,9 @@ struct Mount: ParsableCommand, JSONReporting {
   @Option(
     help: ArgumentHelp(
       "Who says where the image lies when something moved: the storage itself where it can, else "
-        + "the production host (storage); the production host alone (host); or both, which are "
-        + "compared (both): reads fail when they differ.", valueName: "storage|host|both"))
+        + "the production host (storage); the storage alone, for copies of all media of one "
+        + "moment (media); the production host alone (host); or both, which are compared (both): "
+        + "reads fail when they differ.", valueName: "storage|media|host|both"))
   var answers = AnswersName.storage
 
   @OptionGroup var trust: TrustOptions
@@ -91,11 +92,12 @@ struct Mount: ParsableCommand, JSONReporting {
   }
 
   enum AnswersName: String, ExpressibleByArgument, CaseIterable {
-    case storage, host, both
+    case storage, media, host, both
 
     var choice: AnswerChoice {
       switch self {
       case .storage: .storage
+      case .media: .media
       case .host: .host
       case .both: .both
       }

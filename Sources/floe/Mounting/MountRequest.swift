@@ -53,7 +53,7 @@ struct MountRequest {
     try FrozenMount.checkMountpoint(mountpoint)
     let image = try OpenedImage(
       source, cache: cache, limit: cacheLimit, mountpoint: mountpoint, service: service,
-      connect: reading.connector)
+      asksNobody: reading.answers == .media, connect: reading.connector)
     defer { image.close() }
     let root = try image.root(view)
     let taken = TakenMedia()

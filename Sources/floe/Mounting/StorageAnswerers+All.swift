@@ -12,7 +12,9 @@ extension ReaderRequest {
         let source = StorageSource(
           representation, volume: volume, medium: media.medium, take: media.take)
       else { return nil }
-      return StorageAnswers(source) { try source.follow() }
+      return StorageAnswers(source, hostKnowsMore: { source.liesOnRaid }) {
+        try source.follow()
+      }
     }
   ]
 }

@@ -112,6 +112,11 @@ private struct InterruptedFreeze {
         if step == "lvcreate": kill(maker)
         if step == "guard-suspended": kill(guard)
         if step == "both": kill(guard, maker)
+        if step == "stuck":
+            os.kill(maker, signal.SIGSTOP)
+            kill(guard)
+            until("the origin goes on", lambda: open(state).read(1) == "0")
+            os.kill(maker, signal.SIGCONT)
         if step == "everything":
             kill(floe, guard, maker)
             time.sleep(1)
@@ -130,8 +135,9 @@ extension EndToEnd.InGuest {
       #expect(seen.contains("killed at the step \(step)"), "\(seen)")
       #expect(seen.contains("orphan") && seen.contains("thawed"), "\(step): \(seen)")
     }
-    // floe lives: it takes everything back, and says why.
-    for step in ["lvcreate", "guard-suspended", "both"] {
+    // floe lives: it takes everything back, and says why. An lvcreate that is stuck has lost its
+    // guard, and floe lets the origin go on.
+    for step in ["lvcreate", "guard-suspended", "both", "stuck"] {
       let seen = try freeze.kill(at: step)
       #expect(seen.contains("killed at the step \(step)"), "\(seen)")
       #expect(seen.contains("floe ended with 1"), "\(step): \(seen)")

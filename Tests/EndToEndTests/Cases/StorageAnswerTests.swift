@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import TestTags
 import Testing
@@ -104,6 +105,51 @@ extension EndToEnd {
       #expect(status.errors == 0 && status.remaps > 0, "\(status)")
       #expect(status.answers.compared ?? 0 > 0, "\(status)")
       try backup.unmount()
+    }
+
+    /// An array's snapshot of all LUNs, which a backup host mounts beside the live host.
+    @Test("Copies of all media of one moment are read by a file alone, whatever moves since")
+    func copiesOfOneMoment() throws {
+      let moving = try Moving(megabytes: 16) { try $0.writer.random("file", bytes: 8 << 20) }
+      let production = try ProductionHost(in: moving.scratch)
+      let file = "\(moving.scratch.path)/lv.floe"
+      let frozen = try run(
+        Floe.program,
+        [
+          "freeze", moving.volume.path, "--name", "lv", "--state", production.state, "-o", file,
+          "--json",
+        ])
+      try production.serve()
+      let report = try JSONDecoder().decode(Frozen.self, from: Data(frozen.utf8))
+      let media = try report.media.map { medium in
+        let copy = "\(moving.scratch.path)/copy-\(medium.id)"
+        try run("dd", ["if=\(medium.path)", "of=\(copy)", "bs=1M", "status=none"])
+        return (id: medium.id, path: copy)
+      }
+      // The live host goes on.
+      let mover = try moving.volume.mover()
+      try waitUntil("the volume moved") { mover.turns(of: "move") >= 3 }
+      try mover.stop()
+      let refused = #expect(throws: (any Error).self) {
+        try BackupHost(
+          production.source("lv"), media: media, in: moving.scratch, name: "refused")
+      }
+      #expect("\(refused.map { "\($0)" } ?? "")".contains("--answers media"))
+      let backup = try BackupHost(
+        file, media: media, options: ["--answers", "media"], in: moving.scratch)
+      try moving.compare(backup)
+      let status = try backup.status()
+      #expect(status.errors == 0 && status.answers.production_host == 0, "\(status)")
+      try backup.unmount()
+    }
+
+    /// What `floe freeze --json` tells of media.
+    private struct Frozen: Decodable {
+      struct Medium: Decodable {
+        let id, path: String
+      }
+
+      let media: [Medium]
     }
 
     @Test("A logical volume that is removed is gone for good, also where nobody can be asked")

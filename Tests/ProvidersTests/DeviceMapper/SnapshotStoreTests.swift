@@ -30,6 +30,23 @@ struct SnapshotStoreTests {
     #expect(map.runs.count < 2 * store.copied.count)
   }
 
+  /// As the kernel counts: what is free begins at the next free chunk.
+  @Test func tellsHowFullItIs() throws {
+    let store = WrittenStore(chunkSize: 512, originSize: 200 * 512, storeSize: 300 * 512)
+    let runs = try store.runs()
+    for chunk in 0..<200 {
+      let fill = try runs.fill()
+      #expect(fill.data == Double(store.nextFree) / 300 * 100, "chunk \(chunk)")
+      #expect(fill.title == "the snapshot vg/snap" && fill.metadata == nil)
+      store.copy(chunk)
+    }
+    let stack = try FoundStack(Stack(top: Layer(runs.map())), content: nil, pins: [])
+    #expect(stack.fill()?.level == 0)
+    #expect(try stack.fill() == runs.fill())
+    store.overflow()
+    #expect(stack.fill() == nil)
+  }
+
   @Test func untouchedOrigin() throws {
     let store = WrittenStore(chunkSize: 4096, originSize: 65536, storeSize: 65536)
     let map = try store.runs().map()

@@ -70,6 +70,11 @@ struct ThinMetadataTests {
     let metadata = ThinMetadata(on: Layer(ArrayMedium(pool.bytes)), title: "pool")
     let superblock = try metadata.superblock()
     #expect(superblock.chunkSize == RestoredPool.chunkSize)
+    // What thin_restore counted.
+    let used = Set(pool.devices.values.flatMap(\.values)).count
+    #expect(superblock.data.used == used && superblock.data.count >= used)
+    #expect(superblock.data.percent <= 100)
+    #expect(superblock.metadata.used > 0 && superblock.metadata.percent < 100)
     for (device, chunks) in pool.devices {
       let entry = try #require(try metadata.entry(of: device, in: superblock))
       var found: [UInt64: UInt64] = [:]
@@ -111,6 +116,8 @@ struct ThinMetadataTests {
         with: data[Int(place) * size..<Int(place + 1) * size])
     }
     try expectConformance(of: Layer(runs(device: 4).map()), to: Array(oracle.dropLast(4096)))
+    let fill = try runs(device: 4).fill()
+    #expect(fill.data == 5 / 8 * 100 && fill.metadata ?? 0 > 0)
     #expect(throws: StackError.gone("the volume was removed from the pool")) {
       try runs(device: 5)
     }

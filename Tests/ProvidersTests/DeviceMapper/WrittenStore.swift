@@ -18,7 +18,7 @@ final class WrittenStore: @unchecked Sendable {
   let frozen: [UInt8]
   private(set) var copied: Set<Int> = []
   /// The next chunk of the store that holds nothing.
-  private var nextFree = 2
+  private(set) var nextFree = 2
 
   init(chunkSize: Int, originSize: Int, storeSize: Int) {
     self.chunkSize = chunkSize
@@ -92,7 +92,8 @@ final class WrittenStore: @unchecked Sendable {
     }
     return try SnapshotRuns(
       SnapshotRuns.Description(
-        title: "snapshot", size: UInt64(originSize), origin: part("origin", 0..<originSize),
+        title: "snapshot", name: "vg/snap", size: UInt64(originSize),
+        origin: part("origin", 0..<originSize),
         store: part("store", originSize..<originSize + storeSize)))
   }
 }

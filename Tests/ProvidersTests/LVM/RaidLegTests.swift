@@ -1,8 +1,10 @@
 import FrozenImage
+import Synchronization
 import Testing
 
 @testable import BlockMappers
 @testable import DataSets
+@testable import StackProvider
 @testable import VolumeLayers
 
 extension LVMTests {
@@ -31,7 +33,9 @@ extension LVMTests {
       let raids = ActiveRaids(statuses: { $0 == expected ? statuses : [] })
       let found = try #require(
         FoundVolumeGroup.groups(of: volumes, hasArchive: hasArchive, activeRaids: raids).first)
-      #expect((found.raidsNow().isEmpty) == !hasArchive)
+      let root = try found.choose("root")
+      #expect(found.raidsNow(under: root).isEmpty == !hasArchive)
+      #expect(found.liesOnRaid(root))
       do throws(StackError) {
         let map = try found.map(found.choose("root"))
         guard case .below(let placement)? = map.runs.first?.content else { return "nothing" }
@@ -72,6 +76,75 @@ extension LVMTests {
       #expect(try outcome(["raid raid1 2 A- 8192/8192 idle 0 0 -"], hasArchive: false) == "0, 1")
     }
 
+    /// A thick snapshot beside a raid, and one whose origin is a raid: the kernel is asked of what
+    /// lies below the image, and of nothing else.
+    @Test func onlyRaidsBelowAreAskedAbout() throws {
+      let disks = try LVMDisks(2)
+      try disks.makeGroup()
+      func snapshot(_ number: Int, of origin: String, in store: String) -> String {
+        VolumeText.volume(
+          "snapshot\(number)",
+          VolumeText.segment(
+            "snapshot", extents: 0..<4,
+            "chunk_size = 8\norigin = \"\(origin)\"\ncow_store = \"\(store)\""))
+      }
+      func store(_ name: String, _ place: String) -> String {
+        VolumeText.volume(
+          name, isVisible: false, status: ["READ"],
+          [place].linear)
+      }
+      let raid = VolumeText.segment(
+        "raid1", extents: 0..<4,
+        """
+        device_count = 2
+        region_size = 4096
+        raids = ["root_rmeta_0", "root_rimage_0", "root_rmeta_1", "root_rimage_1"]
+        """)
+      try disks.restore(
+        volumes: [
+          VolumeText.volume("root", raid), VolumeText.volume("plain", ["pv0 50"].linear),
+          store("s0", "pv0 60"), store("s1", "pv0 70"), snapshot(0, of: "root", in: "s0"),
+          snapshot(1, of: "plain", in: "s1"),
+        ]
+          + (0..<2).flatMap { leg in
+            ["root_rmeta_\(leg)": 10, "root_rimage_\(leg)": 20].map { name, extent in
+              VolumeText.volume(name, isVisible: false, ["pv\(leg) \(extent)"].linear)
+            }
+          })
+      let asked = Mutex(0)
+      let raids = ActiveRaids(statuses: { _ in
+        asked.withLock { $0 += 1 }
+        return ["raid raid1 2 AA 8192/8192 idle 0 0 -"]
+      })
+      var volumes: [PhysicalVolume] = []
+      for layer in try disks.layers() {
+        if let volume = try PhysicalVolume.find(on: layer) { volumes.append(volume) }
+      }
+      let found = try #require(
+        FoundVolumeGroup.groups(of: volumes, activeRaids: raids).first)
+      for (name, lies) in [("plain", false), ("s1", false), ("root", true), ("s0", true)] {
+        let volume = try #require(found.group.logicalVolume(name))
+        let before = asked.withLock { $0 }
+        #expect(found.liesOnRaid(volume) == lies, "\(name)")
+        #expect(found.raidsNow(under: volume).count == (lies ? 1 : 0), "\(name)")
+        #expect(asked.withLock { $0 } == before + (lies ? 1 : 0), "\(name)")
+      }
+    }
+
+    /// The storage says that its word is not the last one.
+    @Test func theStorageTellsThatAKernelMayKnowMore() throws {
+      let raid = try StorageBackup(disks())
+      // One state does not stand for one map.
+      #expect(try raid.answer().volume != nil)
+      #expect(raid.source.liesOnRaid)
+      let plain = try LVMDisks(1)
+      try plain.makeGroup()
+      try plain.restore(volumes: [VolumeText.volume("root", ["pv0 0"].linear)])
+      let other = try StorageBackup(plain)
+      _ = try other.answer()
+      #expect(!other.source.liesOnRaid)
+    }
+
     /// `lvconvert --splitmirrors 1 --trackchanges`: writes go to the others alone.
     @Test(arguments: [["READ", "VISIBLE"], ["READ"]])
     func legThatWasSplitOffIsLeftOut(_ status: [String]) throws {
@@ -96,4 +169,9 @@ extension LVMTests {
       #expect(try disks.disksOfCopies() == ["disk 0", "disk 1"])
     }
   }
+}
+
+extension [String] {
+  /// A linear segment of four extents at each of these places.
+  fileprivate var linear: [String] { VolumeText.segments("striped", self, extents: 4) }
 }

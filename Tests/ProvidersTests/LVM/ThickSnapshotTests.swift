@@ -76,6 +76,22 @@ extension LVMTests {
           == "the snapshot vg/snap could be written since change \(number) of its group")
     }
 
+    /// One that the user made is told of as floe's own are.
+    @Test func fill() throws {
+      let (disks, _) = try disks()
+      var options = SearchOptions()
+      options.physicalVolumes = disks.images
+      options.assumesFrozen = true
+      func fill(_ name: String) throws -> SnapshotFill? {
+        let data = try #require(try VolumeStacks.find(NamedData("vg/\(name)"), options))
+        return try data.plan(for: .random()).fill
+      }
+      // Header, exceptions and one chunk, of 64 in four extents.
+      #expect(try fill("snap")?.data == 3 / 64 * 100)
+      #expect(try fill("snap")?.title == "the snapshot vg/snap")
+      #expect(try fill("root") == nil)
+    }
+
     /// Nothing was frozen yet that could be thawed.
     @Test func overflowBeforeTheFreeze() throws {
       let (disks, _) = try disks()

@@ -144,7 +144,11 @@ final class FrozenTree {
     let representation = try Self.describe(tree, on: stack)
     self.representation = representation
     source = try MountedTreeSource(
-      tree.image, stack: Self.stack, representation: { representation })
+      tree.image, stack: Self.found, representation: { representation })
+  }
+
+  @Sendable static func found(of tree: MountedTree) throws -> FoundStack {
+    FoundStack(try stack(of: tree), content: nil, pins: [])
   }
 
   @Sendable static func stack(of tree: MountedTree) throws -> Stack {

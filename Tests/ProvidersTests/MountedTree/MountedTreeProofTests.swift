@@ -220,7 +220,7 @@ extension MountedTreeTests {
       try shell("umount \(volume.mount)")
       let reason = reason {
         _ = try MountedTreeSource(
-          image, stack: FrozenTree.stack,
+          image, stack: FrozenTree.found,
           representation: { throw CommandError(description: "not asked for") })
       }
       #expect(reason.contains("cannot be reached") && reason.contains("is not mounted where"))
@@ -233,6 +233,6 @@ extension MountedTreeSource {
   fileprivate convenience init(_ image: FrozenTree) throws {
     let representation = image.representation
     try self.init(
-      image.tree.image, stack: FrozenTree.stack, representation: { representation })
+      image.tree.image, stack: FrozenTree.found, representation: { representation })
   }
 }

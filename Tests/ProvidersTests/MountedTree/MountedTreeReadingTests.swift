@@ -2,6 +2,7 @@ import FrozenImage
 import Glibc
 import ImageReader
 import Logging
+import Synchronization
 import Testing
 
 @testable import HostSystem
@@ -89,7 +90,8 @@ extension MountedTreeTests {
       let plain = try FrozenTree(tree)
       let representation = try FrozenTree.describe(tree, on: stack(tree))
       let source = try MountedTreeSource(
-        tree.image, stack: stack, representation: { representation })
+        tree.image, stack: { FoundStack(try stack($0), content: nil, pins: []) },
+        representation: { representation })
       let reader = try reader(plain, source, representation)
       for (turn, offset) in [1, 400, 2, 401].enumerated() {
         if turn > 0 { try disk.move(volume.device, to: offset << 20) }
@@ -102,6 +104,39 @@ extension MountedTreeTests {
         #expect(statistics.remaps >= turn && statistics.productionHostBytes == 0)
         #expect(type == "xfs" || statistics.questions == turn)
       }
+    }
+
+    /// A raid below of which the kernel left out a leg that no medium tells of: the stack is
+    /// looked for anew, and what is found is told although no witness changed.
+    @Test func whatOnlyTheKernelKnowsIsAskedWithEveryAnswer() throws {
+      let volume = try LoopFileSystem("ext4")
+      try volume.run("head -c 200001 /dev/urandom > f")
+      try volume.remount("ro")
+      let plain = try FrozenTree(MountedTree(path: volume.mount))
+      let isSo = Mutex(true)
+      let looks = Mutex(0)
+      let representation = plain.representation
+      let source = try MountedTreeSource(
+        plain.tree.image,
+        stack: { tree in
+          looks.withLock { $0 += 1 }
+          isSo.withLock { $0 = true }
+          var found = try FrozenTree.found(of: tree)
+          found.liesOnRaid = true
+          found.isSoHere = { isSo.withLock { $0 } }
+          return found
+        }, representation: { representation })
+      let state = representation.volumes[0].state
+      let question = MappingQuestion(
+        known: state, found: state.configurationID, portions: [])
+      // Which map a kernel that ran before had for the state nobody knows.
+      #expect(try source.answer(question).volume != nil)
+      let before = looks.withLock { $0 }
+      _ = try source.answer(question)
+      #expect(looks.withLock { $0 } == before)
+      isSo.withLock { $0 = false }
+      #expect(try source.answer(question).volume != nil)
+      #expect(looks.withLock { $0 } > before)
     }
 
     @Test func onlyTheChangedFileIsLost() throws {

@@ -1,10 +1,12 @@
 import FrozenImage
+import Glibc
 import Media
 import TestTags
 import Testing
 
 @testable import DataSets
 @testable import FileTrees
+@testable import LogicalVolumeProvider
 @testable import VolumeLayers
 
 extension MountedTreeTests {
@@ -43,6 +45,71 @@ extension MountedTreeTests {
       }
       try shell("umount \(system.mount); sync \(disk)")
       #expect(try holdsNothing(disk))
+    }
+
+    /// The place of the log's newest record in a disk's bytes, and of its data.
+    private func newestRecord(_ disk: [UInt8], in log: Range<Int>) throws -> (Int, data: Int) {
+      let headers = stride(from: log.lowerBound, to: log.upperBound, by: XFSLog.block).filter {
+        disk.bigEndian(at: $0) == XFSLogRecord.magic
+      }
+      // By the number that each has: its turn, and its block.
+      let newest = headers.max { one, other in
+        (disk.bigEndian(at: one + 16), disk.bigEndian(at: one + 20))
+          < (disk.bigEndian(at: other + 16), disk.bigEndian(at: other + 20))
+      }
+      let place = try #require(newest)
+      let header = try #require(
+        XFSLogRecord.Header(
+          disk[place..<place + XFSLog.block],
+          at: UInt64((place - log.lowerBound) / XFSLog.block)))
+      return (place, place + Int(header.headers) * XFSLog.block)
+    }
+
+    @Test("A record whose checksum does not hold tells nothing, whatever it seems to say")
+    func checksum() throws {
+      let system = try LoopFileSystem("xfs", size: Self.size)
+      let disk = "\(system.directory)/disk"
+      try system.run(
+        "echo a >a; xfs_freeze -f .; cp --sparse=always \(disk) \(disk).copy; xfs_freeze -u .")
+      let copy = "\(disk).copy"
+      #expect(try holdsNothing(copy))
+      let bytes = try contents(of: Array(copy.utf8))
+      let superblock = try XFSSuperblock(Array(bytes[..<XFSSuperblock.length]), title: "a disk")
+      let start = Int(superblock.log.start)
+      let (place, data) = try newestRecord(
+        bytes, in: start..<start + Int(superblock.log.blocks) * XFSLog.block)
+      // The time of the change, its sum, and bytes of the superblock that it brings.
+      for offset in [place + 33, data + 100, data + 200, data + 300, data + 400] {
+        try write([~bytes[offset]], to: copy, at: offset)
+        #expect(try !holdsNothing(copy), "at \(offset - place)")
+        try write([bytes[offset]], to: copy, at: offset)
+      }
+      #expect(try holdsNothing(copy))
+    }
+
+    @Test("One that was mounted after a crash, and not changed, is in its place when it is frozen")
+    func mountedAfterACrash() throws {
+      let system = try LoopFileSystem("xfs", size: Self.size)
+      let disk = "\(system.directory)/disk"
+      try system.run(
+        "mkdir d; (cd d; seq 100 | xargs touch; xfs_io -c fsync 1); "
+          + "cp --sparse=always \(disk) \(disk).crashed")
+      let mount = "\(system.directory)/crashed"
+      try shell("mkdir \(mount); mount -o loop,nouuid \(disk).crashed \(mount)")
+      defer { _ = try? shell("umount -l \(mount)", ignoringFailure: true) }
+      func frozen() throws -> Bool {
+        try shell(
+          "xfs_freeze -f \(mount); cp --sparse=always \(disk).crashed \(disk).frozen; "
+            + "xfs_freeze -u \(mount)")
+        return try holdsNothing("\(disk).frozen")
+      }
+      // What was replayed stands in the log still.
+      #expect(try !frozen())
+      let directory = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      defer { close(directory) }
+      MountedVolume.beginRecord(in: directory)
+      #expect(try frozen())
+      #expect(try shell("ls -A \(mount)").trimmed == "d")
     }
 
     @Test("Damage anywhere in a log is no proof that it holds nothing")
