@@ -81,6 +81,17 @@ extension EndToEnd {
         for name in thin4 thin0 pool data meta lw; do dmsetup remove $name; done
         """)
       try replay(.thin, on: guest, leastStates: 20, leastReused: 200)
+      // The pool is not in use any more: of what is left in it floe reads what thin_dump reads.
+      let size = 4 << 20
+      let metadata = "\(guest.scratch.path)/thin-metadata"
+      try run(
+        "dd", ["if=\(guest.disks[0])", "of=\(metadata)", "bs=\(size)", "count=1", "status=none"])
+      let medium = ReplayedMedium(size: size)
+      _ = medium.apply(.write(offset: 0, bytes: try readFile(metadata)[...]))
+      for device in [0, 4] {
+        try ThinDump(metadata, device: device).expectSame(
+          as: medium, size: size, device: UInt64(device))
+      }
     }
 
     @discardableResult
