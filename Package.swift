@@ -381,9 +381,9 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "BtrfsProvider", "DataSets", "floe", "FrozenImage", "HostSystem", "ImageReader",
-        "LogicalRepresentation", "Media", "SeededNumbers", "StackProvider", "TestTags",
-        "VerifiedReading",
+        "BlockMappers", "BtrfsProvider", "DataSets", "floe", "FrozenImage", "HostSystem",
+        "ImageReader", "LogicalRepresentation", "Media", "SeededNumbers", "StackProvider",
+        "TestTags", "VerifiedReading", "VolumeLayers",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

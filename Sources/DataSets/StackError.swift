@@ -6,6 +6,8 @@ public struct StackError: SentenceError {
   public let code: ErrorCode
   public let sentence: String
   public let cause: (any Error)?
+  /// What kind of failure it is where nothing was frozen yet that could be gone.
+  package private(set) var codeAtFreeze = ErrorCode.medium
 
   public init(code: ErrorCode, sentence: String, cause: (any Error)?) {
     self.code = code
@@ -19,5 +21,13 @@ public struct StackError: SentenceError {
   package var isGone: Bool { code == .thawed }
 
   /// What was there is gone for good: an image of it is thawed.
-  package static func gone(_ sentence: String) -> StackError { StackError(.thawed, sentence) }
+  ///
+  /// - Parameter code: what kind of failure it is where nothing was frozen yet.
+  package static func gone(
+    _ sentence: String, atFreeze code: ErrorCode = .medium
+  ) -> StackError {
+    var error = StackError(.thawed, sentence)
+    error.codeAtFreeze = code
+    return error
+  }
 }

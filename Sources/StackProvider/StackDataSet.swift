@@ -60,7 +60,7 @@ private struct StackDataSet: DataSet {
       freezer = try StackFreezer(place)
     } catch let error as StackError where error.isGone {
       // Nothing was frozen yet that could be thawed.
-      throw StackError(.medium, error.description)
+      throw StackError(error.codeAtFreeze, error.description)
     }
   }
 

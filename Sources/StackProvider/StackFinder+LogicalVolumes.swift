@@ -39,7 +39,7 @@ extension StackFinder {
         .notFound, "the logical volume \(id.volume) is on no physical volume that was found")
     }
     let met = known.isEmpty ? nil : groups.first.map { "\($0.group.id)" }
-    let found = try FoundVolumeGroup.choose(group ?? met, of: volumes)
+    let found = try choose(group ?? met, of: volumes)
     let name = selectors.popFirst().map { selector in
       // "vg/root" names the group once more.
       for prefix in ["\(found.group.name)/", "\(found.group.id)/"]
@@ -58,6 +58,18 @@ extension StackFinder {
       guard let name, lost == true else { throw error }
       throw .gone(
         "the logical volume \(found.group.name)/\(name) that was frozen was removed from its group")
+    }
+  }
+
+  /// The group of a name; where there is none, it may lie on an array that was left out.
+  private func choose(
+    _ group: String?, of volumes: [PhysicalVolume]
+  ) throws(StackError) -> FoundVolumeGroup {
+    do throws(StackError) {
+      return try FoundVolumeGroup.choose(group, of: volumes)
+    } catch {
+      guard error.code == .notFound, let array = unprovenArrays.first else { throw error }
+      throw StackError(.inUse, "\(error.sentence); \(array)")
     }
   }
 

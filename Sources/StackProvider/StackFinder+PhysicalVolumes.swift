@@ -96,9 +96,16 @@ extension StackFinder {
     defer { pins = onTheWay }
     // A backup host sees the members of an array, not the array.
     let isArray = device?.arrayMembers != nil
-    // Those that cannot be read are not ours; a member of an array may begin as the array does.
-    guard let layer = try? isArray ? disk(at: path) : Self.medium(path),
-      (try? BootRecords.isPartitioned(layer)) == false,
+    let layer: Layer
+    do throws(StackError) {
+      layer = isArray ? try disk(at: path) : try Self.medium(path)
+    } catch {
+      // What cannot be read is not ours; but an array may be, and is not proven now.
+      if isArray { unprovenArrays.append("\(path) was left out: \(error)") }
+      return
+    }
+    // A member of an array may begin as the array does.
+    guard (try? BootRecords.isPartitioned(layer)) == false,
       isArray || Self.isNoMember(layer),
       let volume = try? PhysicalVolume.find(on: layer)
     else { return }

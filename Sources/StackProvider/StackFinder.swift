@@ -14,6 +14,8 @@ public struct StackFinder {
   /// logical volume's UUID.
   var pins: [String] = []
   var notes: [String] = []
+  /// Arrays of md that were passed over in a search for physical volumes, and why.
+  var unprovenArrays: [String] = []
   /// The partition tables that were met on the way up.
   var tables: [PartitionTable] = []
   /// The device that the stack begins on.

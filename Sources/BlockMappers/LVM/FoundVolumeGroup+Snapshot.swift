@@ -9,23 +9,21 @@ extension FoundVolumeGroup {
   /// Only a snapshot that cannot be written is frozen: a chunk that was copied already is
   /// overwritten in place, which no witness shows.
   ///
-  /// - Throws: `StackError` when it may be written, is being merged, overflowed, or when its
-  ///   store or its origin cannot be mapped.
+  /// - Throws: `StackError` when it may be written, is being merged or overflowed, all of which
+  ///   end an image of it for good; or when its store or its origin cannot be mapped.
   func map(_ snapshot: LogicalVolume.Snapshot, store: LogicalVolume) throws(StackError) -> LayerMap
   {
     let name = "\(group.name)/\(store.name)"
     let title = "logical volume \(name)"
     guard !snapshot.isMerging else {
-      throw StackError(
-        .unsupported,
+      throw .gone(
         "the \(title) is a snapshot that its origin \(group.name)/\(snapshot.origin) takes back, so "
-          + "floe cannot map it")
+          + "floe cannot map it", atFreeze: .unsupported)
     }
     guard !store.status.contains("WRITE") else {
-      throw StackError(
-        .inUse,
+      throw .gone(
         "the \(title) is a snapshot that may be written, so it is not frozen: make it read-only "
-          + "(lvchange -pr \(name)), or make one that is (lvcreate -s -pr)")
+          + "(lvchange -pr \(name)), or make one that is (lvcreate -s -pr)", atFreeze: .inUse)
     }
     guard let origin = group.logicalVolume(snapshot.origin), origin.name != store.name else {
       throw StackError(.malformed, "the metadata do not describe the origin of the \(title)")

@@ -9,26 +9,26 @@ extension FoundVolumeGroup {
   /// Only a volume that cannot be written is frozen: of one that can, chunks that nobody
   /// shares are overwritten in place, which no witness shows.
   ///
-  /// - Throws: `StackError` when it may be written, when the rest of it is outside of the
-  ///   pool, or when its pool cannot be read.
+  /// - Throws: `StackError` when it may be written or is being merged, which end an image of it
+  ///   for good; when the rest of it is outside of the pool, or when its pool cannot be read.
   func map(_ thin: LogicalVolume.Thin, of volume: LogicalVolume) throws(StackError) -> LayerMap {
     let name = "\(group.name)/\(volume.name)"
     let title = "logical volume \(name)"
+    if thin.isMerging {
+      throw .gone(
+        "the \(title) is a thin snapshot that its origin takes back, so floe cannot map it",
+        atFreeze: .unsupported)
+    }
     guard !volume.status.contains("WRITE") else {
-      throw StackError(
-        .inUse,
+      throw .gone(
         "the \(title) is a thin volume that may be written, so it is not frozen: make a read-only "
-          + "snapshot of it (lvcreate -s -pr -kn) and freeze that")
+          + "snapshot of it (lvcreate -s -pr -kn) and freeze that", atFreeze: .inUse)
     }
     if let origin = thin.externalOrigin {
       throw StackError(
         .unsupported,
         "the \(title) has an external origin, \(group.name)/\(origin), which holds the rest of it: "
           + "floe cannot map that")
-    }
-    if thin.isMerging {
-      throw StackError(
-        .unsupported, "the \(title) is merged into its origin, so floe cannot map it")
     }
     guard let holder = group.logicalVolume(thin.pool),
       case .thinPool(let pool)? = holder.segments.first?.layout, holder.segments.count == 1,
@@ -58,8 +58,11 @@ extension FoundVolumeGroup {
     guard let now = text.logicalVolumes.first(where: { $0.id == volume.id }) else {
       return "the thin volume \(title) was removed by \(change)"
     }
+    if now.isMergingThin {
+      return "the thin snapshot \(title) was merged into its origin by \(change)"
+    }
     guard case .thin(let found)? = now.segments.first?.layout, found.device == thin.device,
-      found.pool == thin.pool, !found.isMerging
+      found.pool == thin.pool
     else { return "the thin volume \(title) became another one by \(change)" }
     if now.status.contains("WRITE") {
       return "the thin volume \(title) could be written since \(change)"

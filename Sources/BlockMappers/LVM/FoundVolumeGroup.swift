@@ -85,10 +85,13 @@ package struct FoundVolumeGroup: Sendable {
   }
 
   /// The logical volumes that are no internal parts of others. Metadata hide the store
-  /// of a snapshot, which people know as the snapshot.
+  /// of a snapshot, which people know as the snapshot, and a thin snapshot that its origin
+  /// takes back (`init_snapshot_merge` in lvm2's lib/metadata/snapshot_manip.c).
   var logicalVolumes: [LogicalVolume] {
     let stores = Set(group.snapshots.map(\.store))
-    return group.logicalVolumes.filter { $0.isVisible || stores.contains($0.name) }
+    return group.logicalVolumes.filter {
+      $0.isVisible || stores.contains($0.name) || $0.isMergingThin
+    }
   }
 
   /// Throws what stands in the way of mapping anything in this group.

@@ -63,6 +63,11 @@ package struct LogicalVolume: Hashable, Sendable {
   /// Not an internal part of another one.
   var isVisible: Bool { status.contains("VISIBLE") }
 
+  /// A thin snapshot that its origin takes back.
+  var isMergingThin: Bool {
+    if case .thin(let thin)? = segments.first?.layout { thin.isMerging } else { false }
+  }
+
   /// A run of extents that are laid out in one way.
   struct Segment: Hashable, Sendable {
     /// "segment1"

@@ -39,6 +39,7 @@ extension EndToEnd.InGuest {
         break_leg $leg
         written
         echo failed $(dmsetup status raid-data)
+        spoil_leg $leg $disk
         sleep 2
         mend_leg $leg
         lvconvert -qq -y -m 0 raid/data $disk
@@ -73,6 +74,12 @@ extension EndToEnd.InGuest {
         dmsetup resume $map
       done
     }
+    # The disk holds other bytes where a leg of 64 MiB lies.
+    spoil_leg() {
+      start=$(cut -d' ' -f5 /tmp/raid-data_rimage_$1)
+      dd if=/dev/urandom of=$2 bs=1M count=64 seek=$((start * 512)) oflag=direct,seek_bytes \\
+        conv=notrunc status=none
+    }
     mend_leg() {
       for part in rmeta rimage; do
         map=raid-data_${part}_$1
@@ -93,15 +100,22 @@ extension EndToEnd.InGuest {
       printf 'label: gpt\\nsize=80M\\nsize=80M\\n' | sfdisk -q /dev/vda
       mdadm --quiet --create /dev/md0 --level=1 --raid-devices=2 --size=65M --run \\
         /dev/vda1 /dev/vdb </dev/null
-      dd if=/share/ext4.img of=/dev/md0 bs=1M oflag=direct status=none
+      dd if=/dev/urandom of=/dev/md0 bs=1M oflag=direct status=none || true
       mdadm --wait /dev/md0 || true
+      # One of them misses all that counts.
+      mdadm --quiet /dev/md0 --fail /dev/vdb
+      until mdadm --quiet /dev/md0 --remove /dev/vdb; do sleep 0.5; done
+      dd if=/share/ext4.img of=/dev/md0 bs=1M oflag=direct status=none
       sleep 1
       $floe freeze /dev/md0 --name md --state $state
       """)
     try guest.serve()
     let backup = try guest.mount("md", options: ["--remap-timeout", "120"], name: "md")
+    try compare(backup, with: reference)
     let mover = try guest.start(
       """
+      mdadm --quiet /dev/md0 --add /dev/vdb
+      mdadm --wait /dev/md0 || true
       old=/dev/vda1 new=/dev/vda2
       for turn in 1 2; do
         mdadm --quiet /dev/md0 --add $new
