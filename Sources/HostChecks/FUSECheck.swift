@@ -15,6 +15,7 @@ public struct FUSECheck: Sendable {
 
   /// Whether the kernel has FUSE loaded.
   public var isLoaded: Bool
+  /// What opening /dev/fuse gave.
   public var device: Device
   /// Where fusermount3 is; `nil` when it is not on the PATH.
   public var program: String?

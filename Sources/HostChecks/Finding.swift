@@ -27,7 +27,9 @@ public struct Finding: Hashable, Sendable, Encodable {
     case wrong
   }
 
+  /// What was looked at.
   public let check: Check
+  /// How grave it is.
   public let state: State
   /// A device, a file, an address; `nil` for this host as a whole.
   public let subject: String?
