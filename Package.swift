@@ -172,6 +172,15 @@ let package = Package(
       ],
       swiftSettings: rules),
 
+    // What floe needs of a host, and whether a backup host leaves the media alone.
+    .target(
+      name: "HostChecks",
+      dependencies: [
+        "FrozenImage", "HostSystem", "ImageReader", "Media",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+
     .target(
       name: "Restoring",
       dependencies: [
@@ -223,7 +232,8 @@ let package = Package(
       dependencies: [
         // The kinds of data sets, as Sources/floe/Providers+All.swift registers them.
         "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
-        "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage", "HostSystem",
+        "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage",
+        "HostChecks", "HostSystem",
         "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
         "Restoring", "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -299,6 +309,10 @@ let package = Package(
       dependencies: [
         "FrozenImage", "HostSystem", "ImageReader", "Media", "TestTags",
       ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "HostChecksTests",
+      dependencies: ["HostChecks", "HostSystem", "Media", "TestTags"],
       swiftSettings: rules),
     .testTarget(
       name: "VerifiedReadingTests",

@@ -239,7 +239,7 @@ package struct OpenedImage {
 
 extension ServiceAddress {
   /// Whether floe itself listens there, on this very host.
-  fileprivate var isOnThisHost: Bool {
+  package var isOnThisHost: Bool {
     guard case .unix(let path) = endpoint else { return false }
     return LocalPeer.isThisProgram(listeningOn: path)
   }

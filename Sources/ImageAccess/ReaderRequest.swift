@@ -115,7 +115,7 @@ package struct ReaderRequest {
     return nil
   }
 
-  private func finder(
+  func finder(
     for image: OpenedImage, on host: OwnHost, followsPaths: Bool, _ taken: TakenMedia
   ) -> MediumFinder {
     MediumFinder(

@@ -17,7 +17,7 @@ extension OpenMedium {
   /// up at once.
   ///
   /// - Parameter devices: the paths of this host's block devices.
-  func isUsed(amongst devices: [String]) -> Bool {
+  package func isUsed(amongst devices: [String]) -> Bool {
     if deviceNumber != nil { return isClaimed }
     return devices.contains { path in
       guard path.contains("loop"), let device = try? OpenMedium(path: path, isShared: true) else {

@@ -56,11 +56,17 @@ public struct MediumFinder: Sendable {
   public func find(
     _ description: MediumDescription, witness: [UInt8]?
   ) throws(Failure) -> OpenMedium {
-    let found = try choose(description, witness: witness)
-    let (medium, origin) =
-      found.isNamed ? (found.medium, .named) : try admit(found.medium, as: description)
+    let (medium, origin) = try findWithOrigin(description, witness: witness)
     onTaken(description, medium, origin)
     return medium
+  }
+
+  /// The same, told to nobody but the caller.
+  package func findWithOrigin(
+    _ description: MediumDescription, witness: [UInt8]? = nil
+  ) throws(Failure) -> (OpenMedium, MediumOrigin) {
+    let found = try choose(description, witness: witness)
+    return found.isNamed ? (found.medium, .named) : try admit(found.medium, as: description)
   }
 
   /// Opens a medium of which nobody wrote more than its identifier, as the metadata on other
@@ -82,6 +88,13 @@ public struct MediumFinder: Sendable {
     let (medium, origin) = try admit(found, as: description, mayBeUsed: false)
     onTaken(description, medium, origin)
     return medium
+  }
+
+  /// The paths of all devices that carry a medium's identity, whether or not one would be taken.
+  package func paths(showing description: MediumDescription) -> [String] {
+    let matches = matches(description)
+    let named = (try? findNamed(description)).map { [$0] } ?? []
+    return (named + matches.media + matches.refused.map(\.medium)).map(\.path)
   }
 
   /// A medium that has the right bytes.

@@ -63,6 +63,23 @@ extension OpenMedium {
   }
 }
 
+/// A format that libblkid finds on a medium.
+package struct MediumSignature: Hashable, Sendable {
+  /// As libblkid calls the format.
+  package let type: String
+  /// What the format identifies itself by, as people write it; empty for none.
+  package let uuid: String
+  /// The format's version; empty when libblkid tells none.
+  package let version: String
+  /// Whether it lies in a partition, and not where the medium begins.
+  package let isInPartition: Bool
+}
+
+extension OpenMedium {
+  /// The formats on the medium and on its partitions, read past the page cache.
+  package var signatures: [MediumSignature] { SignatureCopy(of: self)?.signatures() ?? [] }
+}
+
 /// The places of a medium where formats keep their signatures, in a sparse file in memory
 /// that libblkid reads: the medium itself is read past the page cache.
 private final class SignatureCopy {
@@ -91,11 +108,48 @@ private final class SignatureCopy {
     if descriptor >= 0 { close(descriptor) }
   }
 
+  /// An image file does not say how long the sectors of its disk were.
+  private var sectorSizes: [Int] { medium.deviceNumber == nil ? [512, 4096] : [medium.alignment] }
+
+  /// The formats of the medium, then those of its partitions.
+  func signatures() -> [MediumSignature] {
+    var found: [MediumSignature] = []
+    for sector in sectorSizes {
+      guard let probe = probe(0..<medium.size, sector: sector) else { continue }
+      defer { blkid_free_probe(probe) }
+      found += Self.signatures(of: probe, isInPartition: false)
+      guard let list = blkid_probe_get_partitions(probe) else { continue }
+      for index in 0..<min(blkid_partlist_numof_partitions(list), Self.partitionLimit) {
+        guard let partition = blkid_partlist_get_partition(list, index),
+          let contents = self.probe(
+            ofSectors: UInt64(clamping: blkid_partition_get_start(partition)),
+            UInt64(clamping: blkid_partition_get_size(partition)))
+        else { continue }
+        defer { blkid_free_probe(contents) }
+        found += Self.signatures(of: contents, isInPartition: true)
+      }
+    }
+    return found.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
+
+  private static func signatures(of probe: blkid_probe, isInPartition: Bool) -> [MediumSignature] {
+    var found: [MediumSignature] = []
+    var rounds = 0
+    while rounds < 64, blkid_do_probe(probe) == 0 {
+      rounds += 1
+      let type = text("TYPE", of: probe)
+      guard !type.isEmpty else { continue }
+      found.append(
+        MediumSignature(
+          type: type, uuid: text("UUID", of: probe), version: text("VERSION", of: probe),
+          isInPartition: isInPartition))
+    }
+    return found
+  }
+
   /// The first identifier that is wanted, of the medium's own and then of its partitions'.
   func first(where isWanted: (CarriedIdentifier) -> Bool) -> CarriedIdentifier? {
-    // An image file does not say how long the sectors of its disk were.
-    let sectors = medium.deviceNumber == nil ? [512, 4096] : [medium.alignment]
-    for sector in sectors {
+    for sector in sectorSizes {
       guard let probe = probe(0..<medium.size, sector: sector) else { continue }
       defer { blkid_free_probe(probe) }
       if let found = Self.identifiers(of: probe).first(where: isWanted) { return found }
@@ -117,13 +171,20 @@ private final class SignatureCopy {
   }
 
   private func contents(ofSectors start: UInt64, _ length: UInt64) -> [CarriedIdentifier]? {
+    guard let probe = self.probe(ofSectors: start, length) else { return nil }
+    defer { blkid_free_probe(probe) }
+    return Self.identifiers(of: probe)
+  }
+
+  /// Looks at a partition; the caller frees what is returned.
+  ///
+  /// - Parameter start: counted, as the length, in sectors of 512 bytes.
+  private func probe(ofSectors start: UInt64, _ length: UInt64) -> blkid_probe? {
     guard length > 0, start < medium.size / 512 else { return nil }
     let begin = start * 512
     let end = length > (medium.size - begin) / 512 ? medium.size : begin + length * 512
     copy(begin..<min(end, begin + min(Self.headLength, end - begin)))
-    guard let probe = probe(begin..<end, sector: 512) else { return nil }
-    defer { blkid_free_probe(probe) }
-    return Self.identifiers(of: probe)
+    return probe(begin..<end, sector: 512)
   }
 
   private func probe(_ range: Range<UInt64>, sector: Int) -> blkid_probe? {
@@ -138,7 +199,8 @@ private final class SignatureCopy {
     }
     blkid_probe_enable_superblocks(probe, 1)
     blkid_probe_set_superblocks_flags(
-      probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_UUIDRAW)
+      probe,
+      BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_UUIDRAW | BLKID_SUBLKS_VERSION)
     blkid_probe_enable_partitions(probe, 1)
     return probe
   }
@@ -152,14 +214,18 @@ private final class SignatureCopy {
       rounds += 1
       let raw = value("UUID_RAW", of: probe) ?? []
       for name in ["UUID", "UUID_SUB", "PTUUID"] {
-        guard let text = value(name, of: probe) else { continue }
-        let words = String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
-        if let identifier = CarriedIdentifier(words, raw: name == "UUID" ? raw : []) {
+        if let identifier = CarriedIdentifier(text(name, of: probe), raw: name == "UUID" ? raw : [])
+        {
           found.append(identifier)
         }
       }
     }
     return found
+  }
+
+  /// A value as text; empty when libblkid has none.
+  private static func text(_ name: String, of probe: blkid_probe) -> String {
+    String(decoding: (value(name, of: probe) ?? []).prefix { $0 != 0 }, as: UTF8.self)
   }
 
   private static func value(_ name: String, of probe: blkid_probe) -> [UInt8]? {

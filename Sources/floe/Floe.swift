@@ -19,7 +19,7 @@ struct Floe: ParsableCommand {
     subcommands: [
       Freeze.self, Serve.self, Images.self, Thaw.self,
       Mount.self, Unmount.self, Status.self, List.self, Find.self, Diff.self, Restore.self,
-      Inspect.self, Explain.self, Verify.self,
+      Inspect.self, Explain.self, Verify.self, Doctor.self,
       SnapshotGuardCommand.self, ThawGuardCommand.self, SSHTunnelCommand.self,
     ])
 

@@ -82,6 +82,10 @@ public nonisolated struct Floe_V1_HelloResponse: Sendable {
   /// The identifier of the state directory that the service serves.
   public var stateDirectory: Data = Data()
 
+  /// The production host's clock when it answered: milliseconds since 1970. 0 from a service
+  /// that does not tell.
+  public var clockMilliseconds: Int64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1150,7 +1154,7 @@ nonisolated extension Floe_V1_HelloRequest: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HelloResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}capabilities\0\u{1}host\0\u{3}state_directory\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}capabilities\0\u{1}host\0\u{3}state_directory\0\u{3}clock_milliseconds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1162,6 +1166,7 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
       case 2: try { try decoder.decodeRepeatedStringField(value: &self.capabilities) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.host) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.stateDirectory) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.clockMilliseconds) }()
       default: break
       }
     }
@@ -1180,6 +1185,9 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
     if !self.stateDirectory.isEmpty {
       try visitor.visitSingularBytesField(value: self.stateDirectory, fieldNumber: 4)
     }
+    if self.clockMilliseconds != 0 {
+      try visitor.visitSingularInt64Field(value: self.clockMilliseconds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1188,6 +1196,7 @@ nonisolated extension Floe_V1_HelloResponse: SwiftProtobuf.Message, SwiftProtobu
     if lhs.capabilities != rhs.capabilities {return false}
     if lhs.host != rhs.host {return false}
     if lhs.stateDirectory != rhs.stateDirectory {return false}
+    if lhs.clockMilliseconds != rhs.clockMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -28,6 +28,8 @@ public final class ServiceConnection: Sendable {
   private let way: SocketDirectory?
   /// Carries the socket of another host here.
   private let tunnel: SSHTunnel?
+  /// How the service's clock went when it was greeted.
+  private let clock = Mutex<ClockDifference?>(nil)
   /// The state directory that the service served when it was greeted.
   private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
@@ -80,6 +82,7 @@ public final class ServiceConnection: Sendable {
       $0.maximumVersion = versions.upperBound
       $0.capabilities = WireProtocol.capabilities.sorted()
     }
+    let begin = (MonotonicClock.now(), Timestamp.now)
     let answer: Floe_V1_HelloResponse
     do throws(ServiceError) {
       answer = try connection.call(timeout: timeout) { try await $0.hello(greeting, options: $1) }
@@ -95,6 +98,10 @@ public final class ServiceConnection: Sendable {
       throw .incompatible(
         endpoint, reason: "it is not able to do \(missing.sorted().joined(separator: ", "))")
     }
+    let difference = ClockDifference(
+      of: answer.clockMilliseconds, askedAt: begin.1,
+      nanoseconds: MonotonicClock.now() &- begin.0)
+    connection.clock.withLock { $0 = difference }
     do throws(WireError) {
       let identifier = try UniqueIdentifier(wire: answer.stateDirectory, "the state directory")
       connection.stateDirectory.withLock { $0 = identifier }
@@ -103,6 +110,10 @@ public final class ServiceConnection: Sendable {
     }
     return (connection, answer.host)
   }
+
+  /// How the production host's clock differs from this one's, as far as the greeting tells;
+  /// `nil` from a service that does not tell.
+  public var clockDifference: ClockDifference? { clock.withLock { $0 } }
 
   /// Ends the line; calls in flight fail.
   public func close() {

@@ -4,6 +4,7 @@ import FoundationEssentials
 import FrozenImage
 import GRPCCore
 import Glibc
+import HostSystem
 import ImageReader
 import NIOCore
 import SwiftProtobuf
@@ -92,6 +93,8 @@ struct ImageServiceCalls: Floe_V1_ImageService.SimpleServiceProtocol {
       $0.stateDirectory = identifier.wire
       $0.capabilities = WireProtocol.capabilities.sorted()
       $0.host = host
+      let now = Timestamp.now
+      $0.clockMilliseconds = now.seconds * 1000 + Int64(now.nanoseconds) / 1_000_000
     }
   }
 
