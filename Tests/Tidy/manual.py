@@ -21,7 +21,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
 # Every command has them, and the page says so once or not at all.
 COMMON = {"--version", "--help", "-h"}
 # Of other programs that the page names.
-FOREIGN = {"--unfreeze", "-t", "--from0", "--no-recursion", "--files-from", "-path", "-s", "-pr", "-verify", "-signature", "-sha256"}
+FOREIGN = {"--unfreeze", "-t", "--from0", "--no-recursion", "--files-from", "-path", "-s", "-pr", "-verify", "-signature", "-sha256", "-a"}
 
 
 def page():
