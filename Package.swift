@@ -18,6 +18,7 @@ let package = Package(
     .executable(name: "floe", targets: ["floe"])
   ],
   dependencies: [
+    .package(url: "https://github.com/LebJe/TOMLKit.git", from: "0.6.0"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
@@ -156,7 +157,7 @@ let package = Package(
     .target(
       name: "Freezing",
       dependencies: [
-        "Catalogue", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
+        "Catalogue", "CLinuxIO", "DataSets", "FrozenImage", "HostSystem", "ImageReader",
         "LogicalRepresentation",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -189,6 +190,16 @@ let package = Package(
       ],
       swiftSettings: rules),
 
+    // The backup host's jobs: what is configured, what waits and runs, what became of it.
+    .target(
+      name: "Jobs",
+      dependencies: [
+        "CLinuxIO", "FrozenImage", "HostSystem",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "TOMLKit", package: "TOMLKit"),
+      ],
+      swiftSettings: rules),
+
     // The wire and its two ends.
     .target(
       name: "FloeWire",
@@ -197,13 +208,13 @@ let package = Package(
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      exclude: ["floe.proto", "generate"],
+      exclude: ["agent.proto", "floe.proto", "generate"],
       swiftSettings: rules),
     .target(
       name: "ImageService",
       dependencies: [
         "Catalogue", "CLinuxIO", "FloeWire", "FrozenImage", "HostSystem", "ImageAccess",
-        "ImageReader",
+        "ImageReader", "Jobs",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
@@ -234,7 +245,7 @@ let package = Package(
         "BtrfsProvider", "LogicalVolumeProvider", "MountedTreeProvider", "StackProvider",
         "Catalogue", "CLinuxIO", "DataSets", "Freezing", "FrozenFS", "FrozenImage",
         "HostChecks", "HostSystem",
-        "ImageAccess", "ImageReader", "ImageService", "LogicalRepresentation", "Media",
+        "ImageAccess", "ImageReader", "ImageService", "Jobs", "LogicalRepresentation", "Media",
         "Restoring", "VerifiedReading",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -380,6 +391,13 @@ let package = Package(
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: rules),
+    .testTarget(
+      name: "JobsTests",
+      dependencies: [
+        "FrozenImage", "HostSystem", "Jobs",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

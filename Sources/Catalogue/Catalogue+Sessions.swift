@@ -127,7 +127,7 @@ extension Catalogue {
     return !overflow && age.magnitude <= UInt64(Self.sessionLifetime)
   }
 
-  private func touch(_ path: FilePath) throws(CatalogueError) {
+  func touch(_ path: FilePath) throws(CatalogueError) {
     let now = now()
     let time = timespec(tv_sec: Int(now.seconds), tv_nsec: Int(now.nanoseconds))
     guard utimensat(AT_FDCWD, path.string, [time, time], 0) == 0 else {

@@ -9,6 +9,7 @@ public import SystemPackage
 /// id                                    the state directory's own identifier, as text
 /// images/<uuid>/image.json              the record
 /// images/<uuid>/representation.floe     the logical representation
+/// images/<uuid>/lease.json              of a backup: how long it lives once nobody keeps it
 /// images/<uuid>/sessions/<uuid>.json    one for each mount on a backup host
 /// ```
 ///

@@ -1,6 +1,6 @@
 import Catalogue
 package import DataSets
-import FrozenImage
+package import FrozenImage
 import Glibc
 import HostSystem
 import LogicalRepresentation
@@ -51,7 +51,27 @@ package struct Freezing {
     }
   }
 
-  private func run(as name: String) throws -> FreezeResult {
+  private func run(as name: String) throws -> FreezeResult { try finish(begin(as: name)) }
+
+  /// A freeze whose data set is frozen and not described yet. It is finished or given up.
+  package struct Begun {
+    let frozen: any FrozenDataSet
+    let reservation: Reservation
+    /// The image's identifier.
+    package var id: UniqueIdentifier { reservation.record.id }
+    /// Nanoseconds for which nobody could write, where that is known.
+    package var quietTime: UInt64? { frozen.quietTime }
+  }
+
+  /// Freezes, and describes nothing yet: the short part of a freeze.
+  ///
+  /// - Parameters:
+  ///   - name: in the catalogue.
+  ///   - reserved: called with the image once the catalogue has a record of it.
+  /// - Throws: as `run` does.
+  package func begin(
+    as name: String, reserved: (UniqueIdentifier) throws -> Void = { _ in }
+  ) throws -> Begun {
     let planned = try aboutSource { try dataSet.plan(for: id) }
     // From here on a crash leaves a record that `floe images` lists and `floe thaw`
     // removes, together with what the freeze made.
@@ -59,15 +79,31 @@ package struct Freezing {
       id, name: name, provider: type(of: planned).provider, providerData: planned.text(),
       source: source)
     var made = planned
-    let record: ImageRecord
-    let contents: Contents
-    let copy: FileScratch?
     do {
+      try reserved(id)
       try Interruption.check()
       let frozen = try aboutSource { try dataSet.freeze(as: id) }
       made = frozen.record
       try reservation.update(providerData: made.text())
-      contents = try describe(frozen, as: name, into: reservation.representationPath)
+      return Begun(frozen: frozen, reservation: reservation)
+    } catch {
+      undo(made, reservation)
+      try Interruption.check()
+      throw error
+    }
+  }
+
+  /// Describes what was frozen: the long part of a freeze.
+  ///
+  /// - Throws: as `run` does.
+  package func finish(_ begun: Begun) throws -> FreezeResult {
+    let (reservation, made) = (begun.reservation, begun.frozen.record)
+    let name = reservation.record.name
+    let record: ImageRecord
+    let contents: Contents
+    let copy: FileScratch?
+    do {
+      contents = try describe(begun.frozen, as: name, into: reservation.representationPath)
       copy = try output.map { try beginCopy(of: reservation.representationPath, for: $0) }
       try Interruption.check()
       record = try reservation.complete()
@@ -83,6 +119,9 @@ package struct Freezing {
     }
     return result(made, contents, name: name, length: record.representation?.length ?? 0)
   }
+
+  /// Takes back what was begun.
+  package func giveUp(_ begun: Begun) { undo(begun.frozen.record, begun.reservation) }
 
   private func runWithoutCatalogue() throws -> FreezeResult {
     guard let output else { throw Failure(.invalid, "there is no place for the image") }

@@ -25,7 +25,13 @@ package enum ImageSource: CustomStringConvertible {
     // The process leaves its directory when it goes into the background, and names
     // are used again later: to connect anew, to find a medium that was lost.
     if text.hasPrefix(Self.unix) {
-      let path = HostPath.absolute(String(text.dropFirst(Self.unix.count)))
+      // A link to a socket is meant itself, as it may lead to another one later.
+      let given = text.dropFirst(Self.unix.count)
+      let slash = given.lastIndex(of: "/") ?? given.startIndex
+      let path =
+        slash == given.startIndex
+        ? HostPath.absolute(String(given))
+        : HostPath.absolute(String(given[..<slash])) + given[slash...]
       try SourceAdvice.checkSocket(path)
       self = .service(try ServiceAddress(Self.unix + path))
     } else if Self.isAddress(text) {

@@ -11,16 +11,19 @@ struct Floe: ParsableCommand {
     commandName: "floe",
     abstract: "Back up frozen images straight from shared storage, off the production host.",
     discussion: """
-      On the production host: floe freeze, floe serve, floe images, floe thaw.
+      On the production host: floe freeze, floe serve, floe images, floe thaw, floe backup.
+      For floe backup, on the backup host: floe agent, floe jobs.
       On the backup host: floe images, floe mount, floe status, floe umount; without a mount, floe list, \
       floe find, floe restore; to look closer, floe explain, floe inspect, floe verify.
       """,
     version: floeVersion,
     subcommands: [
-      Freeze.self, Serve.self, Images.self, Thaw.self,
+      Freeze.self, Serve.self, Images.self, Thaw.self, Backup.self,
+      Agent.self, JobsCommand.self,
       Mount.self, Unmount.self, Status.self, List.self, Find.self, Diff.self, Restore.self,
       Inspect.self, Explain.self, Verify.self, Doctor.self,
       SnapshotGuardCommand.self, ThawGuardCommand.self, SSHTunnelCommand.self,
+      QuietGuardCommand.self, JobProcessCommand.self,
     ])
 
   static func main() {

@@ -22,7 +22,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
 COMMON = {"--version", "--help", "-h"}
 # Of other programs that the page names.
 FOREIGN = {"--unfreeze", "-t", "--from0", "--no-recursion", "--files-from", "-path", "-s", "-pr", "-verify", "-signature", "-sha256",
-           "--ignore-times", "--readonly", "-all"}
+           "--ignore-times", "--readonly", "-all", "-a"}
 
 
 def page():

@@ -8,12 +8,14 @@ import SystemPackage
 /// The user's own ssh(1), which carries a socket of the production host here.
 ///
 /// It is started again when it ends, and ends with this process. It asks nobody for a password:
-/// keys, agents and known hosts are those that `ssh HOST` uses.
+/// keys, agents and known hosts are those that `ssh HOST` uses. It may carry a socket of this host
+/// there as well, under a new name with each start, as sshd leaves the old one.
 final class SSHTunnel: Sendable {
   /// The socket on this host.
   let path: String
   private let directory: String
   private let service: SSHService
+  private let brought: BroughtSocket?
   private let state = Monitor(State())
 
   private struct State {
@@ -22,6 +24,8 @@ final class SSHTunnel: Sendable {
     var said: String?
     /// How often it ended.
     var endings = 0
+    /// How often it was started.
+    var starts = 0
     var isClosed = false
   }
 
@@ -34,9 +38,11 @@ final class SSHTunnel: Sendable {
 
   /// Starts ssh and waits until the socket is here. Blocks.
   ///
+  /// - Parameter brought: a socket of this host that is to be found there.
   /// - Throws: `ServiceError.unreachable` with what ssh said.
-  init(to service: SSHService) throws(ServiceError) {
+  init(to service: SSHService, bringing brought: BroughtSocket? = nil) throws(ServiceError) {
     self.service = service
+    self.brought = brought
     guard let directory = Self.makeDirectory() else {
       throw .unreachable(
         .ssh(service), reason: "no directory can be made for its socket: \(Errno(rawValue: errno))")
@@ -69,6 +75,9 @@ final class SSHTunnel: Sendable {
     unlink(path)
     rmdir(directory)
   }
+
+  /// Where the socket of this host is found there at present; `nil` without one.
+  var broughtPath: String? { state.withLock { state in brought?.path(start: state.starts) } }
 
   /// What ssh said last; `nil` when it said nothing since it was started last.
   var problem: String? { state.withLock { $0.said } }
@@ -113,8 +122,12 @@ final class SSHTunnel: Sendable {
     defer { Glibc.close(pipe[0]) }
     for end in pipe { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     unlink(path)
+    let start = state.withLock { state in
+      state.starts += 1
+      return state.starts
+    }
     let child = ChildProcess.spawn(
-      "/proc/self/exe", ["floe", Self.command, "\(getpid())"] + arguments,
+      "/proc/self/exe", ["floe", Self.command, "\(getpid())"] + arguments(start: start),
       flags: floe_posix_spawn_setsid(), isMute: true, output: pipe[1], joinsErrors: true)
     Glibc.close(pipe[1])
     guard let child else { return note("ssh cannot be started") }
@@ -158,7 +171,7 @@ final class SSHTunnel: Sendable {
 
   private func note(_ line: String) { state.withLock { $0.said = line } }
 
-  private var arguments: [String] {
+  private func arguments(start: Int) -> [String] {
     let options = [
       // Not ExitOnForwardFailure: the user may have forwards of another session for this host.
       "BatchMode=yes", "ExitOnForwardFailure=no", "StreamLocalBindUnlink=yes",
@@ -168,7 +181,8 @@ final class SSHTunnel: Sendable {
       "ConnectTimeout=15", "ForwardAgent=no", "ForwardX11=no", "PermitLocalCommand=no",
       "RemoteCommand=none", "RequestTTY=no",
     ]
-    return ["-N", "-T"] + options.flatMap { ["-o", $0] }
+    let back = brought.map { ["-R", "\($0.path(start: start)):\($0.socket)"] } ?? []
+    return ["-N", "-T"] + options.flatMap { ["-o", $0] } + back
       + ["-L", "\(path):\(service.socket)", "--", "ssh://\(service.authority)"]
   }
 
@@ -189,4 +203,17 @@ final class SSHTunnel: Sendable {
     }
     return nil
   }
+}
+
+/// A Unix socket of this host that ssh(1) makes appear on another one.
+struct BroughtSocket: Sendable {
+  /// On this host.
+  let socket: String
+  /// The other host's directory for it.
+  let directory: String
+  /// What tells it there from those of others.
+  let name: String
+
+  /// Its path there, when ssh was started so often.
+  func path(start: Int) -> String { "\(directory)/\(name)-\(start).sock" }
 }

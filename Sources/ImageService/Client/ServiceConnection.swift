@@ -33,11 +33,16 @@ public final class ServiceConnection: Sendable {
   /// The state directory that the service served when it was greeted.
   private let stateDirectory = Mutex<UniqueIdentifier?>(nil)
 
-  private init(to endpoint: ServiceEndpoint) throws(ServiceError) {
+  /// - Parameter brought: a socket of this host that ssh carries there as well.
+  init(to endpoint: ServiceEndpoint, bringing brought: BroughtSocket? = nil) throws(ServiceError) {
     self.endpoint = endpoint
     way = try SocketDirectory(for: endpoint)
     let tunnel: SSHTunnel? =
-      if case .ssh(let service) = endpoint { try SSHTunnel(to: service) } else { nil }
+      if case .ssh(let service) = endpoint {
+        try SSHTunnel(to: service, bringing: brought)
+      } else {
+        nil
+      }
     self.tunnel = tunnel
     let target: any ResolvableTarget =
       switch endpoint {
@@ -142,6 +147,9 @@ public final class ServiceConnection: Sendable {
     }
   }
 
+  /// Where the socket that ssh carries is found on the other host; `nil` without one.
+  var broughtPath: String? { tunnel?.broughtPath }
+
   // MARK: - Calls
 
   /// Makes a call from a thread that may block.
@@ -152,9 +160,17 @@ public final class ServiceConnection: Sendable {
     timeout: Duration,
     _ body: @escaping @Sendable (Calls, CallOptions) async throws -> Result
   ) throws(ServiceError) -> Result {
+    try perform(timeout: timeout) { try await body(Calls(wrapping: $0), $1) }
+  }
+
+  /// Makes a call of any service from a thread that may block.
+  func perform<Result: Sendable>(
+    timeout: Duration,
+    _ body: @escaping @Sendable (GRPCClient<Transport>, CallOptions) async throws -> Result
+  ) throws(ServiceError) -> Result {
     let outcome = Monitor<Swift.Result<Result, ServiceError>?>(nil)
     let task = Task.detached { [self] in
-      let result = await self.result(timeout: timeout, body)
+      let result = await self.outcome(timeout: timeout, body)
       outcome.withLock { $0 = result }
       outcome.notifyAll()
     }
@@ -174,12 +190,19 @@ public final class ServiceConnection: Sendable {
   func result<Result: Sendable>(
     timeout: Duration, _ body: @Sendable (Calls, CallOptions) async throws -> Result
   ) async -> Swift.Result<Result, ServiceError> {
+    await outcome(timeout: timeout) { try await body(Calls(wrapping: $0), $1) }
+  }
+
+  private func outcome<Result: Sendable>(
+    timeout: Duration,
+    _ body: @Sendable (GRPCClient<Transport>, CallOptions) async throws -> Result
+  ) async -> Swift.Result<Result, ServiceError> {
     var options = CallOptions.defaults
     options.timeout = timeout
     options.waitForReady = false
     options.maxResponseMessageBytes = WireLimit.messageLength
     do {
-      return .success(try await body(Calls(wrapping: client), options))
+      return .success(try await body(client, options))
     } catch {
       let found = ServiceError(error, at: endpoint, of: stateDirectory.withLock { $0 })
       guard case .unreachable = found, let said = tunnel?.problem else { return .failure(found) }

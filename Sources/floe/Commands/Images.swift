@@ -50,12 +50,16 @@ struct Images: ParsableCommand, JSONReporting {
     var sessions: [Session]
     /// Mounts that were not heard of lately, while no service ran that could have heard.
     var silent_sessions: [Session]
+    /// Seconds until an image of a backup is thawed, unless the backup keeps it.
+    var lease_seconds_left: UInt32?
+    /// The backup that keeps it.
+    var lease_holder: String?
     var fill: SnapshotFill?
 
     enum CodingKeys: CodingKey {
       case name, id, state, problem, source, created_seconds, representation_bytes
       case snapshot_fill_percent, snapshot_data_percent, snapshot_metadata_percent, disturbance
-      case sessions, silent_sessions
+      case sessions, silent_sessions, lease_seconds_left, lease_holder
     }
   }
 
@@ -87,6 +91,12 @@ struct Images: ParsableCommand, JSONReporting {
       if let fill = row.fill { printLine("    \(fill.sentence)") }
       if let problem = row.problem { printLine("    \(problem)") }
       if let disturbance = row.disturbance { printLine("    \(disturbance)") }
+      if let left = row.lease_seconds_left {
+        printLine(
+          left > 0
+            ? "    kept by \(row.lease_holder ?? "a backup"), else thawed in \(left) s"
+            : "    its backup is gone: floe serve thaws it")
+      }
       for session in row.sessions {
         printLine("    mounted on \(session.mountpoint) of \(session.backup_host)")
       }
@@ -127,6 +137,7 @@ struct Images: ParsableCommand, JSONReporting {
         ("damaged", "\(reason); \(state.command("thaw --force \(entry.label)")) removes it")
       }
     let fill = entry.record.flatMap(Providers.all.fill)
+    let lease = state.catalogue.lease(of: entry.id)
     return Row(
       name: entry.label, id: "\(entry.id)", state: name, problem: problem,
       source: entry.record?.source, created_seconds: entry.record?.created.seconds,
@@ -136,7 +147,8 @@ struct Images: ParsableCommand, JSONReporting {
       disturbance: entry.record.flatMap(Providers.all.disturbance),
       sessions: entry.sessions.map(Self.session),
       silent_sessions: ((try? state.catalogue.silentSessions(of: entry.id)) ?? [])
-        .map(Self.session), fill: fill)
+        .map(Self.session), lease_seconds_left: lease?.left, lease_holder: lease?.lease.holder,
+      fill: fill)
   }
 
   private static func session(_ record: SessionRecord) -> Session {

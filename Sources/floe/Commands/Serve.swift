@@ -39,6 +39,7 @@ struct Serve: ParsableCommand {
       open: { record in try Providers.all.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
     try Self.watchFill(of: catalogue)
+    try Self.watchLeases(of: catalogue)
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
       var failure: Failure?
@@ -76,6 +77,29 @@ struct Serve: ParsableCommand {
           }
         }
         sleep(10)
+      }
+    }
+  }
+
+  /// Thaws images whose backup is gone and whose lease is over, as long as the service runs.
+  private static func watchLeases(of catalogue: Catalogue) throws(Errno) {
+    try Thread.detach {
+      let logger = Logger(label: "floe.serve")
+      while true {
+        do throws(CatalogueError) {
+          try catalogue.thawExpired(release: Providers.all.release) { image, problem in
+            if let problem {
+              logger.warning(
+                "its lease is over and it cannot be thawed: \(problem)",
+                metadata: ["image": "\(image)"])
+            } else {
+              logger.notice("thawed, as its lease is over", metadata: ["image": "\(image)"])
+            }
+          }
+        } catch {
+          logger.warning("\(error)")
+        }
+        sleep(2)
       }
     }
   }

@@ -92,7 +92,9 @@ final class SecureShellServer {
   }
 
   /// Runs floe with that ssh.
-  func floe(_ words: String...) throws -> Outcome {
+  func floe(_ words: String...) throws -> Outcome { try floe(words) }
+
+  func floe(_ words: [String]) throws -> Outcome {
     try attempt(prefix[0], Array(prefix[1...]) + [Floe.program] + words)
   }
 }
