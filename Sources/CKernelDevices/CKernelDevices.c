@@ -6,6 +6,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/mount.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int set(int context, unsigned command, const char *key, const char *value) {
@@ -94,6 +97,33 @@ int ckernel_target_status(int control, uint32_t major, uint32_t minor, char *tex
 int ckernel_write_for_others(void) { return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); }
 
 int ckernel_write_out(int directory) { return syncfs(directory); }
+
+int ckernel_touch(int directory, int milliseconds) {
+  pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    // Only what is safe after a fork of one thread of many (signal-safety(7)).
+    // A lock that the parent holds must not outlive it here.
+    if (dup2(directory, 0) != 0 || syscall(SYS_close_range, 1, ~0U, 0) != 0) _exit(1);
+    int file = openat(0, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    _exit(file >= 0 && fsync(file) == 0 ? 0 : 1);
+  }
+  const struct timespec moment = {.tv_nsec = 5000000};
+  for (int waited = 0; waited <= milliseconds; waited += 5) {
+    int status;
+    pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) {
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+      errno = EIO;
+      return -1;
+    }
+    if (ended < 0 && errno != EINTR) return -1;
+    nanosleep(&moment, NULL);
+  }
+  kill(child, SIGKILL);
+  errno = ETIMEDOUT;
+  return -1;
+}
 
 int ckernel_lock_memory(void) { return mlockall(MCL_CURRENT | MCL_FUTURE); }
 

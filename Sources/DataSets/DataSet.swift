@@ -79,6 +79,9 @@ package protocol ProviderRecord: Codable, Sendable {
   /// How full the snapshot is; `nil` where nothing fills up, or it cannot be told.
   var fill: SnapshotFill? { get }
 
+  /// Whether the user allowed that room is made in what `fill` tells of.
+  var mayGrow: Bool { get }
+
   /// Makes room in what `fill` tells of, where the user allowed it at the freeze.
   ///
   /// - Returns: what was done, one sentence; `nil` where nothing had to be, or may be.
@@ -108,6 +111,9 @@ package protocol ProviderRecord: Codable, Sendable {
 extension ProviderRecord {
   /// Nothing fills up: most kinds of snapshots share their file system's room.
   package var fill: SnapshotFill? { nil }
+
+  /// Nothing fills up.
+  package var mayGrow: Bool { false }
 
   /// Nothing needs room.
   ///

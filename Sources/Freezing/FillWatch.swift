@@ -34,13 +34,14 @@ package struct FillWatch {
     let retryTime: UInt64
   }
 
-  /// Nanoseconds of a look that takes long, as at a store of many gigabytes, and how many times
-  /// as long nobody looks then.
+  /// Nanoseconds for which nobody looks again, after a look that found nothing or took long, as
+  /// at a store of many gigabytes. What is to grow is always looked at.
+  private static let restAfterLook: UInt64 = 60_000_000_000
+  /// Nanoseconds of a look that takes long.
   private static let longLook: UInt64 = 200_000_000
-  private static let restAfterLook: UInt64 = 50
   /// Nanoseconds until a snapshot that could not grow is tried again, the first time and at the
-  /// most: the origin stands still for each.
-  private static let pauses: (first: UInt64, longest: UInt64) = (60_000_000_000, 3_600_000_000_000)
+  /// most, where the origin may have stood still for the attempt.
+  private static let pauses: (first: UInt64, longest: UInt64) = (60_000_000_000, 600_000_000_000)
 
   /// - Parameter now: nanoseconds of a clock that never goes back.
   package init(
@@ -64,11 +65,13 @@ package struct FillWatch {
         levels[entry.id] = told[entry.id]
         continue
       }
-      guard let record = entry.record, var fill = providers.fill(of: record) else { continue }
-      let took = now() - begin
-      rest[entry.id] = took > Self.longLook ? begin + Self.restAfterLook * took : nil
-      guard fill.level > 0 else { continue }
-      if begin >= stuck[entry.id]?.retryTime ?? 0 {
+      guard let record = entry.record else { continue }
+      let found = providers.fill(of: record)
+      let isSlow = found == nil || now() - begin > Self.longLook
+      rest[entry.id] = isSlow && !providers.mayGrow(record) ? begin + Self.restAfterLook : nil
+      guard var fill = found, fill.level > 0 else { continue }
+      // At the next level it is urgent.
+      if begin >= stuck[entry.id]?.retryTime ?? 0 || fill.level > told[entry.id] ?? 0 {
         do {
           if let done = try providers.extend(record) {
             tell(entry.label, .grew(done))
@@ -76,7 +79,7 @@ package struct FillWatch {
           }
           stuck[entry.id] = nil
         } catch {
-          note("\(error)", of: entry.id, at: begin)
+          note(error, of: entry.id, at: begin)
         }
       }
       let failure = stuck[entry.id]?.reason
@@ -88,8 +91,15 @@ package struct FillWatch {
     told = levels
   }
 
-  private mutating func note(_ reason: String, of image: UniqueIdentifier, at time: UInt64) {
-    let pause = stuck[image].map { min($0.pause * 2, Self.pauses.longest) } ?? Self.pauses.first
-    stuck[image] = Failure(reason: reason, pause: pause, retryTime: time + pause)
+  private mutating func note(_ error: any Error, of image: UniqueIdentifier, at time: UInt64) {
+    var pause: UInt64 = 0
+    // That there is no room is known without a change: somebody may add a disk at any time.
+    if ErrorCode(of: error) != .noRoom {
+      pause = Self.pauses.first
+      if let last = stuck[image]?.pause, last > 0 {
+        pause = min(last * 2, Self.pauses.longest)
+      }
+    }
+    stuck[image] = Failure(reason: "\(error)", pause: pause, retryTime: time + pause)
   }
 }

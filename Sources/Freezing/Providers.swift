@@ -44,6 +44,11 @@ package struct Providers: Sendable {
     (try? data(of: record))?.fill
   }
 
+  /// Whether the user allowed that room is made for the snapshot of an image.
+  package func mayGrow(_ record: ImageRecord) -> Bool {
+    (try? data(of: record))?.mayGrow ?? false
+  }
+
   /// Makes room for the snapshot of an image, where the user allowed it.
   ///
   /// - Returns: what was done, one sentence; `nil` where nothing had to be, or may be.

@@ -48,8 +48,10 @@ struct LogicalVolumeRecord: ProviderRecord {
         + "thaw the image when it is not needed any more")
   }
 
+  var mayGrow: Bool { extends == true && pool == nil }
+
   func extend() throws -> String? {
-    guard extends == true, pool == nil else { return nil }
+    guard mayGrow else { return nil }
     return try SnapshotGrowth(groupID: groupID, name: name, quietLimit: quietLimit ?? 10).run()
   }
 

@@ -122,13 +122,11 @@ struct MountedVolume {
   ///
   /// - Parameter directory: one of the file system, open.
   static func beginRecord(in directory: Int32) {
-    // open(2): __O_TMPFILE has this value on x86-64 and arm64 alike.
-    let noName: Int32 = 0o20000000 | O_DIRECTORY
-    let file = openat(directory, ".", noName | O_RDWR | O_CLOEXEC, 0o600)
-    guard file >= 0 else { return }
-    fsync(file)
-    close(file)
+    _ = ckernel_touch(directory, Self.patience)
   }
+
+  /// Milliseconds that are waited for a file system that somebody has frozen.
+  private static let patience: Int32 = 2000
 
   /// Nanoseconds.
   private static let shortSync: UInt64 = 200_000_000

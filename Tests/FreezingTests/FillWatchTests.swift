@@ -16,6 +16,13 @@ private enum MemoryDataSets: DataSetProvider {
 }
 
 @Suite struct FillWatchTests {
+  /// A clock that a test sets.
+  private final class Clock: Sendable {
+    private let time = Mutex<UInt64>(0)
+    var seconds: UInt64 { time.withLock { $0 } }
+    func advance(by seconds: UInt64) { time.withLock { $0 += seconds } }
+  }
+
   /// What is told of a snapshot that is as full as `fills` says, one look after the other.
   ///
   /// - Parameter seconds: between two looks.
@@ -26,7 +33,7 @@ private enum MemoryDataSets: DataSetProvider {
   }
 
   private func told(
-    _ dataSet: MemoryDataSet, looks: Int, seconds: UInt64 = 10
+    _ dataSet: MemoryDataSet, looks: Int, seconds: UInt64 = 10, time: Clock = Clock()
   ) throws -> [[String]] {
     let directory = try TemporaryDirectory()
     let catalogue = Catalogue(directory: directory.path.appending("state"))
@@ -34,12 +41,11 @@ private enum MemoryDataSets: DataSetProvider {
       dataSet,
       FreezeRequest(source: "/srv/data", name: "nightly", catalogue: catalogue)
     ).run()
-    let time = Mutex<UInt64>(0)
     var watch = FillWatch(
       catalogue, Providers([MemoryDataSets.self]),
-      now: { time.withLock { $0 } * 1_000_000_000 })
+      now: { time.seconds * 1_000_000_000 })
     return (0..<looks).map { _ in
-      time.withLock { $0 += seconds }
+      time.advance(by: seconds)
       var now: [String] = []
       watch.look { image, event in
         switch event {
@@ -77,11 +83,35 @@ private enum MemoryDataSets: DataSetProvider {
   /// The origin stands still for each attempt.
   @Test func aSnapshotThatCannotGrowIsTriedAgainAfterLongerAndLonger() throws {
     let dataSet = MemoryDataSet(
-      MemoryDataSet.Behaviour(leavesSomething: true, fills: [90], growth: .hasNoRoom))
+      MemoryDataSet.Behaviour(leavesSomething: true, fills: [90], growth: .fails))
     let told = try told(dataSet, looks: 100)
     // After 10, 70, 190, 430 and 910 seconds.
     #expect(dataSet.growths.withLock { $0 } == 5)
     #expect(told.joined().count == 2)
+  }
+
+  /// Somebody may add a disk at any time, and at the next level it is urgent.
+  @Test func roomThatComesIsTakenAtOnceAndSoIsTheNextLevelsChance() throws {
+    let crowded = MemoryDataSet(
+      MemoryDataSet.Behaviour(leavesSomething: true, fills: [90], growth: .hasNoRoom))
+    _ = try told(crowded, looks: 30)
+    #expect(crowded.growths.withLock { $0 } == 30)
+    let failing = MemoryDataSet(
+      MemoryDataSet.Behaviour(leavesSomething: true, fills: [81, 81, 96, 96], growth: .fails))
+    _ = try told(failing, looks: 4)
+    #expect(failing.growths.withLock { $0 } == 2)
+  }
+
+  /// A look that takes long, as where lvm2 waits, must not cost a snapshot that grows its room.
+  @Test(arguments: [MemoryDataSet.Behaviour.Growth.grows, .none])
+  func onlyWhatDoesNotGrowIsLookedAtLessOften(growth: MemoryDataSet.Behaviour.Growth) throws {
+    let time = Clock()
+    let dataSet = MemoryDataSet(
+      MemoryDataSet.Behaviour(
+        leavesSomething: true, fills: [50], growth: growth, onLook: { time.advance(by: 5) }))
+    _ = try told(dataSet, looks: 24, time: time)
+    // Every 10 seconds and those of the look; or a minute after the last one began.
+    #expect(dataSet.looks.withLock { $0 } == (growth == .grows ? 24 : 4))
   }
 
   @Test func whyASnapshotDoesNotGrowIsToldWithEachLevel() throws {

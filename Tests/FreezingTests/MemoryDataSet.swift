@@ -33,7 +33,9 @@ final class MemoryDataSet: DataSet, Sendable {
     var growth = Growth.none
 
     /// Whether the snapshot grows when it fills up.
-    enum Growth: Sendable { case none, grows, hasNoRoom }
+    enum Growth: Sendable { case none, grows, hasNoRoom, fails }
+    /// Called at each look.
+    var onLook: @Sendable () -> Void = {}
   }
 
   let behaviour: Behaviour
@@ -94,6 +96,7 @@ final class MemoryDataSet: DataSet, Sendable {
     /// As the test said; the last of them for ever.
     var fill: SnapshotFill? {
       guard let dataSet = Self.dataSets.withLock({ [image] in $0[image] }) else { return nil }
+      dataSet.behaviour.onLook()
       let looks = dataSet.looks.withLock { looks in
         defer { looks += 1 }
         return looks
@@ -103,12 +106,18 @@ final class MemoryDataSet: DataSet, Sendable {
       return SnapshotFill(title: "the snapshot", data: percent, advice: "extend it")
     }
 
+    var mayGrow: Bool {
+      let growth = Self.dataSets.withLock { [image] in $0[image] }?.behaviour.growth
+      return growth.map { $0 != Behaviour.Growth.none } ?? false
+    }
+
     func extend() throws -> String? {
       let dataSet = Self.dataSets.withLock { [image] in $0[image] }
       dataSet?.growths.withLock { $0 += 1 }
       switch dataSet?.behaviour.growth {
       case .grows?: return "it grew"
       case .hasNoRoom?: throw Failure(.noRoom, "the group has no room")
+      case .fails?: throw Failure(.failed, "lvextend failed")
       case Behaviour.Growth.none?, nil: return nil
       }
     }

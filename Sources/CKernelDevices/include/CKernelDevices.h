@@ -31,6 +31,11 @@ int ckernel_write_for_others(void);
 // Writes out all that is written to the file system of a file that is open (syncfs(2)).
 int ckernel_write_out(int directory);
 
+// Makes a file without a name in a directory and writes it out, in a process of its own: on a
+// file system that is frozen that waits for as long as it is, and cannot be ended. Returns 0, or
+// -1 with errno, ETIMEDOUT when it was not done after so many milliseconds.
+int ckernel_touch(int directory, int milliseconds);
+
 // Keeps all memory of the process, now and later, from being written out or dropped
 // (mlockall(2)).
 int ckernel_lock_memory(void);

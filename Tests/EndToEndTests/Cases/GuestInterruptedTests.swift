@@ -125,29 +125,47 @@ private struct InterruptedFreeze {
     """
 }
 
+extension InterruptedFreeze {
+  /// floe alone: its guard and lvm2 go on, and what they make is an orphan.
+  fileprivate func expectOrphan(killedAt step: String) throws {
+    let seen = try kill(at: step)
+    #expect(seen.contains("killed at the step \(step)"), "\(seen)")
+    #expect(seen.contains("orphan") && seen.contains("thawed"), "\(step): \(seen)")
+  }
+
+  /// floe lives: it takes everything back, and says why.
+  fileprivate func expectTakenBack(killedAt step: String) throws {
+    let seen = try kill(at: step)
+    #expect(seen.contains("killed at the step \(step)"), "\(seen)")
+    #expect(seen.contains("floe ended with 1"), "\(step): \(seen)")
+    #expect(seen.contains("there is no image"), "\(step): \(seen)")
+  }
+}
+
 extension EndToEnd.InGuest {
-  @Test("Killed at any step, a freeze leaves nothing that stays, and nobody waits for ever")
+  @Test("Killed in the middle, a freeze leaves nothing that stays, and nobody waits for ever")
   func killedFreeze() throws {
     let freeze = try InterruptedFreeze(on: #require(Guest.current))
-    // floe alone: its guard and lvm2 go on, and what they make is an orphan.
-    for step in ["guard", "floe", "made"] {
-      let seen = try freeze.kill(at: step)
-      #expect(seen.contains("killed at the step \(step)"), "\(seen)")
-      #expect(seen.contains("orphan") && seen.contains("thawed"), "\(step): \(seen)")
-    }
-    // floe lives: it takes everything back, and says why. An lvcreate that is stuck has lost its
-    // guard, and floe lets the origin go on.
-    for step in ["lvcreate", "guard-suspended", "both", "stuck"] {
-      let seen = try freeze.kill(at: step)
-      #expect(seen.contains("killed at the step \(step)"), "\(seen)")
-      #expect(seen.contains("floe ended with 1"), "\(step): \(seen)")
-      #expect(seen.contains("there is no image"), "\(step): \(seen)")
-    }
+    for step in ["floe", "made"] { try freeze.expectOrphan(killedAt: step) }
+    try freeze.expectTakenBack(killedAt: "both")
     // Nobody is left: images says that writes stand still, and thaw has them go on.
     let seen = try freeze.kill(at: "everything")
     #expect(seen.contains("killed at the step everything"), "\(seen)")
     #expect(seen.contains("is suspended and nobody is at it"), "\(seen)")
     #expect(seen.contains("orphan") && seen.contains("thawed"), "\(seen)")
+    try freeze.remove()
+  }
+}
+
+extension EndToEnd.InGuestAtLength {
+  @Test("Killed at each other step, a freeze leaves nothing that stays either")
+  func killedFreeze() throws {
+    let freeze = try InterruptedFreeze(on: #require(Guest.current))
+    try freeze.expectOrphan(killedAt: "guard")
+    // An lvcreate that is stuck has lost its guard, and floe lets the origin go on.
+    for step in ["lvcreate", "guard-suspended", "stuck"] {
+      try freeze.expectTakenBack(killedAt: step)
+    }
     try freeze.remove()
   }
 }
