@@ -131,22 +131,23 @@ public final class JobRunner: Sendable {
     let entry = RunQueue.Entry(
       id: request.id, job: job.name, limit: job.atOnce,
       places: Set(request.images.map { place(of: $0, request) }))
-    let isTaken: Bool = state.withLock { state in
-      if state.runs[request.id] != nil { return true }
-      guard !state.isStopping, state.queue.add(entry) else { return false }
+    let isNew: Bool = state.withLock { state in
+      guard state.runs[request.id] == nil else { return false }
       state.runs[request.id] = run
       return true
     }
-    guard isTaken else {
-      throw Failure(.noRoom, "\(configuration.waiting) runs wait already; ask again later")
-    }
+    guard isNew else { return }
+    // A thread may take it the moment that it is in the queue.
     do throws(Failure) {
       try history.keep(run.record)
       try link(request.id).lead(to: request.socket)
     } catch {
-      state.withLock { $0.runs[request.id]?.isCancelled = true }
-      state.notifyAll()
+      settle(request.id)
       throw error
+    }
+    guard state.withLock({ !$0.isStopping && $0.queue.add(entry) }) else {
+      settle(request.id)
+      throw Failure(.noRoom, "\(configuration.waiting) runs wait already; ask again later")
     }
     state.notifyAll()
   }

@@ -38,8 +38,6 @@ struct Serve: ParsableCommand {
       catalogue: catalogue, host: HostName.current, logger: Logger(label: "floe.serve"),
       open: { record in try Providers.all.productionHost(for: record, in: catalogue) })
     server.shutDownOnSignals()
-    try Self.watchFill(of: catalogue)
-    try Self.watchLeases(of: catalogue)
     let outcome = Monitor<Outcome>(.running)
     Task.detached {
       var failure: Failure?
@@ -47,6 +45,7 @@ struct Serve: ParsableCommand {
         try await server.run(listen: endpoint) {
           Logger(label: "floe.serve").notice(
             "listening on \($0)", metadata: ["state": "\(catalogue.directory)"])
+          Self.watch(catalogue)
         }
       } catch {
         failure = Failure(error)
@@ -59,6 +58,16 @@ struct Serve: ParsableCommand {
       if case .ended(let failure) = outcome { .done(failure) } else { .wait }
     }
     if let failure { throw failure }
+  }
+
+  /// Begins what the service does by itself.
+  private static func watch(_ catalogue: Catalogue) {
+    do {
+      try watchFill(of: catalogue)
+      try watchLeases(of: catalogue)
+    } catch {
+      Logger(label: "floe.serve").error("no thread looks after snapshots and leases: \(error)")
+    }
   }
 
   /// Warns of snapshots that are about to be full, and has those grow that may, as long as the
