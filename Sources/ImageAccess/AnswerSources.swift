@@ -30,8 +30,8 @@ package final class AnswerSources: ProductionHost {
   struct Known {
     /// Why nothing is believed any more: the two did not agree.
     var dispute: String?
-    /// Why the storage is not asked: its media are not the production host's.
-    var doubt: String?
+    /// Media that were found to be others than the production host's.
+    var others: Set<MediumID> = []
     /// The state that the storage told last.
     var state: MappingState?
     /// The production host said that the image is thawed.

@@ -181,6 +181,35 @@ import Testing
     #expect(failure(third) == nil)
   }
 
+  /// What moves here, or is not there for a moment, was not shown to be the right one.
+  @Test func aDoubtEndsOnlyWhereTheHostSaysSo() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    func told(_ witness: UInt8?, behind: Set<MediumID> = []) -> Outcome {
+      let entries = witness.map { [ConfigurationID.Entry(medium: medium, bytes: [$0])] } ?? []
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: ConfigurationID(entries: entries), cursor: []),
+          changes: .ranges([]), volume: nil, behind: behind, located: []))
+    }
+    let storage = Answerer(told(1))
+    let host = Answerer(told(2, behind: [medium]))
+    let sources = sources(storage, host)
+    #expect(try sources.compareMedia() == [medium])
+    // It moves while it is doubted, and the production host still sees another.
+    storage.outcomes.withLock { $0 = (3...9).map { told($0) } }
+    #expect(try sources.compareMedia() == [medium] && sources.doubt != nil)
+    // The production host does not have it, and so does not call it anything.
+    for answer in [told(nil), told(nil, behind: [medium])] {
+      host.become(answer)
+      #expect(try sources.compareMedia() == [medium] && sources.doubt != nil)
+    }
+    // It calls it right, but not each time.
+    host.outcomes.withLock { $0 = [told(9), told(9), told(9, behind: [medium])] }
+    #expect(try sources.compareMedia() == [medium])
+    host.become(told(9))
+    #expect(try sources.compareMedia().isEmpty && sources.doubt == nil)
+  }
+
   /// A leg of an array that failed is still seen here, and shows what it showed then.
   @Test func aMediumThatTheVolumeHasNoMoreIsNoClone() throws {
     let ids = (1...2).map { MediumID(rawValue: UniqueIdentifier(high: 0, low: $0)) }
