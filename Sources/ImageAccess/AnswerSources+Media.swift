@@ -24,7 +24,9 @@ extension AnswerSources {
   func tellDoubt() {
     // One after the other, so that what is told last is how it is.
     listener.withLock { listener in
-      listener?(known.withLock { $0.doubt != nil || $0.dispute != nil })
+      listener?(known.withLock { known in
+          known.doubt != nil || known.dispute != nil || known.confirmation.isAwaited
+        })
     }
   }
 

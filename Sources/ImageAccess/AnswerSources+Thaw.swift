@@ -9,7 +9,7 @@ extension AnswerSources {
   /// Times that the storage has to show it, where the production host cannot be asked.
   private static let looks = 3
   /// Nanoseconds for which a production host that gave no answer counts as silent.
-  private static let silence: UInt64 = 5_000_000_000
+  static let silence: UInt64 = 5_000_000_000
   /// Seconds between two questions to the production host that no read asked for: as often as
   /// the session of a mount is kept.
   private static let watchInterval: UInt32 = 15
@@ -71,7 +71,7 @@ extension AnswerSources {
   func checkHost(comparing: Bool = false) -> Bool {
     do throws(SourceError) {
       try host.liveCheck()
-      known.withLock { $0.lastSilent = nil }
+      heardHost()
     } catch {
       note(error)
       return known.withLock { $0.thawed == nil }

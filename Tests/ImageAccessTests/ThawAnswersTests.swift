@@ -54,7 +54,7 @@ import Testing
   ) -> AnswerSources {
     AnswerSources(
       choice, storage: storage, host: host, hasHost: hasHost, tally: AnswerTally(),
-      patience: 30_000_000_000,
+      patience: 30_000_000_000, hostKnowsMore: { false },
       now: { [time] in time.seconds.withLock { $0 } * 1_000_000_000 })
   }
 
