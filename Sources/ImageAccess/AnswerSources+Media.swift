@@ -77,13 +77,14 @@ extension AnswerSources {
 
   private func compareOnce(_ storage: any ProductionHost) throws(SourceError) -> Comparison {
     let (known, doubted) = known.withLock { ($0.state ?? .ofNobody, $0.others) }
-    let before = try answered(storage, .since(known)).state
+    let own = try answered(storage, .since(known))
+    let before = own.state
     let answer = try host.answer(.since(before))
     let after = try answered(storage, .since(before)).state
     // What the volume has no more, as a leg that failed, the host reads nothing of: it is no
     // clone of anything.
     let others = answer.behind.filter { medium in
-      answer.state.configurationID[medium] != nil
+      answer.state.configurationID[medium] != nil && !own.seesMore(of: medium, than: answer)
         && before.configurationID[medium] == after.configurationID[medium]
     }
     let right = doubted.filter { medium in
@@ -91,6 +92,32 @@ extension AnswerSources {
         && before.configurationID[medium] != nil
     }
     return Comparison(others: others, right: right)
+  }
+}
+
+extension MappingAnswer {
+  /// Whether another answer looks at a part of what this one does of a medium, and finds the same
+  /// there: so it is where the kernel of the production host alone left out a leg of an array,
+  /// and no longer looks at the witness of what lies on it. A clone shows other bytes.
+  fileprivate func seesMore(of medium: MediumID, than other: MappingAnswer) -> Bool {
+    guard let own = witness(of: medium), let others = other.witness(of: medium),
+      others.count < own.count
+    else { return false }
+    return others.allSatisfy { own[$0.key] == $0.value }
+  }
+
+  /// The bytes of a medium's witness, by their places on the medium; `nil` when the answer does
+  /// not tell where it lies.
+  private func witness(of medium: MediumID) -> [UInt64: UInt8]? {
+    guard let probe = volume?.media.first(where: { $0.id == medium })?.witness,
+      let bytes = state.configurationID[medium], bytes.count == probe.byteCount
+    else { return nil }
+    let places = probe.windows.flatMap { window in
+      window.fragments.flatMap { fragment in
+        (fragment.offset..<fragment.offset + fragment.length).map { window.offset + UInt64($0) }
+      }
+    }
+    return Dictionary(zip(places, bytes)) { first, _ in first }
   }
 }
 

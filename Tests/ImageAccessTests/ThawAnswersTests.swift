@@ -228,6 +228,34 @@ import Testing
     #expect(try clone.compareMedia() == [ids[1]])
   }
 
+  /// The witness of a file system on an array lies on each leg; where the kernel of the production
+  /// host left one out, that host looks at less of the disk.
+  @Test func whatIsLookedAtElsewhereIsNoClone() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    func told(_ witness: [UInt8], behind: Set<MediumID> = []) throws -> Outcome {
+      let length = witness.count
+      let probe = try #require(
+        Probe(offset: 0, length: length, fragments: [.init(offset: 0, length: length)]))
+      let description = MediumDescription(
+        id: medium, label: "disk", size: 1 << 20, path: "", hardwareID: "", identity: probe,
+        identityBytes: witness, witness: probe)
+      let id = ConfigurationID(entries: [.init(medium: medium, bytes: witness)])
+      let map = try StoreMap(stores: [StoreID(rawValue: 0): .physical(medium)], extents: [:])
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: id, cursor: []), changes: .ranges([]),
+          volume: MappingAnswer.Volume(map: map, media: [description]), behind: behind,
+          located: []))
+    }
+    let left = try sources(Answerer(told([1, 2])), Answerer(told([1], behind: [medium])))
+    #expect(try left.compareMedia().isEmpty && left.doubt == nil)
+    // At one place they see two media.
+    for seen: [UInt8] in [[1, 3], [3], [1, 2, 3]] {
+      let clone = try sources(Answerer(told([1, 2])), Answerer(told(seen, behind: [medium])))
+      #expect(try clone.compareMedia() == [medium])
+    }
+  }
+
   @Test func theStorageIsAskedAgainBeforeASilentHost() {
     let storage = Answerer(.failure(.unreachable("a commit is running")))
     let host = Answerer(silence)
