@@ -66,9 +66,11 @@ extension AnswerSources {
     }
   }
 
-  /// - Parameter comparing: whether the media are compared with the production host's as well.
+  /// - Parameter comparing: whether the media are to be compared with the production host's as
+  ///   well: now, or as soon as both answer.
   /// - Returns: whether to ask again.
   func checkHost(comparing: Bool = false) -> Bool {
+    if comparing { known.withLock { $0.isComparisonDue = true } }
     do throws(SourceError) {
       try host.liveCheck()
       heardHost()
@@ -76,9 +78,11 @@ extension AnswerSources {
       note(error)
       return known.withLock { $0.thawed == nil }
     }
-    // What the storage does not tell says nothing of the production host, and is told at the
-    // next comparison.
-    if comparing { _ = try? compareMedia() }
+    // What the storage does not tell says nothing of the production host. It is tried again
+    // at the next look.
+    if known.withLock({ $0.isComparisonDue }), (try? compareMedia()) != nil {
+      known.withLock { $0.isComparisonDue = false }
+    }
     return known.withLock { $0.thawed == nil }
   }
 }

@@ -32,6 +32,8 @@ package final class AnswerSources: ProductionHost {
     var dispute: String?
     /// Media that were found to be others than the production host's.
     var others: Set<MediumID> = []
+    /// The media are to be compared with the production host's.
+    var isComparisonDue = false
     /// The state that the storage told last.
     var state: MappingState?
     /// The production host said that the image is thawed.

@@ -210,6 +210,30 @@ import Testing
     #expect(try sources.compareMedia().isEmpty && sources.doubt == nil)
   }
 
+  /// A mount outlives many a minute in which the production host is silent.
+  @Test func aComparisonIsMadeOnceItCanBe() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    let id = ConfigurationID(entries: [.init(medium: medium, bytes: [1])])
+    func told(behind: Set<MediumID>) -> Outcome {
+      .success(
+        MappingAnswer(
+          state: MappingState(configurationID: id, cursor: []), changes: .ranges([]),
+          volume: nil, behind: behind, located: []))
+    }
+    let (storage, host) = (Answerer(told(behind: [])), Answerer(silence))
+    let sources = sources(storage, host)
+    #expect(sources.checkHost(comparing: true) && sources.doubt == nil)
+    host.become(told(behind: [medium]))
+    storage.become(silence)
+    #expect(sources.checkHost() && sources.doubt == nil)
+    storage.become(told(behind: []))
+    #expect(sources.checkHost() && sources.doubt != nil)
+    // Not more often than that.
+    host.become(told(behind: []))
+    #expect(sources.checkHost() && sources.doubt != nil)
+    #expect(sources.checkHost(comparing: true) && sources.doubt == nil)
+  }
+
   /// A leg of an array that failed is still seen here, and shows what it showed then.
   @Test func aMediumThatTheVolumeHasNoMoreIsNoClone() throws {
     let ids = (1...2).map { MediumID(rawValue: UniqueIdentifier(high: 0, low: $0)) }
