@@ -24,9 +24,11 @@ extension AnswerSources {
   func tellDoubt() {
     // One after the other, so that what is told last is how it is.
     listener.withLock { listener in
-      listener?(known.withLock { known in
-          known.doubt != nil || known.dispute != nil || known.confirmation.isAwaited
-        })
+      let (reason, isAwaited) = known.withLock { known in
+        (known.dispute ?? known.doubt, known.confirmation.isAwaited)
+      }
+      tally.note { $0.doubt = reason }
+      listener?(reason != nil || isAwaited)
     }
   }
 

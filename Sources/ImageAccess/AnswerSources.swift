@@ -13,7 +13,7 @@ package final class AnswerSources: ProductionHost {
   let storage: (any ProductionHost)?
   let host: any ProductionHost
   let hasHost: Bool
-  private let tally: AnswerTally
+  let tally: AnswerTally
   let logger = Logger(label: "floe.answers")
   /// Nanoseconds for which the storage has to show that the image is gone, where the
   /// production host cannot be asked.

@@ -165,6 +165,7 @@ import Testing
         #expect(error?.description.contains("do not say the same") == true, "\(other)")
         // Of reads that ask nobody as well.
         #expect(isInDoubt.withLock { $0 })
+        #expect(asked.tally.counts.doubt?.contains("do not say the same") == true)
       }
     }
   }

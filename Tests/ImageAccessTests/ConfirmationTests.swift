@@ -3,8 +3,8 @@ import FrozenImage
 import HostSystem
 import ImageFixtures
 import ImageReader
-import LogicalRepresentation
 import Logging
+import LogicalRepresentation
 import Synchronization
 import SystemPackage
 import Testing
@@ -194,8 +194,9 @@ import VerifiedReading
       seconds.withLock { $0 += 1 }
     }
     // At 0, 5, 15, 35, 75, 135 and 195 seconds, and never for an answer, which takes longer.
-    #expect([4, 5, 14, 15, 34, 35, 74, 75, 134, 135, 194, 195].map { looks[$0] }
-      == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7])
+    #expect(
+      [4, 5, 14, 15, 34, 35, 74, 75, 134, 135, 194, 195].map { looks[$0] }
+        == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7])
     #expect(host.answers.withLock { $0 } == 0)
     host.become(.success(try answer(1, from: 8)))
     #expect(sources.checkHost())

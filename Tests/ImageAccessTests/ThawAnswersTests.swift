@@ -194,7 +194,9 @@ import Testing
     let storage = Answerer(told(1))
     let host = Answerer(told(2, behind: [medium]))
     let sources = sources(storage, host)
+    #expect(sources.tally.counts.doubt == nil)
     #expect(try sources.compareMedia() == [medium])
+    #expect(sources.tally.counts.doubt?.contains("clones or replicas") == true)
     // It moves while it is doubted, and the production host still sees another.
     storage.outcomes.withLock { $0 = (3...9).map { told($0) } }
     #expect(try sources.compareMedia() == [medium] && sources.doubt != nil)
@@ -208,6 +210,7 @@ import Testing
     #expect(try sources.compareMedia() == [medium])
     host.become(told(9))
     #expect(try sources.compareMedia().isEmpty && sources.doubt == nil)
+    #expect(sources.tally.counts.doubt == nil)
   }
 
   /// A mount outlives many a minute in which the production host is silent.
