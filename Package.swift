@@ -369,6 +369,7 @@ let package = Package(
       dependencies: [
         "DataSets", "FrozenImage", "HostSystem", "ImageAccess", "ImageFixtures", "ImageReader",
         "LogicalRepresentation", "Restoring", "StackProvider", "VerifiedReading",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

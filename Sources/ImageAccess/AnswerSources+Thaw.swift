@@ -9,7 +9,7 @@ extension AnswerSources {
   /// Times that the storage has to show it, where the production host cannot be asked.
   private static let looks = 3
   /// Nanoseconds for which a production host that gave no answer counts as silent.
-  private static let silence: UInt64 = 5_000_000_000
+  static let silence: UInt64 = 5_000_000_000
   /// Seconds between two questions to the production host that no read asked for: as often as
   /// the session of a mount is kept.
   private static let watchInterval: UInt32 = 15
@@ -66,19 +66,23 @@ extension AnswerSources {
     }
   }
 
-  /// - Parameter comparing: whether the media are compared with the production host's as well.
+  /// - Parameter comparing: whether the media are to be compared with the production host's as
+  ///   well: now, or as soon as both answer.
   /// - Returns: whether to ask again.
   func checkHost(comparing: Bool = false) -> Bool {
+    if comparing { known.withLock { $0.isComparisonDue = true } }
     do throws(SourceError) {
       try host.liveCheck()
-      known.withLock { $0.lastSilent = nil }
+      heardHost()
     } catch {
       note(error)
       return known.withLock { $0.thawed == nil }
     }
-    // What the storage does not tell says nothing of the production host, and is told at the
-    // next comparison.
-    if comparing { _ = try? compareMedia() }
+    // What the storage does not tell says nothing of the production host. It is tried again
+    // at the next look.
+    if known.withLock({ $0.isComparisonDue }), (try? compareMedia()) != nil {
+      known.withLock { $0.isComparisonDue = false }
+    }
     return known.withLock { $0.thawed == nil }
   }
 }

@@ -13,7 +13,7 @@ package final class AnswerSources: ProductionHost {
   let storage: (any ProductionHost)?
   let host: any ProductionHost
   let hasHost: Bool
-  private let tally: AnswerTally
+  let tally: AnswerTally
   let logger = Logger(label: "floe.answers")
   /// Nanoseconds for which the storage has to show that the image is gone, where the
   /// production host cannot be asked.
@@ -24,20 +24,25 @@ package final class AnswerSources: ProductionHost {
   /// Is told whether the media are in doubt.
   let listener = Mutex<(@Sendable (_ isInDoubt: Bool) -> Void)?>(nil)
   /// Whether the production host knows more of where the image lies than its media show.
-  private let hostKnowsMore: @Sendable () -> Bool
+  let hostKnowsMore: @Sendable () -> Bool
 
   /// What was learned until now.
   struct Known {
     /// Why nothing is believed any more: the two did not agree.
     var dispute: String?
-    /// Why the storage is not asked: its media are not the production host's.
-    var doubt: String?
+    /// Media that were found to be others than the production host's.
+    var others: Set<MediumID> = []
+    /// The media are to be compared with the production host's.
+    var isComparisonDue = false
     /// The state that the storage told last.
     var state: MappingState?
     /// The production host said that the image is thawed.
     var thawed: String?
     /// When the production host was asked in vain last.
     var lastSilent: UInt64?
+    /// How often in a row a better answer was asked for in vain.
+    var vainCalls = 0
+    var confirmation = Confirmation.unneeded
     /// Since when, and how often, the storage shows nothing but that the image is gone.
     var gone: (since: UInt64, looks: Int)?
   }
@@ -52,7 +57,7 @@ package final class AnswerSources: ProductionHost {
   package init(
     _ choice: AnswerChoice, storage: (any ProductionHost)?, host: any ProductionHost,
     hasHost: Bool, tally: AnswerTally, patience: UInt64 = 30_000_000_000,
-    hostKnowsMore: @escaping @Sendable () -> Bool = { false },
+    hostKnowsMore: @escaping @Sendable () -> Bool,
     now: @escaping @Sendable () -> UInt64 = { MonotonicClock.now() }
   ) {
     self.hostKnowsMore = hostKnowsMore
@@ -75,6 +80,8 @@ package final class AnswerSources: ProductionHost {
     if let reason = known.0 { throw .thawed(reason) }
     if let reason = known.1 { throw .failed(reason) }
     guard let storage else { return try askHost(question) }
+    // Who asks has taken the answer before.
+    confirm { $0 == .given ? .unneeded : $0 }
     if let doubt { return try askHost(question, because: doubt) }
     let own: MappingAnswer
     do throws(SourceError) {
@@ -130,18 +137,6 @@ package final class AnswerSources: ProductionHost {
     }
   }
 
-  /// What the production host says of what it knows better; `nil` where the storage tells all
-  /// of it, or the production host cannot be reached.
-  private func betterAnswer(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer? {
-    guard hasHost, hostKnowsMore(), !isHostSilent else { return nil }
-    do throws(SourceError) {
-      return try askHost(question)
-    } catch {
-      guard case .unreachable = error else { throw error }
-      return nil
-    }
-  }
-
   /// - Parameter doubt: why the storage is not asked.
   private func askHost(
     _ question: MappingQuestion, because doubt: String
@@ -154,10 +149,11 @@ package final class AnswerSources: ProductionHost {
     }
   }
 
-  private func askHost(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
+  func askHost(_ question: MappingQuestion) throws(SourceError) -> MappingAnswer {
     do throws(SourceError) {
       let answer = try host.answer(question)
-      known.withLock { $0.lastSilent = nil }
+      heardHost()
+      confirm { $0 == .unneeded ? .unneeded : .given }
       tally.note { $0.productionHost += 1 }
       return answer
     } catch {

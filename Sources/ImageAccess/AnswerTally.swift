@@ -1,6 +1,6 @@
 import Synchronization
 
-/// How often who answered.
+/// How often who answered, and what is in doubt.
 package final class AnswerTally: Sendable {
   /// Counts since the image was opened.
   package struct Counts: Hashable, Sendable {
@@ -14,6 +14,9 @@ package final class AnswerTally: Sendable {
     package var canUseStorage = false
     /// Why the storage did not answer last; `nil` when it did.
     package var problem: String?
+    /// Why nothing that the media show is believed: they are not the production host's, or the
+    /// two do not say the same; `nil` while it is.
+    package var doubt: String?
   }
 
   private let state = Mutex(Counts())

@@ -41,34 +41,30 @@ package struct ReaderRequest {
     let trusting = self.finder(
       for: image, on: host, followsPaths: image.owner != nil, taken)
     try finder.checkNames(against: volume.media)
+    let isOfCopies = answers == .media
+    if isOfCopies { try requireNames(finder, volume) }
     var options = BlockingReader.Options()
     options.limits.remapTimeout = UInt64(remapTimeout * 1e9)
     options.limits.roundTimeout = options.limits.remapTimeout
     options.verifiesChecksums = verifiesChecksums
     options.readsEveryCopy = readsEveryCopy
     let table = MediaTable { description, witness in
+      if isOfCopies { return try finder.findNamedAlone(description) }
       // What a service names later was not in the user's file.
-      try (volume.media.contains(description) ? trusting : finder)
+      return try (volume.media.contains(description) ? trusting : finder)
         .find(description, witness: witness)
     }
-    let storage = try storageAnswers(
-      of: image, volume,
-      OpenMedia(medium: { table[$0] }, take: { try finder.findSole($0) }))
-    if answers == .media, storage == nil {
+    let media = OpenMedia(medium: { table[$0] }) { description in
+      try isOfCopies ? finder.findNamedAlone(description) : finder.findSole(description)
+    }
+    let storage = try storageAnswers(of: image, volume, media)
+    if isOfCopies, storage == nil {
       throw Failure(
         .unsupported,
         "the media of “\(image.representation.image.name)” do not tell where it lies, so "
           + "--answers media cannot be had")
     }
-    if !image.hasProductionHost {
-      if storage == nil {
-        // Where nobody can be asked, waiting helps only a commit that is half on the media.
-        options.limits.remapTimeout = min(options.limits.remapTimeout, 1_000_000_000)
-      } else {
-        // Nobody reads for a portion that moves again and again.
-        options.limits.attempts = Self.attemptsAlone
-      }
-    }
+    if !image.hasProductionHost { limitAlone(&options.limits, canAsk: storage != nil) }
     let sources = AnswerSources(
       answers, storage: storage?.host, host: image.productionHost,
       hasHost: image.hasProductionHost, tally: tally, patience: options.limits.remapTimeout,
@@ -76,6 +72,7 @@ package struct ReaderRequest {
     let reader = try BlockingReader(
       representation: image.representation, volume: volume, media: table, source: sources,
       options: options, logger: Logger(label: "floe.reader"))
+    if isOfCopies { try requireOneMoment(finder, volume, table) }
     sources.follow { [weak reader] isInDoubt in reader?.setDoubt(isInDoubt) }
     // The reader has found its media, and nobody takes one before it.
     try storage?.follow()
@@ -97,8 +94,25 @@ package struct ReaderRequest {
       .medium,
       "\(list) does not show here what the production host reads of it, and nothing changes on it "
         + "meanwhile: it is a clone, or a replica that stayed behind; name the right device with "
-        + "--medium, or take it away from this host. Where this host has copies of all media of one "
-        + "moment, mount the file of the representation with --answers media")
+        + "--medium, or take it away from this host"
+        + (volume.media.allSatisfy { others.contains($0.id) } ? Self.copiesAdvice : ""))
+  }
+
+  private static let copiesAdvice =
+    ". Where this host has copies of all media of one moment, mount the file of the representation "
+    + "with --answers media, and name each with --medium"
+
+  /// How long reads try where there is no production host.
+  ///
+  /// - Parameter canAsk: whether the storage answers.
+  private func limitAlone(_ limits: inout ReadRule.Limits, canAsk: Bool) {
+    if canAsk {
+      // Nobody reads for a portion that moves again and again.
+      limits.attempts = Self.attemptsAlone
+    } else {
+      // Where nobody can be asked, waiting helps only a commit that is half on the media.
+      limits.remapTimeout = min(limits.remapTimeout, 1_000_000_000)
+    }
   }
 
   /// Times that a portion is read in vain where there is no production host to read it.

@@ -35,7 +35,7 @@ package struct StorageAnswers: Sendable {
   ///   - hostKnowsMore: whether the production host knows more than the media show.
   ///   - follow: begins to look at the media.
   package init(
-    _ host: any ProductionHost, hostKnowsMore: @escaping @Sendable () -> Bool = { false },
+    _ host: any ProductionHost, hostKnowsMore: @escaping @Sendable () -> Bool,
     follow: @escaping @Sendable () throws -> Void
   ) {
     self.host = host

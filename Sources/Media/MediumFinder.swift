@@ -18,7 +18,7 @@ public struct MediumFinder: Sendable {
 
   private let trust: MediumTrust
 
-  private let sysfs: Sysfs
+  let sysfs: Sysfs
 
   /// Told of every medium that is taken, and how.
   private let onTaken: @Sendable (MediumDescription, OpenMedium, MediumOrigin) -> Void

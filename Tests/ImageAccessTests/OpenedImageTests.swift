@@ -112,6 +112,24 @@ import Testing
     #expect(service.calls == [])
   }
 
+  @Test func eachCopyIsNamed() throws {
+    let written = try WrittenImage(in: directory.path)
+    let image = try open(written.path)
+    defer { image.close() }
+    var request = ReaderRequest()
+    request.answers = .media
+    let volume = try image.volume(of: image.root(nil))
+    let error = #expect(throws: Failure.self) {
+      _ = try request.makeReader(of: image, volume: volume)
+    }
+    #expect(error?.description.contains("--medium ID=PATH for devid 1") == true)
+    request.media = ["1": "/dev/null"]
+    let wrong = #expect(throws: (any Error).self) {
+      _ = try request.makeReader(of: image, volume: volume)
+    }
+    #expect(wrong.map { "\($0)".contains("--medium ID=PATH for") } == false)
+  }
+
   @Test func theServiceThatTheUserNamesGoesBeforeTheFilesOwn() throws {
     let written = try WrittenImage(in: directory.path, service: "floe+unix:/run/floe.sock/x")
     let service = SampleService(id: written.id)

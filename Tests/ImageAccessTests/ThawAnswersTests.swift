@@ -54,7 +54,7 @@ import Testing
   ) -> AnswerSources {
     AnswerSources(
       choice, storage: storage, host: host, hasHost: hasHost, tally: AnswerTally(),
-      patience: 30_000_000_000,
+      patience: 30_000_000_000, hostKnowsMore: { false },
       now: { [time] in time.seconds.withLock { $0 } * 1_000_000_000 })
   }
 
@@ -181,6 +181,62 @@ import Testing
     #expect(failure(third) == nil)
   }
 
+  /// What moves here, or is not there for a moment, was not shown to be the right one.
+  @Test func aDoubtEndsOnlyWhereTheHostSaysSo() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    func told(_ witness: UInt8?, behind: Set<MediumID> = []) -> Outcome {
+      let entries = witness.map { [ConfigurationID.Entry(medium: medium, bytes: [$0])] } ?? []
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: ConfigurationID(entries: entries), cursor: []),
+          changes: .ranges([]), volume: nil, behind: behind, located: []))
+    }
+    let storage = Answerer(told(1))
+    let host = Answerer(told(2, behind: [medium]))
+    let sources = sources(storage, host)
+    #expect(sources.tally.counts.doubt == nil)
+    #expect(try sources.compareMedia() == [medium])
+    #expect(sources.tally.counts.doubt?.contains("clones or replicas") == true)
+    // It moves while it is doubted, and the production host still sees another.
+    storage.outcomes.withLock { $0 = (3...9).map { told($0) } }
+    #expect(try sources.compareMedia() == [medium] && sources.doubt != nil)
+    // The production host does not have it, and so does not call it anything.
+    for answer in [told(nil), told(nil, behind: [medium])] {
+      host.become(answer)
+      #expect(try sources.compareMedia() == [medium] && sources.doubt != nil)
+    }
+    // It calls it right, but not each time.
+    host.outcomes.withLock { $0 = [told(9), told(9), told(9, behind: [medium])] }
+    #expect(try sources.compareMedia() == [medium])
+    host.become(told(9))
+    #expect(try sources.compareMedia().isEmpty && sources.doubt == nil)
+    #expect(sources.tally.counts.doubt == nil)
+  }
+
+  /// A mount outlives many a minute in which the production host is silent.
+  @Test func aComparisonIsMadeOnceItCanBe() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    let id = ConfigurationID(entries: [.init(medium: medium, bytes: [1])])
+    func told(behind: Set<MediumID>) -> Outcome {
+      .success(
+        MappingAnswer(
+          state: MappingState(configurationID: id, cursor: []), changes: .ranges([]),
+          volume: nil, behind: behind, located: []))
+    }
+    let (storage, host) = (Answerer(told(behind: [])), Answerer(silence))
+    let sources = sources(storage, host)
+    #expect(sources.checkHost(comparing: true) && sources.doubt == nil)
+    host.become(told(behind: [medium]))
+    storage.become(silence)
+    #expect(sources.checkHost() && sources.doubt == nil)
+    storage.become(told(behind: []))
+    #expect(sources.checkHost() && sources.doubt != nil)
+    // Not more often than that.
+    host.become(told(behind: []))
+    #expect(sources.checkHost() && sources.doubt != nil)
+    #expect(sources.checkHost(comparing: true) && sources.doubt == nil)
+  }
+
   /// A leg of an array that failed is still seen here, and shows what it showed then.
   @Test func aMediumThatTheVolumeHasNoMoreIsNoClone() throws {
     let ids = (1...2).map { MediumID(rawValue: UniqueIdentifier(high: 0, low: $0)) }
@@ -197,6 +253,34 @@ import Testing
     // One that it has is one.
     let clone = self.sources(Answerer(told([2, 1])), Answerer(told([2, 2], behind: [ids[1]])))
     #expect(try clone.compareMedia() == [ids[1]])
+  }
+
+  /// The witness of a file system on an array lies on each leg; where the kernel of the production
+  /// host left one out, that host looks at less of the disk.
+  @Test func whatIsLookedAtElsewhereIsNoClone() throws {
+    let medium = MediumID(rawValue: UniqueIdentifier(high: 0, low: 1))
+    func told(_ witness: [UInt8], behind: Set<MediumID> = []) throws -> Outcome {
+      let length = witness.count
+      let probe = try #require(
+        Probe(offset: 0, length: length, fragments: [.init(offset: 0, length: length)]))
+      let description = MediumDescription(
+        id: medium, label: "disk", size: 1 << 20, path: "", hardwareID: "", identity: probe,
+        identityBytes: witness, witness: probe)
+      let id = ConfigurationID(entries: [.init(medium: medium, bytes: witness)])
+      let map = try StoreMap(stores: [StoreID(rawValue: 0): .physical(medium)], extents: [:])
+      return .success(
+        MappingAnswer(
+          state: MappingState(configurationID: id, cursor: []), changes: .ranges([]),
+          volume: MappingAnswer.Volume(map: map, media: [description]), behind: behind,
+          located: []))
+    }
+    let left = try sources(Answerer(told([1, 2])), Answerer(told([1], behind: [medium])))
+    #expect(try left.compareMedia().isEmpty && left.doubt == nil)
+    // At one place they see two media.
+    for seen: [UInt8] in [[1, 3], [3], [1, 2, 3]] {
+      let clone = try sources(Answerer(told([1, 2])), Answerer(told(seen, behind: [medium])))
+      #expect(try clone.compareMedia() == [medium])
+    }
   }
 
   @Test func theStorageIsAskedAgainBeforeASilentHost() {

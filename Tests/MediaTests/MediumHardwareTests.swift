@@ -66,6 +66,24 @@ struct MediumHardwareTests {
     #expect(try finder(["7": original.path]).findSole(description).path == original.path)
   }
 
+  /// A set of copies of one moment has no original in it, and nothing that nobody named.
+  @Test func copiesAndOriginalsAreToldApart() throws {
+    try tree.add(copy.path, ["device/wwid": Self.other])
+    try tree.add(original.path, ["device/wwid": Self.frozen])
+    let recorded = try frozenMedium()
+    for (path, isFrozen) in [(copy.path, false), (original.path, true)] {
+      let named = finder(["7": path])
+      let medium = try named.findNamedAlone(recorded)
+      #expect(medium.path == path)
+      #expect(named.isFrozenHardware(medium, of: recorded) == isFrozen)
+    }
+    #expect(!finder().isNamed(recorded))
+    #expect(throws: MediumFinder.Failure.self) { try finder().findNamedAlone(recorded) }
+    let unknown = try description(of: file, hardwareID: "")
+    let medium = try finder(["7": copy.path]).findNamedAlone(unknown)
+    #expect(finder().isFrozenHardware(medium, of: unknown) == nil)
+  }
+
   @Test func theOriginalIsTakenBesideItsClone() throws {
     try tree.add(copy.path, ["device/wwid": Self.other])
     try tree.add(original.path, ["device/wwid": Self.frozen])

@@ -63,7 +63,9 @@ struct StackImage: Sendable {
   ) -> @Sendable () throws -> HostUnderTest {
     {
       var image = try make().frozen { host, storage, tally in
-        AnswerSources(.both, storage: storage, host: host, hasHost: true, tally: tally)
+        AnswerSources(
+          .both, storage: storage, host: host, hasHost: true, tally: tally,
+          hostKnowsMore: { storage.liesOnRaid })
       }
       image.hasMediaOfReader = true
       return image

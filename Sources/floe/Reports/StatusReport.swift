@@ -38,6 +38,8 @@ struct StatusReport: Codable {
     var storage_can_answer: Bool
     /// Why the storage did not answer last.
     var storage_problem: String?
+    /// Why no read is accepted for what the media show; absent while it is.
+    var doubt: String?
 
     init(_ counts: AnswerTally.Counts) {
       storage = counts.storage
@@ -45,6 +47,7 @@ struct StatusReport: Codable {
       compared = counts.compared > 0 ? counts.compared : nil
       storage_can_answer = counts.canUseStorage
       storage_problem = counts.problem
+      doubt = counts.doubt
     }
   }
 
@@ -83,8 +86,8 @@ struct StatusReport: Codable {
   enum State: String, Codable {
     /// Every read was answered, as far as was asked.
     case working
-    /// A read failed since the image was mounted, or those fail now that need the production
-    /// host.
+    /// A read failed since the image was mounted, those fail now that need the production
+    /// host, or the media here are not that host's.
     case failing
     /// The image is gone for good.
     case thawed
@@ -179,7 +182,9 @@ struct StatusReport: Codable {
         reason: failure.reason, count: failure.count, last_seconds: failure.lastSeconds,
         inode: failure.inode, offset: failure.offset)
     }
-    let isFailing = counts.errors > 0 || status.outage != nil || !status.failures.isEmpty
+    let isFailing =
+      counts.errors > 0 || status.outage != nil || !status.failures.isEmpty
+      || answers.doubt != nil
     state = thawed != nil ? .thawed : isFailing ? .failing : .working
     pid = getpid()
   }
@@ -233,6 +238,9 @@ struct StatusReport: Codable {
     }
     if let problem = answers?.storage_problem {
       lines.append("                  the storage did not tell last: \(problem)")
+    }
+    if let doubt = answers?.doubt {
+      lines.append("IN DOUBT          \(doubt): each read has to ask, or fails")
     }
     lines += [
       "remaps            \(remaps)",
