@@ -121,7 +121,11 @@ let package = Package(
     .target(
       name: "FloeWire",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
-      exclude: ["floe.proto", "generate", "Generated/floe.grpc.swift"], swiftSettings: rules),
+      exclude: [
+        "agent.proto", "floe.proto", "generate", "Generated/agent.grpc.swift",
+        "Generated/agent.pb.swift", "Generated/floe.grpc.swift",
+      ],
+      swiftSettings: rules),
     .target(
       name: "ImageService",
       dependencies: [
