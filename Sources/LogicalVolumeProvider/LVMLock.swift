@@ -1,5 +1,6 @@
 import CLinuxIO
 import Glibc
+import HostSystem
 
 /// The lock that a command of lvm2 holds while it changes a volume group: an flock of a file that
 /// is named for the group (lvm2 lib/locking/file_locking.c, lib/misc/lvm-flock.c). dmeventd holds
