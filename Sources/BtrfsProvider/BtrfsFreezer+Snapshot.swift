@@ -46,7 +46,9 @@ extension BtrfsFreezer {
       let snapshot = try OpenSubvolume(path: path)
       try awaitWriters(of: snapshot)
       try snapshot.descriptor.commitTransaction()
-      return try Self.image(of: snapshot, isOwned: true)
+      var made = try Self.image(of: snapshot, isOwned: true)
+      made.sourceRested = try source.info().isReadOnly
+      return made
     } catch {
       try? BtrfsFreezer.thaw(snapshotAt: path, onFileSystem: fileSystemID)
       throw error

@@ -13,6 +13,8 @@ public struct BtrfsImage: Codable, Hashable, Sendable {
   /// The snapshot's `ctransid` when it was frozen: nothing may change it later
   /// but dedupe, which leaves every byte and every time stamp as it was.
   public var frozenTransaction: UInt64
+  /// Whether what floe made the snapshot of was read-only before; `nil` as `false`.
+  public var sourceRested: Bool?
 
   public init(
     fileSystemID: String, subvolumeID: UInt64, subvolumeUUID: String, snapshotPath: String,

@@ -40,7 +40,9 @@ extension BtrfsFreezer {
       chunks: try ChunkTree(of: subvolume.descriptor))
     let image = ImageDescription(
       id: id, name: name, created: created, provider: "btrfs", host: host, source: source,
-      service: service, statistics: statistics(of: subvolume))
+      service: service, statistics: statistics(of: subvolume),
+      // The snapshot's time is that of the freeze, unless it is one of a snapshot.
+      freezeLead: frozen.sourceRested == true ? 0 : 1)
     let description = try volume.description()
     let scratch = RestartableScratch(scratch)
     func begin(_ salvage: Salvage?) throws -> TreeWalk {

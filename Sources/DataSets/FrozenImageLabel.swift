@@ -5,8 +5,11 @@ public struct FrozenImageLabel: Hashable, Sendable {
   public let id: UniqueIdentifier
   /// A label for people, unique within the catalogue.
   public let name: String
-  /// When freezing began.
+  /// When describing began.
   public let created: Timestamp
+  /// Seconds before `created`, rounded up, in which freezing began; 0 where the data were at rest
+  /// before.
+  public let freezeLead: UInt32
   /// The production host's name.
   public let host: String
   /// What was frozen, for people.
@@ -16,7 +19,7 @@ public struct FrozenImageLabel: Hashable, Sendable {
 
   public init(
     id: UniqueIdentifier, name: String, created: Timestamp, host: String, source: String,
-    service: String
+    service: String, freezeLead: UInt32 = 0
   ) {
     self.id = id
     self.name = name
@@ -24,11 +27,12 @@ public struct FrozenImageLabel: Hashable, Sendable {
     self.host = host
     self.source = source
     self.service = service
+    self.freezeLead = freezeLead
   }
 
   package func description(provider: String, statistics: FileSystemStatistics) -> ImageDescription {
     ImageDescription(
       id: id, name: name, created: created, provider: provider, host: host, source: source,
-      service: service, statistics: statistics)
+      service: service, statistics: statistics, freezeLead: freezeLead)
   }
 }

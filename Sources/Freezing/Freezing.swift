@@ -56,6 +56,8 @@ package struct Freezing {
   /// A freeze whose data set is frozen and not described yet. It is finished or given up.
   package struct Begun {
     let frozen: any FrozenDataSet
+    /// When freezing began.
+    let began: Timestamp
     let reservation: Reservation
     /// The image's identifier.
     package var id: UniqueIdentifier { reservation.record.id }
@@ -82,10 +84,11 @@ package struct Freezing {
     do {
       try reserved(id)
       try Interruption.check()
+      let began = Timestamp.now
       let frozen = try aboutSource { try dataSet.freeze(as: id) }
       made = frozen.record
       try reservation.update(providerData: made.text())
-      return Begun(frozen: frozen, reservation: reservation)
+      return Begun(frozen: frozen, began: began, reservation: reservation)
     } catch {
       undo(made, reservation)
       try Interruption.check()
@@ -103,7 +106,8 @@ package struct Freezing {
     let contents: Contents
     let copy: FileScratch?
     do {
-      contents = try describe(begun.frozen, as: name, into: reservation.representationPath)
+      contents = try describe(
+        begun.frozen, since: begun.began, as: name, into: reservation.representationPath)
       copy = try output.map { try beginCopy(of: reservation.representationPath, for: $0) }
       try Interruption.check()
       record = try reservation.complete()
@@ -131,9 +135,10 @@ package struct Freezing {
         "reads of \(source) are validated by questions, as no witness shows its changes: give the "
           + "image a --name, so that floe serve can answer them")
     }
+    let began = Timestamp.now
     let frozen = try aboutSource { try dataSet.freeze(as: id) }
     let name = output.stem ?? "image"
-    let contents = try describe(frozen, as: name, into: output)
+    let contents = try describe(frozen, since: began, as: name, into: output)
     var status = stat()
     guard stat(output.string, &status) == 0 else {
       throw Failure("\(output)", cause: Errno(rawValue: errno))
@@ -153,7 +158,7 @@ package struct Freezing {
   }
 
   private func describe(
-    _ frozen: any FrozenDataSet, as name: String, into path: FilePath
+    _ frozen: any FrozenDataSet, since began: Timestamp, as name: String, into path: FilePath
   ) throws -> Contents {
     defer { tell(.descriptionEnded) }
     var contents = Contents()
@@ -169,9 +174,12 @@ package struct Freezing {
         throw ScratchError(.medium, "not everything can be read")
       }
     }
+    let now = Timestamp.now
+    // What floe made no snapshot of came to rest nobody knows when.
+    let lead = frozen.record.snapshot == nil ? 0 : max(now.seconds - began.seconds, 0) + 1
     let label = FrozenImageLabel(
-      id: id, name: name, created: .now, host: HostName.current, source: source,
-      service: serviceAddress)
+      id: id, name: name, created: now, host: HostName.current, source: source,
+      service: serviceAddress, freezeLead: UInt32(clamping: lead))
     do {
       contents.media = try aboutSource {
         try frozen.describe(label, scratch: InterruptibleScratch(scratch)) { progress in

@@ -4,8 +4,11 @@ public struct ImageDescription: Hashable, Sendable {
   public let id: UniqueIdentifier
   /// A label for people.
   public let name: String
-  /// When it was frozen.
+  /// When it was described; it was frozen before.
   public let created: Timestamp
+  /// Seconds before `created`, rounded up, in which the freeze began; 0 where the data were at
+  /// rest before, since a time that nobody knows.
+  public let freezeLead: UInt32
   /// The kind of volume stack that made it ("btrfs").
   public let provider: String
   /// The production host's name.
@@ -20,7 +23,8 @@ public struct ImageDescription: Hashable, Sendable {
 
   public init(
     id: UniqueIdentifier, name: String, created: Timestamp, provider: String, host: String,
-    source: String, service: String = "", statistics: FileSystemStatistics
+    source: String, service: String = "", statistics: FileSystemStatistics,
+    freezeLead: UInt32 = 0
   ) {
     self.id = id
     self.name = name
@@ -30,6 +34,7 @@ public struct ImageDescription: Hashable, Sendable {
     self.source = source
     self.service = service
     self.statistics = statistics
+    self.freezeLead = freezeLead
   }
 }
 

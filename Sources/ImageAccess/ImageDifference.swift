@@ -49,13 +49,10 @@ package struct ImageDifference {
     package let path: [UInt8]
   }
 
-  /// Seconds before an image's time within which it was frozen.
-  private static let margin: Int64 = 2
-
   private let old: Side
   private let new: Side
-  /// Change times of the older image from which on a file may have been changed once more.
-  private let unsettled: Int64
+  /// The change time in the older image from which on a file may have been changed once more.
+  private let unsettled: Timestamp
 
   /// - Parameters:
   ///   - old: the older image, and the directory in it that is compared.
@@ -65,16 +62,38 @@ package struct ImageDifference {
   ) {
     self.old = Side(representation: old, top: oldTop)
     self.new = Side(representation: new, top: newTop)
-    // Some file systems keep whole seconds only, and the image's time is that of the moment
-    // after. Reflink copies are made one after the other: their top directory first.
-    var began = old.image.created.seconds
-    if let own = try? old.sourceAttributes(of: oldTop), let shown = try? old.attributes(of: oldTop),
-      own.inode != shown.inode, let made = own.created
-    {
-      began = min(began, made.seconds)
-    }
-    unsettled = began - Self.margin
+    unsettled = Self.unsettled(in: old)
   }
+
+  /// When the older image was frozen, as far as its representation tells, less what two changes
+  /// can be apart and have the same time.
+  private static func unsettled(in image: Representation) -> Timestamp {
+    let description = image.image
+    var (newest, hasFractions) = (Timestamp(seconds: .min, nanoseconds: 0), false)
+    for index in 0..<image.nodeCount {
+      guard let found = try? image.attributes(of: NodeIndex(rawValue: index)) else { continue }
+      hasFractions = hasFractions || found.changed.nanoseconds > 0
+      // Those of the future are nobody's true times.
+      guard found.changed.seconds <= description.created.seconds else { continue }
+      if (newest.seconds, newest.nanoseconds) < (found.changed.seconds, found.changed.nanoseconds) {
+        newest = found.changed
+      }
+    }
+    let lead = Int64(description.freezeLead)
+    let began =
+      lead > 0
+      ? Timestamp(seconds: description.created.seconds - lead, nanoseconds: 0)
+      // The last change came before the rest.
+      : newest
+    // A clock's tick is 10 ms at most (CONFIG_HZ), and some file systems keep whole seconds.
+    guard hasFractions, began.nanoseconds >= tick else {
+      return Timestamp(seconds: began.seconds &- 1, nanoseconds: 0)
+    }
+    return Timestamp(seconds: began.seconds, nanoseconds: began.nanoseconds - tick)
+  }
+
+  /// Nanoseconds: two ticks.
+  private static let tick: UInt32 = 20_000_000
 
   /// Hands out the entries that differ, a directory before what is in it. What is in a
   /// directory that was added or removed is handed out too.
@@ -206,7 +225,9 @@ extension ImageDifference {
       }
       return before.inode != now.inode || before.created != now.created
         || before.size != now.size || before.modified != now.modified
-        || before.changed != now.changed || before.changed.seconds >= unsettled
+        || before.changed != now.changed
+        || (before.changed.seconds, before.changed.nanoseconds)
+          >= (unsettled.seconds, unsettled.nanoseconds)
     case .symbolicLink:
       let target = try old.representation.symbolicLinkTarget(of: left)
       return try !target.elementsEqual(new.representation.symbolicLinkTarget(of: right))

@@ -10,8 +10,11 @@ import SystemPackage
 extension ReflinkCopy {
   /// Sets owner, extended attributes (ACLs are among them), mode and times, in the order
   /// in which none takes another away: a new owner clears set-user-ID and capabilities.
+  ///
+  /// - Parameter notes: whether the copy notes what it is the copy of.
   func copyMetadata(
-    of source: FileDescriptor, _ attributes: NodeAttributes, to target: FileDescriptor
+    of source: FileDescriptor, _ attributes: NodeAttributes, to target: FileDescriptor,
+    notes: Bool
   ) throws(Errno) {
     // A node that is open only to be looked at takes no calls itself; its link in /proc
     // leads to it.
@@ -25,7 +28,8 @@ extension ReflinkCopy {
     }
     // Where an original is younger than the copying, its inode number may be that of another
     // one that was copied and deleted before.
-    if let born = attributes.created,
+    // One that was deleted meanwhile has no link left to show.
+    if notes, attributes.links > 0, let born = attributes.created,
       (born.seconds, born.nanoseconds) < (begin.seconds, begin.nanoseconds)
     {
       try OriginalMark.set(NodeIdentity(attributes), of: target)

@@ -47,12 +47,12 @@ extension ReflinkCopy {
   /// size and its metadata, and none of its bytes.
   func makeEmpty(
     _ copied: FileDescriptor, for file: FileDescriptor, _ attributes: NodeAttributes,
-    cause: Errno
+    notes: Bool, cause: Errno
   ) throws(Errno) {
     guard ftruncate(copied.rawValue, off_t(clamping: attributes.size)) == 0 else {
       throw Errno(rawValue: errno)
     }
-    try copyMetadata(of: file, attributes, to: copied)
+    try copyMetadata(of: file, attributes, to: copied, notes: notes)
     let reason = StackError(cannot: "share the blocks of inode \(attributes.inode)", cause)
     try UnreadableMarks.set(.content, of: copied, reason: reason.description)
   }

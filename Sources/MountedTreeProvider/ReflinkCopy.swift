@@ -10,7 +10,7 @@ import SystemPackage
 /// Copies a tree within one XFS, file by file, all data shared.
 ///
 /// Directories are opened by handle, so neither their depth nor the length of their
-/// paths matters. Memory holds 16 bytes for each file, 32 for each directory and for each
+/// paths matters. Memory holds some 30 bytes for each file, 50 for each directory and for each
 /// file with several names, and the names of one directory.
 struct ReflinkCopy: ~Copyable {
   /// Times that a file is cloned again because it was changed meanwhile.
@@ -31,6 +31,9 @@ struct ReflinkCopy: ~Copyable {
 
   private var directories: [Pair] = []
   var files: [NodeHandle] = []
+  /// Inode numbers of which a copy notes that it is their copy: only the first one does. A file
+  /// that is moved while the tree is copied may be met twice.
+  private var noted: Set<UInt64> = []
   /// Copies of inodes that have several names.
   private var linked: [NodeHandle: NodeHandle] = [:]
   var progress = FreezeProgress()
@@ -69,7 +72,9 @@ struct ReflinkCopy: ~Copyable {
         defer { try? source.close() }
         let target = try mount.open(pair.target, type: .directory)
         defer { try? target.close() }
-        try copyMetadata(of: source, FileStatus(of: source, generation: 0).attributes, to: target)
+        try copyMetadata(
+          of: source, FileStatus(of: source, generation: 0).attributes, to: target,
+          notes: noted.insert(pair.source.inode).inserted)
       } catch {
         // Deleted meanwhile: it has the owner and the mode that it had when it was met.
         if error == .staleNFSFileHandle, pair.source != source { continue }
@@ -194,11 +199,12 @@ extension ReflinkCopy {
       return
     }
     let copied: NodeHandle
+    let isFirst = noted.insert(node.inode).inserted
     if type == .regular {
-      copied = try clone(file, node, as: entry.name, in: target)
+      copied = try clone(file, node, as: entry.name, in: target, notes: isFirst)
       files.append(copied)
     } else {
-      copied = try makeSpecial(file, attributes, as: entry.name, in: target)
+      copied = try makeSpecial(file, attributes, as: entry.name, in: target, notes: isFirst)
     }
     if attributes.links > 1 { linked[node] = copied }
     progress.nodes += 1
@@ -233,7 +239,8 @@ extension ReflinkCopy {
   /// metadata before and after, up to a limit: a file that is written all the time has
   /// data of one moment and metadata of the one before.
   private func clone(
-    _ file: FileDescriptor, _ node: NodeHandle, as name: [CChar], in target: FileDescriptor
+    _ file: FileDescriptor, _ node: NodeHandle, as name: [CChar], in target: FileDescriptor,
+    notes: Bool
   ) throws(Errno) -> NodeHandle {
     let number = openat(
       target.rawValue, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -246,10 +253,10 @@ extension ReflinkCopy {
       guard cfilemap_clone(number, file.rawValue) == 0 else {
         let error = Errno(rawValue: errno)
         guard error.concernsOneNode else { throw error }
-        try makeEmpty(copied, for: file, before, cause: error)
+        try makeEmpty(copied, for: file, before, notes: notes, cause: error)
         break
       }
-      try copyMetadata(of: file, before, to: copied)
+      try copyMetadata(of: file, before, to: copied, notes: notes)
       let after = try FileStatus(of: file, generation: node.generation).attributes
       if after.isUnchanged(since: before) { break }
       before = after
@@ -260,7 +267,7 @@ extension ReflinkCopy {
   /// Makes a link, device node, FIFO or socket.
   private func makeSpecial(
     _ file: FileDescriptor, _ attributes: NodeAttributes, as name: [CChar],
-    in target: FileDescriptor
+    in target: FileDescriptor, notes: Bool
   ) throws(Errno) -> NodeHandle {
     if attributes.type == .symbolicLink {
       guard symlinkat(try file.linkTarget(), target.rawValue, name) == 0 else {
@@ -277,7 +284,7 @@ extension ReflinkCopy {
     let copied = try NodeHandle(of: name, in: target)
     let made = try mount.open(copied, cfilemap_o_path)
     defer { try? made.close() }
-    try copyMetadata(of: file, attributes, to: made)
+    try copyMetadata(of: file, attributes, to: made, notes: notes)
     return copied
   }
 }

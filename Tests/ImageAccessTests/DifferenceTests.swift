@@ -37,11 +37,12 @@ import Testing
     Node(attributes: .sample(.directory, inode: inode), entries: entries)
   }
 
-  private func image(_ nodes: [Node]) throws -> Representation {
+  private func image(_ nodes: [Node], lead: UInt32 = 1) throws -> Representation {
     let id = UniqueIdentifier.random()
     let path = directory.path.appending("\(id).floe")
     var writer = try RepresentationWriter(
-      image: .sample(id), volumes: [.sample()], scratch: FileScratch(writing: path))
+      image: .sample(id, freezeLead: lead), volumes: [.sample()],
+      scratch: FileScratch(writing: path))
     for node in nodes {
       try writer.beginNode(node.attributes)
       for (name, inode, type) in node.entries {
@@ -64,8 +65,10 @@ import Testing
     return try Representation(MappedFile.copy(of: path))
   }
 
-  private func difference(_ old: [Node], _ new: [Node]) throws -> [String: ImageDifference.Change] {
-    let (before, now) = (try image(old), try image(new))
+  private func difference(
+    _ old: [Node], _ new: [Node], lead: UInt32 = 1
+  ) throws -> [String: ImageDifference.Change] {
+    let (before, now) = (try image(old, lead: lead), try image(new))
     var found: [String: ImageDifference.Change] = [:]
     try ImageDifference(
       from: before, at: before.roots[0].node, to: now, at: now.roots[0].node
@@ -132,10 +135,37 @@ import Testing
   @Test func aFileThatWasBeingWrittenIsTakenToBeChanged() throws {
     let top = folder(256, [("f", 257, .regular)])
     let created: Int64 = 1_700_000_000
-    for (changed, isChanged) in [(created - 3, false), (created - 1, true), (created + 9, true)] {
+    // The freeze began a minute before its time.
+    for (changed, isChanged) in [(created - 62, false), (created - 61, true), (created, true)] {
       let nodes = [top, file(257, changed: changed)]
-      #expect(try difference(nodes, nodes).isEmpty == !isChanged, "\(changed)")
+      #expect(try difference(nodes, nodes, lead: 60).isEmpty == !isChanged, "\(changed)")
     }
+  }
+
+  /// Where nobody knows when the data came to rest, it was not before their last change.
+  @Test func whatChangedLastBeforeARestIsTakenToBeChanged() throws {
+    let top = folder(
+      256, [("a", 257, .regular), ("b", 258, .regular), ("c", 259, .regular), ("d", 260, .regular)])
+    let newest: Int64 = 1_650_000_000
+    func nodes(nanoseconds: [UInt32]) -> [Node] {
+      [top]
+        + nanoseconds.enumerated().map { index, nanoseconds in
+          file(257 + UInt64(index), changed: newest) {
+            $0.attributes.changed.nanoseconds = nanoseconds
+          }
+        }
+    }
+    let fine = nodes(nanoseconds: [500_000_000, 495_000_000, 470_000_000, 0])
+    #expect(try Set(difference(fine, fine, lead: 0).keys) == ["a", "b"])
+    // A file system that keeps whole seconds.
+    var coarse = nodes(nanoseconds: [0, 0, 0, 0])
+    coarse[3].attributes.changed.seconds -= 1
+    coarse[4].attributes.changed.seconds -= 2
+    #expect(try Set(difference(coarse, coarse, lead: 0).keys) == ["a", "b", "c"])
+    // A time of the future is no clock's.
+    var skewed = fine
+    skewed[4].attributes.changed.seconds = 1_800_000_000
+    #expect(try Set(difference(skewed, skewed, lead: 0).keys) == ["a", "b", "d"])
   }
 
   @Test func whatIsNoContentIsNamed() throws {

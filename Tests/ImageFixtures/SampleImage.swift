@@ -4,14 +4,16 @@ import LogicalRepresentation
 extension ImageDescription {
   /// Of an image that a test writes.
   package static func sample(
-    _ id: UniqueIdentifier, name: String = "sample", service: String = ""
+    _ id: UniqueIdentifier, name: String = "sample", service: String = "",
+    freezeLead: UInt32 = 0
   ) -> ImageDescription {
     ImageDescription(
       id: id, name: name, created: Timestamp(seconds: 1_700_000_000, nanoseconds: 5),
       provider: "memory", host: "production1", source: "/srv/data", service: service,
       statistics: FileSystemStatistics(
         blockSize: 4096, blocks: 1000, freeBlocks: 500, availableBlocks: 400, files: 30,
-        freeFiles: 20, maximumNameLength: 255))
+        freeFiles: 20, maximumNameLength: 255),
+      freezeLead: freezeLead)
   }
 }
 

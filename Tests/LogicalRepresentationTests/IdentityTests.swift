@@ -10,7 +10,9 @@ import Testing
     created: nil, inodeFlags: 0x80)
 
   /// A directory of which the original is known, and a file in it of which it is not.
-  private func write(showsIdentities: Bool = true) throws -> [UInt8] {
+  private func write(
+    showsIdentities: Bool = true, file: NodeIdentity? = nil
+  ) throws -> [UInt8] {
     let scratch = ArrayScratch()
     var writer = try RepresentationWriter(
       image: Sample.image(), volumes: [Sample.volume()], scratch: scratch,
@@ -20,7 +22,7 @@ import Testing
       try writer.addEntry(name: $0, inode: 300, type: .regular)
     }
     try writer.endNode()
-    try writer.beginNode(Sample.attributes(.regular, inode: 300))
+    try writer.beginNode(Sample.attributes(.regular, inode: 300), shownAs: file)
     try writer.endNode()
     try writer.finish(rootInode: 256, rootName: "data")
     return scratch.result
@@ -54,6 +56,16 @@ import Testing
     #expect(
       try representation.attributes(of: file).changed
         == Sample.attributes(.regular, inode: 300).changed)
+  }
+
+  /// The original of a copy was deleted while it was copied, say.
+  @Test func anIdentityThatNobodyCouldShowCostsNoImage() throws {
+    var deleted = Self.original
+    deleted.links = 0
+    let representation = try Representation(ArrayRegion(write(file: deleted)))
+    try representation.check()
+    let file = try #require(try representation.node(withInode: 300, inRoot: 0))
+    #expect(try representation.inode(of: file) == 300 | 1 << 62)
   }
 
   @Test func otherImagesHaveNoSuchSection() throws {

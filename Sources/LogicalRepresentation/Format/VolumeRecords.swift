@@ -7,6 +7,8 @@ struct ImageRecord: Record {
 
   var id: UniqueIdentifier
   var created: Timestamp
+  /// Seconds; 0 in representations of before there was one.
+  var freezeLead: UInt32
   var statistics: FileSystemStatistics
   var name: HeapReference
   var provider: HeapReference
@@ -20,6 +22,7 @@ struct ImageRecord: Record {
   ) {
     id = image.id
     created = image.created
+    freezeLead = image.freezeLead
     statistics = image.statistics
     self.name = name
     self.provider = provider
@@ -42,7 +45,7 @@ struct ImageRecord: Record {
       blockSize: fields.next(), blocks: blocks, freeBlocks: freeBlocks,
       availableBlocks: availableBlocks, files: files, freeFiles: freeFiles,
       maximumNameLength: fields.next())
-    fields.skip(4)
+    freezeLead = fields.next()
     name = fields.reference()
     provider = fields.reference()
     host = fields.reference()
@@ -61,7 +64,7 @@ struct ImageRecord: Record {
     fields.put(created.nanoseconds)
     fields.put(statistics.blockSize)
     fields.put(statistics.maximumNameLength)
-    fields.put(UInt32(0))
+    fields.put(freezeLead)
     for text in [name, provider, host, source, service] { fields.put(text) }
   }
 }

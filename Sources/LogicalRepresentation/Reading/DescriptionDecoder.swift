@@ -64,7 +64,8 @@ struct DescriptionDecoder {
       id: record.id, name: try text(record.name, of: place), created: record.created,
       provider: try text(record.provider, of: place), host: try text(record.host, of: place),
       source: try text(record.source, of: place),
-      service: try text(record.service, of: place), statistics: record.statistics)
+      service: try text(record.service, of: place), statistics: record.statistics,
+      freezeLead: record.freezeLead)
   }
 
   mutating func volumes() throws(RepresentationError) -> [VolumeDescription] {

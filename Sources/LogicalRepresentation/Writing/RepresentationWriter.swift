@@ -87,8 +87,8 @@ public struct RepresentationWriter: ~Copyable {
 
   /// Begins a node; nodes come in ascending order of inode number.
   ///
-  /// - Parameter identity: what it is shown as; `nil` when that is not known. No two nodes are
-  ///   shown with one number.
+  /// - Parameter identity: what it is shown as; `nil` when that is not known, and so is one that
+  ///   nobody could show. The caller sees to it that no two nodes are shown with one number.
   /// - Throws: `RepresentationWriterError` when the attributes break a rule or the
   ///   node before was not ended.
   public mutating func beginNode(
@@ -99,9 +99,7 @@ public struct RepresentationWriter: ~Copyable {
     if let last = inodes.last, attributes.inode <= last {
       throw RepresentationWriterError(place, "it comes after inode \(last)")
     }
-    if let problem = attributes.problem ?? identity?.problem {
-      throw RepresentationWriterError(place, problem)
-    }
+    if let problem = attributes.problem { throw RepresentationWriterError(place, problem) }
     var record = NodeRecord(attributes: attributes)
     record.firstAttribute = counts.extendedAttributes
     switch attributes.type {
@@ -110,7 +108,7 @@ public struct RepresentationWriter: ~Copyable {
     default: break
     }
     open = record
-    self.identity = identity
+    self.identity = identity?.problem == nil ? identity : nil
     extentEnd = 0
     hasTarget = false
   }
