@@ -52,6 +52,9 @@ public struct BystanderCheck: Sendable {
         found += finding(of: signature, on: face, medium.path).map { [$0] } ?? []
       }
     }
+    // One signature may be seen on a partition and on the whole disk, and say the same.
+    var told: Set<Finding> = []
+    found = found.filter { told.insert($0).inserted }
     return found.isEmpty
       ? [.ok(.bystander, medium.path, "this host does not use it, and nothing here would")] : found
   }
