@@ -187,6 +187,11 @@ struct JobRunnerTests {
     let runner = try started(place, "at_once = 1\n[jobs.j]\ncommand = [\"sleep\", \"1000\"]")
     let (first, second) = (try place.request("j"), try place.request("j", images: ["other"]))
     try runner.submit(first)
+    // What ends removes its socket, which here is also the other one's.
+    let limit = MonotonicClock.now() + 60_000_000_000
+    while RunProcesses.processes(of: first.id.description).isEmpty, MonotonicClock.now() < limit {
+      usleep(10_000)
+    }
     try runner.submit(second)
     runner.cancel(second.id)
     #expect(try end(of: second, in: runner).record.state == .cancelled)
