@@ -15,6 +15,8 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
 
   let runner: JobRunner
   let jobs: [String]
+  /// Between two messages about a run at the most.
+  let heartbeat: Duration
   let pool: BlockingPool
   let logger: Logger
 
@@ -69,6 +71,7 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
     }
     var line = request.nextLine
     var told: RunRecord?
+    var spoken = ContinuousClock.now
     while true {
       let next = line
       guard let news = try await blocking({ [runner] in runner.news(of: id, from: next) }) else {
@@ -76,13 +79,14 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
       }
       var rest = news.lines[...]
       var first = news.firstLine
-      while !rest.isEmpty || told != news.record {
+      while !rest.isEmpty || told != news.record || ContinuousClock.now - spoken >= heartbeat {
         let lines = Array(rest.prefix(Self.linesInMessage))
         rest = rest.dropFirst(lines.count)
         try await response.write(
           Floe_V1_RunNews(news.record, lines: lines, from: first, endsLater: !rest.isEmpty))
         first += UInt64(lines.count)
         told = news.record
+        spoken = .now
       }
       line = max(line, first)
       if news.record.isOver { return }

@@ -84,21 +84,24 @@ public final class AgentConnection: Sendable {
     }
   }
 
-  /// Follows a run until it ends, or the line breaks.
+  /// Follows a run until it ends, the line breaks, or the time is over.
   ///
   /// - Parameters:
   ///   - line: the first line of its log that is wanted.
-  ///   - take: gets what is new, on another thread.
-  /// - Throws: `Failure`: `.unreachable` when the line broke: follow it again.
+  ///   - limit: how long; a run may well last longer.
+  ///   - take: gets what is new, on another thread; now and then nothing, of a run at work.
+  /// - Throws: `Failure`: `.unreachable` when the line broke or the time is over: follow it
+  ///   again.
   public func follow(
-    _ run: UniqueIdentifier, from line: UInt64, take: @escaping @Sendable (RunNews) -> Void
+    _ run: UniqueIdentifier, from line: UInt64, for limit: Duration,
+    take: @escaping @Sendable (RunNews) -> Void
   ) throws(Failure) {
     let request = Floe_V1_FollowRunRequest.with {
       $0.run = run.wire
       $0.nextLine = line
       $0.serviceSocket = serviceSocket
     }
-    try call(timeout: .seconds(600)) { calls, options in
+    try call(timeout: limit) { calls, options in
       try await calls.followRun(request, options: options) { response in
         for try await message in response.messages { take(try RunNews(wire: message)) }
       }

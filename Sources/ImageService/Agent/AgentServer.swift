@@ -17,13 +17,19 @@ public final class AgentServer: Sendable {
 
   private let runner: JobRunner
   private let jobs: [String]
+  private let heartbeat: Duration
   private let logger: Logger
   private let server = Mutex<GRPCServer<HTTP2ServerTransport.Posix>?>(nil)
 
-  /// - Parameter jobs: the names that production hosts are told.
-  public init(_ runner: JobRunner, jobs: [String], logger: Logger) {
+  /// - Parameters:
+  ///   - jobs: the names that production hosts are told.
+  ///   - heartbeat: who follows a run is told so often that it goes on, also when nothing is new.
+  public init(
+    _ runner: JobRunner, jobs: [String], heartbeat: Duration = .seconds(30), logger: Logger
+  ) {
     self.runner = runner
     self.jobs = jobs.sorted()
+    self.heartbeat = heartbeat
     self.logger = logger
   }
 
@@ -46,7 +52,9 @@ public final class AgentServer: Sendable {
       }, eventLoopGroup: Self.loops)
     let server = GRPCServer(
       transport: transport,
-      services: [AgentCalls(runner: runner, jobs: jobs, pool: pool, logger: logger)])
+      services: [
+        AgentCalls(runner: runner, jobs: jobs, heartbeat: heartbeat, pool: pool, logger: logger)
+      ])
     self.server.withLock { $0 = server }
     defer { socket.removeFile() }
     ready()

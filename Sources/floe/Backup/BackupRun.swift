@@ -79,7 +79,9 @@ struct BackupRun {
       exit_status: 1, began_seconds: began, ended_seconds: began,
       quiet_seconds: Double(quiet.nanoseconds / 1_000_000) / 1000, hook_problem: quiet.problem,
       images: images)
-    var follower = RunFollower(agent: agent, job: job)
+    let follower = RunFollower(
+      agent: agent, job: job,
+      host: PathName.isValid(HostName.current) ? HostName.current : "unknown")
     let end = follower.run(zip(frozen, parts).map { RunImage(id: $0.id, label: $1.label) })
     report.run = "\(follower.run)"
     take(end, into: &report)
