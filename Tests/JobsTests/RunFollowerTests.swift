@@ -120,4 +120,30 @@ struct RunFollowerTests {
     tries.wait { $0 >= 3 ? .done(()) : .wait }
     watch.stop()
   }
+
+  @Test("Applications go on when their guard is killed, whether they rest by then or not")
+  func guardGone() throws {
+    let place = try Place()
+    defer { withExtendedLifetime(place) {} }
+    let program = "\(place.path)/guard"
+    for (script, file) in [("echo held >&3", "one"), ("kill -9 $$", "two")] {
+      let text = Array("#!/bin/sh\n\(script)\n".utf8)
+      let descriptor = open(program, O_CREAT | O_WRONLY | O_TRUNC, 0o700)
+      #expect(write(descriptor, text, text.count) == text.count)
+      close(descriptor)
+      func rest() throws -> QuietPeriod {
+        try QuietPeriod(
+          before: nil, behind: "echo on > \(place.path)/\(file)", limit: 10, program: program)
+      }
+      if file == "one" {
+        let outcome = try rest().end()
+        #expect(outcome.isGuardGone && outcome.wasForced, "\(outcome)")
+        #expect(outcome.problem?.contains("was run without it") == true)
+      } else {
+        let failure = #expect(throws: Failure.self) { try rest() }
+        #expect(failure?.sentence.contains("was run without it") == true)
+      }
+      #expect(access("\(place.path)/\(file)", F_OK) == 0)
+    }
+  }
 }

@@ -95,6 +95,11 @@ struct BackupRun {
     report.state = end.state.rawValue
     report.reason = end.reason
     report.exit_status = end.exitStatus
+    // A copy that is whole, of applications that may rest still, is no success.
+    if report.exit_status == 0, let problem = report.hook_problem {
+      report.exit_status = EXIT_FAILURE
+      report.reason = problem
+    }
     for (index, image) in end.images.enumerated() where index < report.images.count {
       report.images[index].take(image)
     }
@@ -135,13 +140,10 @@ struct BackupRun {
         failure = error
       }
       outcome = quiet.end()
-      if let failure { throw failure }
-      guard !outcome.wasForced else {
-        throw Failure(
-          .failed,
-          "the freeze took longer than the --quiet-limit of \(hooks.limit) s: the applications went on "
-            + "before everything was frozen")
-      }
+      // Now: applications that rest still cannot wait until the job has ended.
+      if let problem = outcome.problem { printError("floe: warning: \(problem)") }
+      if let failure { throw Self.failure(failure, outcome) }
+      guard !outcome.wasForced else { throw Self.failure(nil, outcome, limit: hooks.limit) }
     } catch {
       for (index, part) in begun.enumerated() { freezings[index].1.giveUp(part) }
       throw error
@@ -156,9 +158,33 @@ struct BackupRun {
         freezings[index].1.giveUp(part)
       }
       thaw(results.map(\.name))
-      throw error
+      throw Self.failure(error, outcome)
     }
     return (results, outcome)
+  }
+
+  /// Why nothing stays frozen, with what became of the applications.
+  ///
+  /// - Parameters:
+  ///   - failure: that of the freeze, where it failed.
+  ///   - limit: seconds of the quiet time.
+  private static func failure(
+    _ failure: (any Error)?, _ outcome: QuietPeriod.Outcome, limit: UInt32 = 0
+  ) -> any Error {
+    // Who interrupts was told by the warning.
+    if let failure, failure is Interrupted || outcome.problem == nil { return failure }
+    let behind = outcome.problem.map { "; and \($0)" } ?? ""
+    if let failure {
+      return Failure(code: ErrorCode(of: failure), sentence: "\(failure)\(behind)", cause: nil)
+    }
+    if outcome.isGuardGone {
+      return Failure(
+        .failed, "nobody knows whether the applications rested until all was frozen\(behind)")
+    }
+    return Failure(
+      .failed,
+      "the freeze took longer than the --quiet-limit of \(limit) s: the applications went on before "
+        + "everything was frozen\(behind)")
   }
 
   private func thaw(_ names: [String]) {

@@ -131,6 +131,34 @@ extension EndToEnd {
       #expect(try agent.runs().isEmpty)
     }
 
+    @Test("Applications that may rest still make no success, and that is told at once")
+    func hookBehind() throws {
+      let site = try BackupSite(subvolumes: 2)
+      let agent = try JobAgent([("job", ["echo", "begun"], "")], site)
+      let outcome = try attempt(
+        Floe.program,
+        site.words("job", to: "unix:\(agent.socket)", ["--json", "--post-freeze", "exit 5"]))
+      #expect(outcome.ending == .exited(1))
+      let told = outcome.errors.split(separator: "\n")
+      let problem = try #require(told.firstIndex { $0.contains("exit status 5") })
+      #expect(try problem < #require(told.firstIndex(of: "begun")), "\(outcome.errors)")
+      let report = try BackupReport(outcome)
+      #expect(report.state == "succeeded" && report.exit_status == 1)
+      #expect(report.reason?.contains("exit status 5") == true)
+      #expect(report.images.map(\.exit_status) == [0, 0])
+      // And where the freeze failed: of the second one, which is gone by then.
+      let failed = try attempt(
+        Floe.program,
+        site.words(
+          "job", to: "unix:\(agent.socket)",
+          [
+            "--pre-freeze", "btrfs subvolume delete \(site.sources[1])", "--post-freeze", "exit 6",
+          ]))
+      #expect(failed.ending == .exited(1))
+      #expect(failed.errors.split(separator: "\n").last?.contains("exit status 6") == true)
+      #expect(try site.images() == "")
+    }
+
     @Test("Applications go on when a backup is killed while they rest, and its image is thawed")
     func killed() throws {
       let site = try BackupSite()
