@@ -4,7 +4,8 @@ import HostSystem
 import SystemPackage
 
 extension JobRunner {
-  /// Exit statuses of what is no job's own, as timeout(1) and env(1) have them.
+  /// Exit statuses of what is no job's own, as timeout(1) and env(1) have them. The first one also
+  /// stands for a mount that cannot be taken away.
   private static let notStarted: Int32 = 125
   private static let timedOut: Int32 = 124
   private static let cancelled: Int32 = 143
@@ -117,7 +118,12 @@ extension JobRunner {
             nextCount = MonotonicClock.now() + 5_000_000_000
           }
           return isCancelled(id)
+        },
+        lastResort: {
+          for index in indices { mounter.abort(place(of: run.request.images[index], run.request)) }
         }, line: { say($0, of: id) })
+      // Those that left its session, too: before it is tried again, and before its mount goes.
+      RunProcesses.kill(run: id.description)
       switch outcome {
       case .exited(0): return Ending(status: 0)
       case .exited(let status):
@@ -139,7 +145,10 @@ extension JobRunner {
       var ending = ending
       do throws(Failure) { try mounter.unmount(directory) } catch {
         say("floe: \(error)", of: run.request.id)
-        ending.reason = ending.reason ?? "\(error)"
+        // What could not be taken away is no success: the next night cannot mount there.
+        if ending.status == 0 {
+          ending = Ending(status: Self.notStarted, reason: "the job succeeded, but \(error)")
+        }
       }
       update(run.request.id) { record in
         record.images[index].exitStatus = ending.status

@@ -8,6 +8,51 @@ import Testing
 
 /// What a run leaves to those behind it, and to who looks later.
 extension JobRunnerTests {
+  @Test("What left a job's session ends with it, also when it never stops to speak")
+  func sessions() async throws {
+    let place = try Place()
+    defer { withExtendedLifetime(place) {} }
+    let runner = try started(
+      place,
+      """
+      [jobs.j]
+      command = ["sh", "-c", "setsid yes $(printf %04000d 1) & sleep 0.3"]
+      """)
+    let run = try place.request("j")
+    try runner.submit(run)
+    #expect(try await end(of: run, in: runner).record.state == .succeeded)
+    #expect(RunProcesses.processes(of: run.id.description).isEmpty)
+    runner.stop()
+  }
+
+  @Test("A mount that cannot be taken away is no success")
+  func stays() async throws {
+    let place = try Place()
+    defer { withExtendedLifetime(place) {} }
+    let runner = try started(place, "[jobs.j]\ncommand = [\"true\"]", Mounts(stays: true))
+    let run = try place.request("j")
+    try runner.submit(run)
+    let record = try await end(of: run, in: runner).record
+    #expect(record.state == .failed && record.exitStatus == 125)
+    #expect(record.reason?.contains("mounted still") == true)
+    runner.stop()
+  }
+
+  @Test("A process that nothing ends is left behind, after the last resort")
+  func immortal() throws {
+    var process = try #require(RunningProcess("sleep", ["sleep", "1000"]))
+    let session = Mutex<Int32>(0)
+    process.grace = 50_000_000
+    process.signal = { number, _ in session.withLock { $0 = number } }
+    var resorts = 0
+    var lines: [String] = []
+    let ending = process.wait(
+      within: 1, isCancelled: { false }, lastResort: { resorts += 1 }, line: { lines.append($0) })
+    kill(session.withLock { $0 }, SIGKILL)
+    #expect(ending == .timedOut && resorts == 1)
+    #expect(lines.count == 1 && lines[0].contains("left behind"), "\(lines)")
+  }
+
   @Test("The history keeps its limit while the agent runs, and no run is run twice")
   func history() async throws {
     let place = try Place()
