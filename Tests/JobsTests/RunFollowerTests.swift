@@ -121,6 +121,14 @@ struct RunFollowerTests {
     watch.stop()
   }
 
+  @Test("A host whose name is none is refused: it would share its backups with others")
+  func hostName() throws {
+    #expect(try BackupRun.hostName("prod-1.example") == "prod-1.example")
+    for name in ["", "my host", "-x", "(none)"] {
+      #expect(throws: Failure.self) { try BackupRun.hostName(name) }
+    }
+  }
+
   @Test("Applications go on when their guard is killed, whether they rest by then or not")
   func guardGone() throws {
     let place = try Place()

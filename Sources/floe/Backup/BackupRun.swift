@@ -46,6 +46,7 @@ struct BackupRun {
   /// - Throws: `Failure` and others when the job was never asked for; nothing is frozen then.
   func run(_ parts: [Part], _ hooks: Hooks, to endpoint: ServiceEndpoint) throws -> BackupReport {
     let began = Timestamp.now.seconds
+    let host = try Self.hostName(HostName.current)
     try catalogue.thawExpired(release: Providers.all.release) { image, problem in
       printError(
         "floe: note: \(image), whose backup is gone, "
@@ -79,9 +80,7 @@ struct BackupRun {
       exit_status: 1, began_seconds: began, ended_seconds: began,
       quiet_seconds: Double(quiet.nanoseconds / 1_000_000) / 1000, hook_problem: quiet.problem,
       images: images)
-    let follower = RunFollower(
-      agent: agent, job: job,
-      host: PathName.isValid(HostName.current) ? HostName.current : "unknown")
+    let follower = RunFollower(agent: agent, job: job, host: host)
     let end = follower.run(zip(frozen, parts).map { RunImage(id: $0.id, label: $1.label) })
     report.run = "\(follower.run)"
     take(end, into: &report)
@@ -89,6 +88,19 @@ struct BackupRun {
     settle(&report, isOver: end.isOver)
     report.ended_seconds = Timestamp.now.seconds
     return report
+  }
+
+  /// The name that the job knows this host by.
+  ///
+  /// - Throws: `Failure` when it cannot be one: hosts that share a name share a backup, too.
+  static func hostName(_ name: String) throws(Failure) -> String {
+    guard PathName.isValid(name) else {
+      throw Failure(
+        .invalid,
+        "this host's name, “\(name)”, cannot be a part of a path on the backup host: give it one of "
+          + "A-Z a-z 0-9 . _ - that begins with a letter or digit (hostnamectl set-hostname)")
+    }
+    return name
   }
 
   private func take(_ end: RunFollower.End, into report: inout BackupReport) {

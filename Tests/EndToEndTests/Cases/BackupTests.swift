@@ -251,7 +251,8 @@ extension EndToEnd {
       switch tool {
       case "rsync": tree = "\(place)/\(host)/data"
       case "tar":
-        try run("tar", ["-C", back, "-xpf", "\(place)/\(host)-data.tar"])
+        try run("tar", ["-C", back, "-xpf", "\(place)/\(host)/data.tar"])
+        #expect(try names(in: "\(place)/\(host)") == ["data.tar"])
         tree = back
       case "restic":
         try run("restic", ["restore", "latest", "--target", back])
