@@ -26,7 +26,7 @@ struct RunFollowerTests {
       self.place = place
       runner = try started(place, text)
       server = AgentServer(
-        runner, jobs: Array(runner.configuration.jobs.keys), heartbeat: heartbeat,
+        runner, jobs: Array(runner.configuration.jobs.values), heartbeat: heartbeat,
         logger: Logger(label: "test"))
       let endpoint = try ServiceEndpoint(socketPath: "\(place.path)/agent.sock")
       let isReady = Monitor(false)
@@ -105,6 +105,23 @@ struct RunFollowerTests {
     agent.stop()
   }
 
+  @Test("An agent tells how long its jobs may take")
+  func jobs() async throws {
+    let agent = try await answering(
+      "command = [\"true\"]\ntimeout = 7\n[jobs.i]\ncommand = [\"true\"]",
+      heartbeat: .seconds(1))
+    let jobs = try await blocking { try agent.connection.jobs() }
+    #expect(jobs.map(\.name) == ["i", "j"] && jobs.map(\.timeout) == [86_400, 7])
+    agent.stop()
+  }
+
+  @Test("Images live as long as their job may take, one after the other")
+  func leaseTime() {
+    #expect(BackupRun.leaseTime(asked: 3600, timeout: 7, images: 2) == 3600)
+    #expect(BackupRun.leaseTime(asked: 3600, timeout: 86_400, images: 2) == 172_800)
+    #expect(BackupRun.leaseTime(asked: 1, timeout: .max, images: 64) == .max)
+  }
+
   @Test("A run is cancelled again until somebody answers")
   func cancel() {
     struct Unanswered: Error {}
@@ -119,6 +136,22 @@ struct RunFollowerTests {
     }
     tries.wait { $0 >= 3 ? .done(()) : .wait }
     watch.stop()
+  }
+
+  @Test("No lease is written once its keeper was stopped")
+  func keeper() throws {
+    let writing = Monitor(0)
+    let written = Monitor(0)
+    let keeper = try LeaseKeeper(Lease(seconds: 1, holder: "a test")) { _, _ in
+      writing.withLock { $0 += 1 }
+      writing.notifyAll()
+      usleep(300_000)
+      written.withLock { $0 += 1 }
+    }
+    try keeper.add(.random())
+    writing.wait { $0 >= 2 ? .done(()) : .wait }
+    keeper.stop()
+    #expect(written.withLock { $0 } == writing.withLock { $0 })
   }
 
   @Test("A host whose name is none is refused: it would share its backups with others")

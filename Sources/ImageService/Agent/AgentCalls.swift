@@ -14,7 +14,7 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
   private static let linesInMessage = 100
 
   let runner: JobRunner
-  let jobs: [String]
+  let jobs: [Job]
   /// Between two messages about a run at the most.
   let heartbeat: Duration
   let pool: BlockingPool
@@ -39,7 +39,14 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
   func listJobs(
     request: Floe_V1_ListJobsRequest, context: ServerContext
   ) async throws -> Floe_V1_ListJobsResponse {
-    .with { $0.jobs = jobs.map { name in .with { $0.name = name } } }
+    .with {
+      $0.jobs = jobs.map { job in
+        .with {
+          $0.name = job.name
+          $0.timeoutSeconds = job.timeout
+        }
+      }
+    }
   }
 
   func runJob(

@@ -52,9 +52,11 @@ public final class AgentConnection: Sendable {
   /// The jobs that can be asked for, in the order of their names.
   ///
   /// - Throws: `Failure` when no agent answers.
-  public func jobs() throws(Failure) -> [String] {
+  public func jobs() throws(Failure) -> [KnownJob] {
     try call(timeout: .seconds(20)) { calls, options in
-      try await calls.listJobs(Floe_V1_ListJobsRequest(), options: options).jobs.map(\.name)
+      try await calls.listJobs(Floe_V1_ListJobsRequest(), options: options).jobs.map {
+        KnownJob(name: $0.name, timeout: $0.timeoutSeconds)
+      }
     }
   }
 
@@ -144,6 +146,14 @@ public final class AgentConnection: Sendable {
     default: Failure(error)
     }
   }
+}
+
+/// A job of an agent.
+public struct KnownJob: Hashable, Sendable {
+  /// As it is asked for.
+  public let name: String
+  /// Seconds that it may take over an image; 0 when the agent does not tell.
+  public let timeout: UInt32
 }
 
 /// What is new of a run.

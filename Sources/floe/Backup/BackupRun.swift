@@ -58,18 +58,18 @@ struct BackupRun {
     let agent = try AgentConnection(to: endpoint, service: socket)
     defer { agent.close() }
     let known = try agent.jobs()
-    guard known.contains(job) else {
-      throw Failure(
-        .notFound,
-        "the agent of \(destination) has no job “\(job)”, but \(known.joined(separator: ", "))"
-      )
+    guard let wanted = known.first(where: { $0.name == job }) else {
+      let names = known.map(\.name).joined(separator: ", ")
+      throw Failure(.notFound, "the agent of \(destination) has no job “\(job)”, but \(names)")
     }
     Interruption.listen(
       lastWords:
         "floe: ended at once; floe images shows what is left, and floe serve thaws it when its lease is over\n"
     )
+    let seconds = Self.leaseTime(asked: lease, timeout: wanted.timeout, images: parts.count)
     let keeper = try LeaseKeeper(
-      Lease(seconds: lease, holder: "floe backup, process \(getpid())"), in: catalogue)
+      Lease(seconds: seconds, holder: "floe backup, process \(getpid())"),
+      keep: { [catalogue] in try catalogue.keep($0, on: $1) })
     defer { keeper.stop() }
     let (frozen, quiet) = try freeze(parts, hooks, keeper)
     let images = zip(frozen, parts).map { result, part in
@@ -85,9 +85,15 @@ struct BackupRun {
     report.run = "\(follower.run)"
     take(end, into: &report)
     keeper.stop()
-    settle(&report, isOver: end.isOver)
+    settle(&report, isOver: end.isOver, lease: seconds)
     report.ended_seconds = Timestamp.now.seconds
     return report
+  }
+
+  /// Seconds for which the images live when this command is gone: a job that goes on must not lose
+  /// them, and takes them one after the other.
+  static func leaseTime(asked: UInt32, timeout: UInt32, images: Int) -> UInt32 {
+    max(asked, UInt32(clamping: UInt64(timeout) * UInt64(images)))
   }
 
   /// The name that the job knows this host by.
@@ -220,7 +226,7 @@ struct BackupRun {
   // MARK: - Afterwards
 
   /// Thaws the images, or says why they stay.
-  private func settle(_ report: inout BackupReport, isOver: Bool) {
+  private func settle(_ report: inout BackupReport, isOver: Bool, lease: UInt32) {
     for index in report.images.indices {
       let name = report.images[index].image
       do {

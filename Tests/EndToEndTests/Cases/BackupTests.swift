@@ -162,7 +162,10 @@ extension EndToEnd {
     @Test("Applications go on when a backup is killed while they rest, and its image is thawed")
     func killed() throws {
       let site = try BackupSite()
-      let agent = try JobAgent([("job", ["sleep", "1000"], "")], site)
+      let agent = try JobAgent(
+        [
+          ("job", ["sleep", "1000"], "timeout = 6"), ("long", ["sleep", "1000"], "timeout = 1000"),
+        ], site)
       let log = "\(site.scratch.path)/hooks"
       let resting = try site.scratch.start(
         Floe.program,
@@ -180,16 +183,25 @@ extension EndToEnd {
       #expect(try site.images() == "")
 
       let running = try site.scratch.start(
-        Floe.program, site.words("job", to: "unix:\(agent.socket)", ["--lease", "10"]))
+        Floe.program, site.words("job", to: "unix:\(agent.socket)", ["--lease", "1"]))
       try waitUntil("the job runs") { !agent.mounted.isEmpty }
       #expect(try site.images().contains("kept by floe backup"))
       kill(running.identifier, SIGKILL)
-      // Its job goes on, as long as its image is mounted: the image stays.
-      try waitUntil("the lease is over") { try site.images().contains("its backup is gone") }
-      #expect(try agent.runs().map(\.state) == ["running"])
-      try agent.signal(SIGTERM)
+      // Its job goes on, for as long as it may, and its image lives as long.
+      try waitUntil("the job is over") { try agent.runs().map(\.state) == ["failed"] }
+      #expect(try agent.runs()[0].exitStatus == 124)
       #expect(agent.mounted.isEmpty)
       try waitUntil("the image is thawed") { try site.images() == "" }
+
+      // A line to the service is no condition of that.
+      let long = try site.scratch.start(
+        Floe.program, site.words("long", to: "unix:\(agent.socket)", ["--lease", "1"]))
+      try waitUntil("the job runs") { !agent.mounted.isEmpty }
+      let left = try site.images().split(separator: " ")
+        .drop { $0 != "thawed" }.dropFirst(2).first.flatMap { Int($0) }
+      #expect(try #require(left) > 900)
+      kill(long.identifier, SIGTERM)
+      #expect(try long.wait(seconds: 60) == .exited(143))
     }
 
     @Test("An agent that is killed leaves no mount and no process once it is started again")
