@@ -51,8 +51,15 @@ extension JobRunner {
 
   private func runTogether(_ run: Run) {
     let all = Array(run.request.images.indices)
+    let directory = directory(of: run.request)
+    // What earlier runs could not unmount is none of its images. Others of now do not run: the
+    // queue sees to it.
+    for mount in mounter.mounts(below: directory) {
+      do throws(Failure) { try mounter.unmount(mount) } catch {
+        return finish(run, all, Ending(status: Self.notStarted, reason: "\(error)"))
+      }
+    }
     guard mount(run, all) else { return }
-    let directory = "\(configuration.mounts)/\(run.request.host)"
     let ending = work(
       run, in: directory,
       words: run.job.command.words(mount: directory, image: "", host: run.request.host), over: all)
@@ -150,6 +157,8 @@ extension JobRunner {
           ending = Ending(status: Self.notStarted, reason: "the job succeeded, but \(error)")
         }
       }
+      // A job over all images of a host sees its own and nothing else.
+      rmdir(directory)
       update(run.request.id) { record in
         record.images[index].exitStatus = ending.status
         record.images[index].reason = ending.reason

@@ -86,6 +86,7 @@ public final class JobRunner: Sendable {
     }
     for mount in mounter.mounts(below: configuration.mounts).reversed() {
       try mounter.unmount(mount)
+      rmdir(mount)
     }
     try history.forgetOldest()
     return lost
@@ -128,8 +129,8 @@ public final class JobRunner: Sendable {
     let run = Run(
       request: request, job: job, record: RunRecord(request, asked: Timestamp.now.seconds))
     let entry = RunQueue.Entry(
-      id: request.id, job: job.name, limit: job.atOnce,
-      places: Set(request.images.map { place(of: $0, request) }))
+      id: request.id, job: job.name, limit: job.atOnce, host: request.host, user: job.user,
+      places: job.isTogether ? nil : Set(request.images.map(\.label)))
     // Also one of an agent before this one, or of long ago: it must not run twice.
     guard history.run(request.id) == nil else { return }
     let isNew: Bool = state.withLock { state in
@@ -193,8 +194,11 @@ public final class JobRunner: Sendable {
 
   /// Where an image is mounted: the same every night.
   func place(of image: RunImage, _ request: RunRequest) -> String {
-    "\(configuration.mounts)/\(request.host)/\(image.label)"
+    "\(directory(of: request))/\(image.label)"
   }
+
+  /// Where the images of a host are mounted.
+  func directory(of request: RunRequest) -> String { "\(configuration.mounts)/\(request.host)" }
 
   func run(of id: UniqueIdentifier) -> Run? { state.withLock { $0.runs[id] } }
 

@@ -53,6 +53,30 @@ extension JobRunnerTests {
     #expect(lines.count == 1 && lines[0].contains("left behind"), "\(lines)")
   }
 
+  @Test("A job over all images of a host waits for its other runs, and sees its own images alone")
+  func together() async throws {
+    let place = try Place()
+    defer { withExtendedLifetime(place) {} }
+    let runner = try started(
+      place,
+      """
+      [jobs.one]
+      command = ["sh", "-c", "while ! test -e \(place.path)/go; do sleep 0.02; done"]
+      [jobs.all]
+      command = ["ls", "{mount}"]
+      together = true
+      """)
+    let (one, all) = (try place.request("one"), try place.request("all", images: ["x", "y"]))
+    try runner.submit(one)
+    try runner.submit(all)
+    usleep(200_000)
+    #expect(runner.news(of: all.id, from: 0)?.record.state == .waiting)
+    close(open("\(place.path)/go", O_CREAT | O_WRONLY, 0o600))
+    #expect(try await end(of: one, in: runner).record.state == .succeeded)
+    #expect(try await end(of: all, in: runner).lines == ["x", "y"])
+    runner.stop()
+  }
+
   @Test("The history keeps its limit while the agent runs, and no run is run twice")
   func history() async throws {
     let place = try Place()

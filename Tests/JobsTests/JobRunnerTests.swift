@@ -143,7 +143,8 @@ struct JobRunnerTests {
   @Test("The queue keeps its limits, and nobody waits for one that has to wait itself")
   func queue() {
     func entry(_ job: String, _ place: String, limit: Int = 1) -> RunQueue.Entry {
-      RunQueue.Entry(id: .random(), job: job, limit: limit, places: [place])
+      RunQueue.Entry(
+        id: .random(), job: job, limit: limit, host: "prod", user: nil, places: [place])
     }
     var queue = RunQueue(atOnce: 2, maximumWaiting: 10)
     let entries = [
