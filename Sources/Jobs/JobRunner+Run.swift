@@ -82,6 +82,8 @@ extension JobRunner {
             "the production host's service did not arrive here: its ssh needs to forward Unix "
               + "sockets both ways (AllowStreamLocalForwarding of sshd_config)")
         }
+        try Self.makeDirectories(self.directory(of: run.request))
+        if let user = run.job.user { try Self.open(self.directory(of: run.request), to: user) }
         try Self.makeDirectories(directory)
         // What an earlier run could not unmount.
         try mounter.unmount(directory)
@@ -171,6 +173,20 @@ extension JobRunner {
       let directory = place(of: run.request.images[index], run.request)
       guard let counts = mounter.counts(at: directory) else { continue }
       update(run.request.id, keeps: false) { $0.images[index].counts = counts }
+    }
+  }
+
+  /// Lets nobody in but the user's group: a mount that another user is to see is open to all. The
+  /// directory stays the agent's, so that nobody puts a link where the agent is to mount.
+  private static func open(_ directory: String, to user: String) throws(Failure) {
+    guard let group = UserEntry.group(of: user) else {
+      throw Failure(.notFound, "there is no user \(user)")
+    }
+    guard chmod(directory, 0o700) == 0, chown(directory, geteuid(), group) == 0,
+      chmod(directory, 0o710) == 0
+    else {
+      throw Failure(
+        "the directory \(directory) cannot be opened to \(user)", cause: Errno(rawValue: errno))
     }
   }
 

@@ -77,6 +77,43 @@ extension JobRunnerTests {
     runner.stop()
   }
 
+  @Test(
+    "Nobody but a job's user and his group enters the directory in which its images are mounted")
+  func directory() async throws {
+    let place = try Place()
+    defer { withExtendedLifetime(place) {} }
+    let entry = try #require(getpwuid(geteuid())).pointee
+    let (user, group) = (String(cString: entry.pw_name), entry.pw_gid)
+    let runner = try started(
+      place,
+      "[jobs.j]\ncommand = [\"true\"]\nuser = \"\(user)\"\n"
+        + "[jobs.k]\ncommand = [\"true\"]\nuser = \"no-such-user\"")
+    let (run, other) = (try place.request("j"), try place.request("k"))
+    try runner.submit(run)
+    #expect(try await end(of: run, in: runner).record.state == .succeeded)
+    var status = stat()
+    #expect(stat("\(place.path)/mnt/prod", &status) == 0)
+    #expect(status.st_mode & 0o777 == 0o710 && status.st_uid == geteuid())
+    #expect(status.st_gid == group)
+    try runner.submit(other)
+    #expect(try await end(of: other, in: runner).record.reason?.contains("no user") == true)
+    runner.stop()
+  }
+
+  @Test("Runs of a host wait for each other where they have other users, or the same image")
+  func users() {
+    func entry(_ user: String?, _ image: String?, host: String = "prod") -> RunQueue.Entry {
+      RunQueue.Entry(
+        id: .random(), job: "j", limit: 2, host: host, user: user, places: image.map { [$0] })
+    }
+    #expect(entry("a", "1").collides(with: entry("b", "2")))
+    #expect(!entry("a", "1").collides(with: entry("a", "2")))
+    #expect(!entry("a", "1").collides(with: entry(nil, "2")))
+    #expect(entry("a", "1").collides(with: entry(nil, "1")))
+    #expect(entry(nil, nil).collides(with: entry(nil, "1")))
+    #expect(!entry("a", nil).collides(with: entry("b", nil, host: "other")))
+  }
+
   @Test("The history keeps its limit while the agent runs, and no run is run twice")
   func history() async throws {
     let place = try Place()

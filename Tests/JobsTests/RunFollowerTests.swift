@@ -187,4 +187,14 @@ struct RunFollowerTests {
       #expect(access("\(place.path)/\(file)", F_OK) == 0)
     }
   }
+
+  @Test("What lasts is told once")
+  func told() {
+    var told = ProblemsTold()
+    let problems = [("no room", "a"), ("no room", "a"), ("no room", "b"), ("in use", "a")]
+    #expect(problems.map { told.isNew($0, of: $1) } == [true, false, true, true])
+    told.forget("a")
+    let isNew = told.isNew("in use", of: "a")
+    #expect(isNew)
+  }
 }
