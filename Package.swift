@@ -398,7 +398,9 @@ let package = Package(
     .testTarget(
       name: "JobsTests",
       dependencies: [
-        "FrozenImage", "HostSystem", "Jobs",
+        "Catalogue", "floe", "Freezing", "FrozenImage", "HostSystem", "ImageAccess",
+        "ImageFixtures", "ImageService", "Jobs",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: rules),

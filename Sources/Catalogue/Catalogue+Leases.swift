@@ -47,8 +47,8 @@ extension Catalogue {
   /// Takes an image's lease away: it stays until somebody thaws it.
   ///
   /// - Throws: `CatalogueError` when it cannot be removed.
-  public func endLease(of image: UniqueIdentifier) throws(CatalogueError) {
-    try files.remove(leasePath(of: image))
+  public func endLease(of image: UniqueIdentifier) throws {
+    try files.withStateLock { try files.remove(leasePath(of: image)) }
   }
 
   /// The lease of an image; `nil` without one, or when it cannot be read: such an image stays.

@@ -87,7 +87,7 @@ package enum QuietGuard {
   }
 
   /// What went wrong with a hook; `nil` when nothing did.
-  private static func sentence(_ ending: Hook.Ending, _ limit: UInt64, of hook: String) -> String? {
+  static func sentence(_ ending: Hook.Ending, _ limit: UInt64, of hook: String) -> String? {
     switch ending {
     case .exited(0): nil
     case .exited(let status): "\(hook) ended with exit status \(status)"

@@ -11,12 +11,17 @@ package final class QuietPeriod {
     package let nanoseconds: UInt64
     /// Whether the applications went on before everything was frozen.
     package let wasForced: Bool
-    /// What went wrong with the hook behind.
+    /// What went wrong with the hook behind, or with the guard.
     package let problem: String?
+    /// Whether the guard was ended by somebody: nobody knows for how long the applications rested.
+    package var isGuardGone = false
   }
 
   private let socket: Int32
   private let child: Int32
+  private let behind: String?
+  /// Nanoseconds.
+  private let limit: UInt64
 
   /// Has the applications rest. Blocks until they do.
   ///
@@ -43,6 +48,8 @@ package final class QuietPeriod {
     }
     socket = ends[0]
     self.child = child
+    self.behind = behind
+    self.limit = UInt64(limit) * 1_000_000_000
     let report: QuietGuard.Report?
     do throws(Interrupted) { report = try Self.report(from: socket, canBeInterrupted: true) } catch
     {
@@ -54,7 +61,7 @@ package final class QuietPeriod {
     switch report {
     case .held: break
     case .refused(let reason): throw Failure(.failed, "nothing was frozen: \(reason)")
-    default: throw Failure(.failed, "nothing was frozen: the guard of the quiet time ended")
+    default: throw Failure(.failed, "nothing was frozen: \(runBehind())")
     }
   }
 
@@ -69,10 +76,22 @@ package final class QuietPeriod {
     _ = send(socket, &byte, 1, Int32(MSG_NOSIGNAL))
     let report = try? Self.report(from: socket, canBeInterrupted: false)
     guard case .ended(let time, let wasForced, let hook)? = report else {
-      return Outcome(
-        nanoseconds: 0, wasForced: true, problem: "the guard of the quiet time ended")
+      return Outcome(nanoseconds: 0, wasForced: true, problem: runBehind(), isGuardGone: true)
     }
     return Outcome(nanoseconds: time, wasForced: wasForced, problem: hook.isEmpty ? nil : hook)
+  }
+
+  /// Runs the hook behind for a guard that is gone, which may have run it already.
+  ///
+  /// - Returns: what became of that, as one sentence.
+  private func runBehind() -> String {
+    let gone = "the guard of the quiet time was ended"
+    guard let behind, !behind.isEmpty else { return gone }
+    let problem = QuietGuard.sentence(
+      Hook(command: behind).run(until: MonotonicClock.now() + limit), limit,
+      of: "the hook behind the freeze")
+    return problem.map { "\(gone), and \($0)" }
+      ?? "\(gone); the hook behind the freeze was run without it"
   }
 
   /// - Returns: `nil` when the guard is gone.

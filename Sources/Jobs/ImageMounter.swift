@@ -15,13 +15,17 @@ public protocol ImageMounter: Sendable {
     isForOthers: Bool
   ) throws(Failure)
 
-  /// What a mount has counted so far; `nil` where it does not say.
+  /// What a mount has counted so far; `nil` where it does not say, or not soon.
   func counts(at directory: String) -> ReadCounts?
 
   /// Unmounts, if need be under those who use it; nothing mounted is no error.
   ///
   /// - Throws: `Failure` when it is mounted still.
   func unmount(_ directory: String) throws(Failure)
+
+  /// Has everybody who waits for a mount go on with an error, and takes it away: for what nobody
+  /// can end otherwise.
+  func abort(_ directory: String)
 
   /// Where images are mounted below a directory, also those whose process is gone.
   func mounts(below directory: String) -> [String]

@@ -4,7 +4,8 @@ import HostSystem
 import SystemPackage
 
 extension JobRunner {
-  /// Exit statuses of what is no job's own, as timeout(1) and env(1) have them.
+  /// Exit statuses of what is no job's own, as timeout(1) and env(1) have them. The first one also
+  /// stands for a mount that cannot be taken away.
   private static let notStarted: Int32 = 125
   private static let timedOut: Int32 = 124
   private static let cancelled: Int32 = 143
@@ -50,8 +51,15 @@ extension JobRunner {
 
   private func runTogether(_ run: Run) {
     let all = Array(run.request.images.indices)
+    let directory = directory(of: run.request)
+    // What earlier runs could not unmount is none of its images. Others of now do not run: the
+    // queue sees to it.
+    for mount in mounter.mounts(below: directory) {
+      do throws(Failure) { try mounter.unmount(mount) } catch {
+        return finish(run, all, Ending(status: Self.notStarted, reason: "\(error)"))
+      }
+    }
     guard mount(run, all) else { return }
-    let directory = "\(configuration.mounts)/\(run.request.host)"
     let ending = work(
       run, in: directory,
       words: run.job.command.words(mount: directory, image: "", host: run.request.host), over: all)
@@ -74,6 +82,8 @@ extension JobRunner {
             "the production host's service did not arrive here: its ssh needs to forward Unix "
               + "sockets both ways (AllowStreamLocalForwarding of sshd_config)")
         }
+        try Self.makeDirectories(self.directory(of: run.request))
+        if let user = run.job.user { try Self.open(self.directory(of: run.request), to: user) }
         try Self.makeDirectories(directory)
         // What an earlier run could not unmount.
         try mounter.unmount(directory)
@@ -117,7 +127,12 @@ extension JobRunner {
             nextCount = MonotonicClock.now() + 5_000_000_000
           }
           return isCancelled(id)
+        },
+        lastResort: {
+          for index in indices { mounter.abort(place(of: run.request.images[index], run.request)) }
         }, line: { say($0, of: id) })
+      // Those that left its session, too: before it is tried again, and before its mount goes.
+      RunProcesses.kill(run: id.description)
       switch outcome {
       case .exited(0): return Ending(status: 0)
       case .exited(let status):
@@ -139,8 +154,13 @@ extension JobRunner {
       var ending = ending
       do throws(Failure) { try mounter.unmount(directory) } catch {
         say("floe: \(error)", of: run.request.id)
-        ending.reason = ending.reason ?? "\(error)"
+        // What could not be taken away is no success: the next night cannot mount there.
+        if ending.status == 0 {
+          ending = Ending(status: Self.notStarted, reason: "the job succeeded, but \(error)")
+        }
       }
+      // A job over all images of a host sees its own and nothing else.
+      rmdir(directory)
       update(run.request.id) { record in
         record.images[index].exitStatus = ending.status
         record.images[index].reason = ending.reason
@@ -153,6 +173,20 @@ extension JobRunner {
       let directory = place(of: run.request.images[index], run.request)
       guard let counts = mounter.counts(at: directory) else { continue }
       update(run.request.id, keeps: false) { $0.images[index].counts = counts }
+    }
+  }
+
+  /// Lets nobody in but the user's group: a mount that another user is to see is open to all. The
+  /// directory stays the agent's, so that nobody puts a link where the agent is to mount.
+  private static func open(_ directory: String, to user: String) throws(Failure) {
+    guard let group = UserEntry.group(of: user) else {
+      throw Failure(.notFound, "there is no user \(user)")
+    }
+    guard chmod(directory, 0o700) == 0, chown(directory, geteuid(), group) == 0,
+      chmod(directory, 0o710) == 0
+    else {
+      throw Failure(
+        "the directory \(directory) cannot be opened to \(user)", cause: Errno(rawValue: errno))
     }
   }
 

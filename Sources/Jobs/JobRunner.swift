@@ -21,17 +21,16 @@ public final class JobRunner: Sendable {
     public let lines: [String]
   }
 
-  /// Lines of a run that are kept for who follows it.
-  private static let maximumLines = 4000
   /// Runs that are over and can still be followed.
   private static let maximumOver = 200
+  /// Of these, the ones whose whole log is kept: who follows may have to connect anew.
+  private static let maximumWhole = 8
 
   struct Run {
     let request: RunRequest
     let job: Job
     var record: RunRecord
-    var lines: [String] = []
-    var firstLine: UInt64 = 0
+    var log = RunLog()
     var isCancelled = false
   }
 
@@ -87,6 +86,7 @@ public final class JobRunner: Sendable {
     }
     for mount in mounter.mounts(below: configuration.mounts).reversed() {
       try mounter.unmount(mount)
+      rmdir(mount)
     }
     try history.forgetOldest()
     return lost
@@ -129,8 +129,10 @@ public final class JobRunner: Sendable {
     let run = Run(
       request: request, job: job, record: RunRecord(request, asked: Timestamp.now.seconds))
     let entry = RunQueue.Entry(
-      id: request.id, job: job.name, limit: job.atOnce,
-      places: Set(request.images.map { place(of: $0, request) }))
+      id: request.id, job: job.name, limit: job.atOnce, host: request.host, user: job.user,
+      places: job.isTogether ? nil : Set(request.images.map(\.label)))
+    // Also one of an agent before this one, or of long ago: it must not run twice.
+    guard history.run(request.id) == nil else { return }
     let isNew: Bool = state.withLock { state in
       guard state.runs[request.id] == nil else { return false }
       state.runs[request.id] = run
@@ -158,14 +160,10 @@ public final class JobRunner: Sendable {
   public func news(of id: UniqueIdentifier, from line: UInt64) -> News? {
     let found: News? = state.withLock { state in
       guard let run = state.runs[id] else { return nil }
-      let skipped = line > run.firstLine ? Int(clamping: line - run.firstLine) : 0
-      return News(
-        record: run.record, firstLine: max(line, run.firstLine),
-        lines: Array(run.lines.dropFirst(skipped)))
+      let (first, lines) = run.log.lines(from: line)
+      return News(record: run.record, firstLine: first, lines: lines)
     }
-    if let found { return found }
-    return (try? history.runs())?.first { $0.id == id.description }
-      .map { News(record: $0, firstLine: line, lines: []) }
+    return found ?? history.run(id).map { News(record: $0, firstLine: line, lines: []) }
   }
 
   /// The production host's service is found at another socket from now on.
@@ -196,8 +194,11 @@ public final class JobRunner: Sendable {
 
   /// Where an image is mounted: the same every night.
   func place(of image: RunImage, _ request: RunRequest) -> String {
-    "\(configuration.mounts)/\(request.host)/\(image.label)"
+    "\(directory(of: request))/\(image.label)"
   }
+
+  /// Where the images of a host are mounted.
+  func directory(of request: RunRequest) -> String { "\(configuration.mounts)/\(request.host)" }
 
   func run(of id: UniqueIdentifier) -> Run? { state.withLock { $0.runs[id] } }
 
@@ -223,11 +224,7 @@ public final class JobRunner: Sendable {
   func say(_ line: String, of id: UniqueIdentifier) {
     state.withLock { state in
       guard var run = state.runs.removeValue(forKey: id) else { return }
-      run.lines.append(line)
-      if run.lines.count > 2 * Self.maximumLines {
-        run.firstLine += UInt64(run.lines.count - Self.maximumLines)
-        run.lines = run.lines.suffix(Self.maximumLines)
-      }
+      run.log.append(line)
       state.runs[id] = run
     }
   }
@@ -246,9 +243,14 @@ public final class JobRunner: Sendable {
       if !record.isOver { record.state = .cancelled }
       if record.ended == nil { record.ended = Timestamp.now.seconds }
     }
+    // An agent may run for years.
+    try? history.forgetOldest(isExact: false)
     state.withLock { state in
       state.queue.remove(id)
       state.over.append(id)
+      if let older = state.over.dropLast(Self.maximumWhole).last {
+        state.runs[older]?.log.shrink(toLines: 500, bytes: 65_536)
+      }
       if state.over.count > Self.maximumOver {
         state.runs[state.over.removeFirst()] = nil
       }

@@ -1,5 +1,5 @@
 import FoundationEssentials
-import FrozenImage
+public import FrozenImage
 import Glibc
 public import HostSystem
 import SystemPackage
@@ -47,6 +47,14 @@ public struct RunHistory: Sendable {
     }
   }
 
+  /// A run; `nil` when it is not known, or its file cannot be read.
+  public func run(_ id: UniqueIdentifier) -> RunRecord? {
+    guard let bytes = try? CompleteFile.read(directory.appending("\(id).json").string),
+      let run = try? JSONDecoder().decode(RunRecord.self, from: Data(bytes)), run.id == "\(id)"
+    else { return nil }
+    return run
+  }
+
   /// Every run, the oldest first. A file that cannot be read is no run: it costs nobody the
   /// others.
   ///
@@ -54,10 +62,8 @@ public struct RunHistory: Sendable {
   public func runs() throws(Failure) -> [RunRecord] {
     var runs: [RunRecord] = []
     for name in try names() where name.hasSuffix(".json") {
-      guard UniqueIdentifier(String(name.dropLast(5))) != nil,
-        let bytes = try? CompleteFile.read(directory.appending(name).string),
-        let run = try? JSONDecoder().decode(RunRecord.self, from: Data(bytes)),
-        name == "\(run.id).json"
+      guard let id = UniqueIdentifier(String(name.dropLast(5))), name == "\(id).json",
+        let run = run(id)
       else { continue }
       runs.append(run)
     }
@@ -66,8 +72,11 @@ public struct RunHistory: Sendable {
 
   /// Forgets the oldest of the runs that are over, where there are too many.
   ///
+  /// - Parameter isExact: otherwise a few too many stay until they are more: all files are read
+  ///   to find the oldest.
   /// - Throws: `Failure` when the directory cannot be read.
-  public func forgetOldest() throws(Failure) {
+  public func forgetOldest(isExact: Bool = true) throws(Failure) {
+    guard try names().count > limit + (isExact ? 0 : limit / 20) else { return }
     let over = try runs().filter(\.isOver)
     for run in over.dropLast(limit) { unlink(directory.appending("\(run.id).json").string) }
   }

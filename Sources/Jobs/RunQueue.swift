@@ -9,8 +9,20 @@ struct RunQueue {
     let job: String
     /// Most runs of its job at once.
     let limit: Int
-    /// What two runs must not have at the same time: the paths of their mounts.
-    let places: Set<String>
+    /// The production host, which has a directory of its own.
+    let host: String
+    /// To whom that directory is open then; `nil` for a run that does not mind.
+    let user: String?
+    /// The mounts in it, which two runs must not have at the same time; `nil` for all.
+    let places: Set<String>?
+
+    /// Whether one of the two has to wait for the other.
+    func collides(with other: Entry) -> Bool {
+      guard host == other.host else { return false }
+      if let user, let otherUser = other.user, user != otherUser { return true }
+      guard let places, let otherPlaces = other.places else { return true }
+      return !places.isDisjoint(with: otherPlaces)
+    }
   }
 
   /// Most runs at once.
@@ -42,7 +54,7 @@ struct RunQueue {
 
   private func mayRun(_ entry: Entry) -> Bool {
     running.count < atOnce && running.count { $0.job == entry.job } < entry.limit
-      && running.allSatisfy { $0.places.isDisjoint(with: entry.places) }
+      && !running.contains { $0.collides(with: entry) }
   }
 
   /// Forgets a run, whether it waits or runs.

@@ -14,13 +14,19 @@ struct RunningProcess {
     case cancelled
   }
 
-  /// Nanoseconds from SIGTERM to SIGKILL.
-  private static let grace: UInt64 = 10_000_000_000
+  /// What is read of the output of a program that has ended, 16 KiB each: more than a pipe holds,
+  /// and not all that a process that left its session goes on to say.
+  private static let lastReads = 16
   /// Bytes of a line; of a longer one the rest is another line.
   private static let maximumLine = 4096
 
   private let child: Int32
   private let output: Int32
+  /// Nanoseconds from SIGTERM to SIGKILL, from there to the last resort, and from there until it is
+  /// left alone.
+  var grace: UInt64 = 10_000_000_000
+  /// kill(2).
+  var signal: (Int32, Int32) -> Void = { _ = kill($0, $1) }
 
   /// Starts it; `nil` when the system does not.
   init?(_ program: String, _ words: [String]) {
@@ -39,38 +45,67 @@ struct RunningProcess {
     output = pipe[0]
   }
 
-  /// Waits for the end of it and of all that it started. Blocks.
+  /// Waits for the end of it and of its session. Blocks.
+  ///
+  /// One that not even SIGKILL ends, as it waits for a disk or a mount, is left behind.
   ///
   /// - Parameters:
   ///   - limit: nanoseconds that it may take.
   ///   - isCancelled: asked twice a second; it does other regular work, too.
+  ///   - lastResort: called once when SIGKILL does not end it: ends what it waits for.
   ///   - line: gets each line of the output.
   func wait(
-    within limit: UInt64, isCancelled: () -> Bool, line take: (String) -> Void
+    within limit: UInt64, isCancelled: () -> Bool, lastResort: () -> Void = {},
+    line take: (String) -> Void
   ) -> Ending {
     let began = MonotonicClock.now()
     var lines = LineBuffer(limit: Self.maximumLine)
-    var early: Ending?
-    var killTime = UInt64.max
+    var early: (ending: Ending, time: UInt64)?
+    var isLastResortTaken = false
     while !ChildProcess.hasEnded(child) {
       let now = MonotonicClock.now()
-      if early == nil {
-        if isCancelled() { early = .cancelled } else if now - began > limit { early = .timedOut }
-        if early != nil {
-          kill(-child, SIGTERM)
-          killTime = now + Self.grace
+      if let early {
+        let waited = now - early.time
+        if waited > grace { signal(-child, SIGKILL) }
+        if waited / 2 > grace, !isLastResortTaken {
+          isLastResortTaken = true
+          lastResort()
         }
+        if waited / 3 > grace {
+          leave(&lines, take)
+          return early.ending
+        }
+      } else if let ending = reason(isCancelled(), now - began > limit) {
+        signal(-child, SIGTERM)
+        early = (ending, now)
       }
-      if now > killTime { kill(-child, SIGKILL) }
       if !read(into: &lines, take) { usleep(50_000) }
     }
     // Its session's number is its own until it was waited for.
     kill(-child, SIGKILL)
-    while read(into: &lines, take, waiting: 0) {}
+    end(&lines, take)
+    let status = ChildProcess.wait(for: child)
+    return early?.ending ?? .exited(status)
+  }
+
+  /// Why it is ended early; `nil` when it is not.
+  private func reason(_ isCancelled: Bool, _ isTimeOver: Bool) -> Ending? {
+    isCancelled ? .cancelled : isTimeOver ? .timedOut : nil
+  }
+
+  private func end(_ lines: inout LineBuffer, _ take: (String) -> Void) {
+    var reads = 0
+    while reads < Self.lastReads, read(into: &lines, take, waiting: 0) { reads += 1 }
     lines.end(take)
     close(output)
-    let status = ChildProcess.wait(for: child)
-    return early ?? .exited(status)
+  }
+
+  /// Has somebody else wait for it.
+  private func leave(_ lines: inout LineBuffer, _ take: (String) -> Void) {
+    end(&lines, take)
+    take("floe: the process \(child) cannot be ended, and is left behind")
+    let child = child
+    try? Thread.detach { _ = ChildProcess.wait(for: child) }
   }
 
   /// - Returns: whether there was something.

@@ -8,105 +8,8 @@ import Testing
 
 @Suite("Runs of jobs")
 struct JobRunnerTests {
-  /// Notes what is mounted, and mounts nothing.
-  private final class Mounts: ImageMounter {
-    let mounted = Mutex<Set<String>>([])
-    let refuses: Bool
-
-    init(refuses: Bool = false) { self.refuses = refuses }
-
-    func mount(
-      _ image: RunImage, from socket: String, at directory: String, options: [String],
-      isForOthers: Bool
-    ) throws(Failure) {
-      if refuses { throw Failure(.medium, "no medium is found") }
-      mounted.withLock { _ = $0.insert(directory) }
-    }
-
-    func counts(at directory: String) -> ReadCounts? {
-      var counts = ReadCounts()
-      counts.reads = 7
-      return mounted.withLock { $0.contains(directory) } ? counts : nil
-    }
-
-    func unmount(_ directory: String) throws(Failure) {
-      mounted.withLock { _ = $0.remove(directory) }
-    }
-
-    func mounts(below directory: String) -> [String] { mounted.withLock { Array($0) } }
-  }
-
-  /// An agent's directories, and a socket that something listens on.
-  private final class Place {
-    let path: String
-    let socket: String
-    private let listening: Int32
-
-    init() throws {
-      var template = Array("/tmp/floe-jobs.XXXXXX".utf8CString)
-      try #require(mkdtemp(&template) != nil)
-      path = String(
-        decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      mkdir("\(path)/in", 0o700)
-      let name = "\(path)/in/service.sock"
-      socket = name
-      listening = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-      var address = sockaddr_un()
-      address.sun_family = sa_family_t(AF_UNIX)
-      withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(name.utf8)) }
-      let bound = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          bind(listening, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-      }
-      try #require(bound == 0 && listen(listening, 10) == 0)
-    }
-
-    deinit {
-      close(listening)
-      _ = ChildProcess.run("rm", ["rm", "-rf", path])
-    }
-
-    var history: RunHistory { RunHistory(directory: "\(path)/state") }
-
-    func runner(_ text: String, _ mounts: Mounts) throws -> JobRunner {
-      let configuration = try AgentConfiguration(text: "mounts = \"\(path)/mnt\"\n\(text)")
-      let runner = JobRunner(
-        configuration, history: history, mounter: mounts, incoming: "\(path)/in",
-        launch: { _, command, run, directory in
-          ("env", ["env", "-C", directory, "\(RunProcesses.variable)=\(run)"] + command)
-        })
-      return runner
-    }
-
-    func request(_ job: String, images: [String] = ["data"]) throws -> RunRequest {
-      try RunRequest(
-        id: .random(), job: job, host: "prod",
-        images: images.map { RunImage(id: .random(), label: $0) }, socket: socket)
-    }
-  }
-
-  private func end(of run: RunRequest, in runner: JobRunner) throws -> JobRunner.News {
-    let limit = MonotonicClock.now() + 60_000_000_000
-    while MonotonicClock.now() < limit {
-      let news = try #require(runner.news(of: run.id, from: 0))
-      if news.record.isOver, runner.isSettled(run.id) { return news }
-      usleep(10_000)
-    }
-    throw Failure(.failed, "the run does not end")
-  }
-
-  private func started(_ place: Place, _ text: String, _ mounts: Mounts = Mounts()) throws
-    -> JobRunner
-  {
-    let runner = try place.runner(text, mounts)
-    #expect(try runner.recover().isEmpty)
-    try runner.start()
-    return runner
-  }
-
   @Test("The job runs over each image at its mount, and what it says and its status come through")
-  func each() throws {
+  func each() async throws {
     let place = try Place()
     defer { withExtendedLifetime(place) {} }
     let mounts = Mounts()
@@ -118,7 +21,7 @@ struct JobRunnerTests {
       """, mounts)
     let run = try place.request("j", images: ["a", "b"])
     try runner.submit(run)
-    let news = try end(of: run, in: runner)
+    let news = try await end(of: run, in: runner)
     #expect(
       news.lines == ["\(place.path)/mnt/prod/a", "a", "\(place.path)/mnt/prod/b", "b"])
     #expect(news.record.state == .failed && news.record.exitStatus == 3)
@@ -126,12 +29,12 @@ struct JobRunnerTests {
     #expect(news.record.images.map(\.counts.reads) == [7, 7])
     #expect(mounts.mounted.withLock { $0.isEmpty })
     #expect(try place.history.runs() == [news.record])
-    #expect(access(place.socket, F_OK) != 0, "a socket that ssh left is removed")
+    #expect(access(run.socket, F_OK) != 0, "a socket that ssh left is removed")
     runner.stop()
   }
 
   @Test("A job that takes too long is ended with all that it started")
-  func timeout() throws {
+  func timeout() async throws {
     let place = try Place()
     defer { withExtendedLifetime(place) {} }
     let mounts = Mounts()
@@ -144,7 +47,7 @@ struct JobRunnerTests {
       """, mounts)
     let run = try place.request("j")
     try runner.submit(run)
-    let news = try end(of: run, in: runner)
+    let news = try await end(of: run, in: runner)
     #expect(news.record.exitStatus == 124 && news.record.state == .failed)
     #expect(RunProcesses.processes(of: run.id.description).isEmpty)
     #expect(mounts.mounted.withLock { $0.isEmpty })
@@ -152,7 +55,7 @@ struct JobRunnerTests {
   }
 
   @Test("A job that fails is tried again as often as allowed, and a mount that fails ends the run")
-  func retries() throws {
+  func retries() async throws {
     let place = try Place()
     defer { withExtendedLifetime(place) {} }
     let runner = try started(
@@ -164,7 +67,7 @@ struct JobRunnerTests {
       """)
     let run = try place.request("j")
     try runner.submit(run)
-    let news = try end(of: run, in: runner)
+    let news = try await end(of: run, in: runner)
     #expect(news.record.state == .succeeded && news.record.images[0].attempts == 3)
     runner.stop()
 
@@ -174,14 +77,14 @@ struct JobRunnerTests {
       other, "[jobs.j]\ncommand = [\"true\"]", Mounts(refuses: true))
     let failing = try other.request("j")
     try refusing.submit(failing)
-    let record = try end(of: failing, in: refusing).record
+    let record = try await end(of: failing, in: refusing).record
     #expect(record.state == .failed && record.exitStatus == 125)
     #expect(record.reason?.contains("no medium is found") == true)
     refusing.stop()
   }
 
   @Test("A run is cancelled while it waits and while it works")
-  func cancelled() throws {
+  func cancelled() async throws {
     let place = try Place()
     defer { withExtendedLifetime(place) {} }
     let runner = try started(place, "at_once = 1\n[jobs.j]\ncommand = [\"sleep\", \"1000\"]")
@@ -194,9 +97,9 @@ struct JobRunnerTests {
     }
     try runner.submit(second)
     runner.cancel(second.id)
-    #expect(try end(of: second, in: runner).record.state == .cancelled)
+    #expect(try await end(of: second, in: runner).record.state == .cancelled)
     runner.cancel(first.id)
-    #expect(try end(of: first, in: runner).record.state == .cancelled)
+    #expect(try await end(of: first, in: runner).record.state == .cancelled)
     #expect(RunProcesses.processes(of: first.id.description).isEmpty)
     runner.stop()
   }
@@ -245,7 +148,8 @@ struct JobRunnerTests {
   @Test("The queue keeps its limits, and nobody waits for one that has to wait itself")
   func queue() {
     func entry(_ job: String, _ place: String, limit: Int = 1) -> RunQueue.Entry {
-      RunQueue.Entry(id: .random(), job: job, limit: limit, places: [place])
+      RunQueue.Entry(
+        id: .random(), job: job, limit: limit, host: "prod", user: nil, places: [place])
     }
     var queue = RunQueue(atOnce: 2, maximumWaiting: 10)
     let entries = [

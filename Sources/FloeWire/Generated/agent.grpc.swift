@@ -155,7 +155,8 @@ extension Floe_V1_AgentService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What a run says and how far it is, until it has ended.
+        /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+        /// > nothing is new.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Floe_V1_FollowRunRequest` messages.
@@ -240,7 +241,8 @@ extension Floe_V1_AgentService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What a run says and how far it is, until it has ended.
+        /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+        /// > nothing is new.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_FollowRunRequest` message.
@@ -323,7 +325,8 @@ extension Floe_V1_AgentService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What a run says and how far it is, until it has ended.
+        /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+        /// > nothing is new.
         ///
         /// - Parameters:
         ///   - request: A `Floe_V1_FollowRunRequest` message.
@@ -580,7 +583,8 @@ extension Floe_V1_AgentService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What a run says and how far it is, until it has ended.
+        /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+        /// > nothing is new.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_FollowRunRequest` message.
@@ -715,7 +719,8 @@ extension Floe_V1_AgentService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What a run says and how far it is, until it has ended.
+        /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+        /// > nothing is new.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Floe_V1_FollowRunRequest` message.
@@ -844,7 +849,8 @@ extension Floe_V1_AgentService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What a run says and how far it is, until it has ended.
+    /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+    /// > nothing is new.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Floe_V1_FollowRunRequest` message.
@@ -970,7 +976,8 @@ extension Floe_V1_AgentService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What a run says and how far it is, until it has ended.
+    /// > What a run says and how far it is, until it has ended: at least every 30 seconds, also when
+    /// > nothing is new.
     ///
     /// - Parameters:
     ///   - message: request message to send.

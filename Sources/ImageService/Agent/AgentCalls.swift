@@ -14,7 +14,9 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
   private static let linesInMessage = 100
 
   let runner: JobRunner
-  let jobs: [String]
+  let jobs: [Job]
+  /// Between two messages about a run at the most.
+  let heartbeat: Duration
   let pool: BlockingPool
   let logger: Logger
 
@@ -37,7 +39,14 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
   func listJobs(
     request: Floe_V1_ListJobsRequest, context: ServerContext
   ) async throws -> Floe_V1_ListJobsResponse {
-    .with { $0.jobs = jobs.map { name in .with { $0.name = name } } }
+    .with {
+      $0.jobs = jobs.map { job in
+        .with {
+          $0.name = job.name
+          $0.timeoutSeconds = job.timeout
+        }
+      }
+    }
   }
 
   func runJob(
@@ -69,6 +78,7 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
     }
     var line = request.nextLine
     var told: RunRecord?
+    var spoken = ContinuousClock.now
     while true {
       let next = line
       guard let news = try await blocking({ [runner] in runner.news(of: id, from: next) }) else {
@@ -76,13 +86,14 @@ struct AgentCalls: Floe_V1_AgentService.SimpleServiceProtocol {
       }
       var rest = news.lines[...]
       var first = news.firstLine
-      while !rest.isEmpty || told != news.record {
+      while !rest.isEmpty || told != news.record || ContinuousClock.now - spoken >= heartbeat {
         let lines = Array(rest.prefix(Self.linesInMessage))
         rest = rest.dropFirst(lines.count)
         try await response.write(
           Floe_V1_RunNews(news.record, lines: lines, from: first, endsLater: !rest.isEmpty))
         first += UInt64(lines.count)
         told = news.record
+        spoken = .now
       }
       line = max(line, first)
       if news.record.isOver { return }

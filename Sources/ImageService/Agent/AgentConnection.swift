@@ -52,9 +52,11 @@ public final class AgentConnection: Sendable {
   /// The jobs that can be asked for, in the order of their names.
   ///
   /// - Throws: `Failure` when no agent answers.
-  public func jobs() throws(Failure) -> [String] {
+  public func jobs() throws(Failure) -> [KnownJob] {
     try call(timeout: .seconds(20)) { calls, options in
-      try await calls.listJobs(Floe_V1_ListJobsRequest(), options: options).jobs.map(\.name)
+      try await calls.listJobs(Floe_V1_ListJobsRequest(), options: options).jobs.map {
+        KnownJob(name: $0.name, timeout: $0.timeoutSeconds)
+      }
     }
   }
 
@@ -84,21 +86,24 @@ public final class AgentConnection: Sendable {
     }
   }
 
-  /// Follows a run until it ends, or the line breaks.
+  /// Follows a run until it ends, the line breaks, or the time is over.
   ///
   /// - Parameters:
   ///   - line: the first line of its log that is wanted.
-  ///   - take: gets what is new, on another thread.
-  /// - Throws: `Failure`: `.unreachable` when the line broke: follow it again.
+  ///   - limit: how long; a run may well last longer.
+  ///   - take: gets what is new, on another thread; now and then nothing, of a run at work.
+  /// - Throws: `Failure`: `.unreachable` when the line broke or the time is over: follow it
+  ///   again.
   public func follow(
-    _ run: UniqueIdentifier, from line: UInt64, take: @escaping @Sendable (RunNews) -> Void
+    _ run: UniqueIdentifier, from line: UInt64, for limit: Duration,
+    take: @escaping @Sendable (RunNews) -> Void
   ) throws(Failure) {
     let request = Floe_V1_FollowRunRequest.with {
       $0.run = run.wire
       $0.nextLine = line
       $0.serviceSocket = serviceSocket
     }
-    try call(timeout: .seconds(600)) { calls, options in
+    try call(timeout: limit) { calls, options in
       try await calls.followRun(request, options: options) { response in
         for try await message in response.messages { take(try RunNews(wire: message)) }
       }
@@ -141,6 +146,14 @@ public final class AgentConnection: Sendable {
     default: Failure(error)
     }
   }
+}
+
+/// A job of an agent.
+public struct KnownJob: Hashable, Sendable {
+  /// As it is asked for.
+  public let name: String
+  /// Seconds that it may take over an image; 0 when the agent does not tell.
+  public let timeout: UInt32
 }
 
 /// What is new of a run.

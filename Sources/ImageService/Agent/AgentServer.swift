@@ -16,14 +16,20 @@ public final class AgentServer: Sendable {
   private static let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
   private let runner: JobRunner
-  private let jobs: [String]
+  private let jobs: [Job]
+  private let heartbeat: Duration
   private let logger: Logger
   private let server = Mutex<GRPCServer<HTTP2ServerTransport.Posix>?>(nil)
 
-  /// - Parameter jobs: the names that production hosts are told.
-  public init(_ runner: JobRunner, jobs: [String], logger: Logger) {
+  /// - Parameters:
+  ///   - jobs: those that production hosts are told of.
+  ///   - heartbeat: who follows a run is told so often that it goes on, also when nothing is new.
+  public init(
+    _ runner: JobRunner, jobs: [Job], heartbeat: Duration = .seconds(30), logger: Logger
+  ) {
     self.runner = runner
-    self.jobs = jobs.sorted()
+    self.jobs = jobs.sorted { $0.name < $1.name }
+    self.heartbeat = heartbeat
     self.logger = logger
   }
 
@@ -46,7 +52,9 @@ public final class AgentServer: Sendable {
       }, eventLoopGroup: Self.loops)
     let server = GRPCServer(
       transport: transport,
-      services: [AgentCalls(runner: runner, jobs: jobs, pool: pool, logger: logger)])
+      services: [
+        AgentCalls(runner: runner, jobs: jobs, heartbeat: heartbeat, pool: pool, logger: logger)
+      ])
     self.server.withLock { $0 = server }
     defer { socket.removeFile() }
     ready()

@@ -76,9 +76,9 @@ struct BackupReport: Encodable {
   var job: String
   /// The backup host, as it was named.
   var to: String
-  /// How the run ended: "succeeded", "failed", "cancelled", "lost".
+  /// How the job's run ended: "succeeded", "failed", "cancelled", "lost".
   var state: String
-  /// That of this command.
+  /// That of this command: the job's, and 1 where the job succeeded and there is a `hook_problem`.
   var exit_status: Int32
   /// Why it failed.
   var reason: String?

@@ -46,6 +46,7 @@ struct BackupRun {
   /// - Throws: `Failure` and others when the job was never asked for; nothing is frozen then.
   func run(_ parts: [Part], _ hooks: Hooks, to endpoint: ServiceEndpoint) throws -> BackupReport {
     let began = Timestamp.now.seconds
+    let host = try Self.hostName(HostName.current)
     try catalogue.thawExpired(release: Providers.all.release) { image, problem in
       printError(
         "floe: note: \(image), whose backup is gone, "
@@ -57,18 +58,18 @@ struct BackupRun {
     let agent = try AgentConnection(to: endpoint, service: socket)
     defer { agent.close() }
     let known = try agent.jobs()
-    guard known.contains(job) else {
-      throw Failure(
-        .notFound,
-        "the agent of \(destination) has no job “\(job)”, but \(known.joined(separator: ", "))"
-      )
+    guard let wanted = known.first(where: { $0.name == job }) else {
+      let names = known.map(\.name).joined(separator: ", ")
+      throw Failure(.notFound, "the agent of \(destination) has no job “\(job)”, but \(names)")
     }
     Interruption.listen(
       lastWords:
         "floe: ended at once; floe images shows what is left, and floe serve thaws it when its lease is over\n"
     )
+    let seconds = Self.leaseTime(asked: lease, timeout: wanted.timeout, images: parts.count)
     let keeper = try LeaseKeeper(
-      Lease(seconds: lease, holder: "floe backup, process \(getpid())"), in: catalogue)
+      Lease(seconds: seconds, holder: "floe backup, process \(getpid())"),
+      keep: { [catalogue] in try catalogue.keep($0, on: $1) })
     defer { keeper.stop() }
     let (frozen, quiet) = try freeze(parts, hooks, keeper)
     let images = zip(frozen, parts).map { result, part in
@@ -79,20 +80,44 @@ struct BackupRun {
       exit_status: 1, began_seconds: began, ended_seconds: began,
       quiet_seconds: Double(quiet.nanoseconds / 1_000_000) / 1000, hook_problem: quiet.problem,
       images: images)
-    var follower = RunFollower(agent: agent, job: job)
+    let follower = RunFollower(agent: agent, job: job, host: host)
     let end = follower.run(zip(frozen, parts).map { RunImage(id: $0.id, label: $1.label) })
     report.run = "\(follower.run)"
     take(end, into: &report)
     keeper.stop()
-    settle(&report, isOver: end.isOver)
+    settle(&report, isOver: end.isOver, lease: seconds)
     report.ended_seconds = Timestamp.now.seconds
     return report
+  }
+
+  /// Seconds for which the images live when this command is gone: a job that goes on must not lose
+  /// them, and takes them one after the other.
+  static func leaseTime(asked: UInt32, timeout: UInt32, images: Int) -> UInt32 {
+    max(asked, UInt32(clamping: UInt64(timeout) * UInt64(images)))
+  }
+
+  /// The name that the job knows this host by.
+  ///
+  /// - Throws: `Failure` when it cannot be one: hosts that share a name share a backup, too.
+  static func hostName(_ name: String) throws(Failure) -> String {
+    guard PathName.isValid(name) else {
+      throw Failure(
+        .invalid,
+        "this host's name, “\(name)”, cannot be a part of a path on the backup host: give it one of "
+          + "A-Z a-z 0-9 . _ - that begins with a letter or digit (hostnamectl set-hostname)")
+    }
+    return name
   }
 
   private func take(_ end: RunFollower.End, into report: inout BackupReport) {
     report.state = end.state.rawValue
     report.reason = end.reason
     report.exit_status = end.exitStatus
+    // A copy that is whole, of applications that may rest still, is no success.
+    if report.exit_status == 0, let problem = report.hook_problem {
+      report.exit_status = EXIT_FAILURE
+      report.reason = problem
+    }
     for (index, image) in end.images.enumerated() where index < report.images.count {
       report.images[index].take(image)
     }
@@ -133,13 +158,10 @@ struct BackupRun {
         failure = error
       }
       outcome = quiet.end()
-      if let failure { throw failure }
-      guard !outcome.wasForced else {
-        throw Failure(
-          .failed,
-          "the freeze took longer than the --quiet-limit of \(hooks.limit) s: the applications went on "
-            + "before everything was frozen")
-      }
+      // Now: applications that rest still cannot wait until the job has ended.
+      if let problem = outcome.problem { printError("floe: warning: \(problem)") }
+      if let failure { throw Self.failure(failure, outcome) }
+      guard !outcome.wasForced else { throw Self.failure(nil, outcome, limit: hooks.limit) }
     } catch {
       for (index, part) in begun.enumerated() { freezings[index].1.giveUp(part) }
       throw error
@@ -154,9 +176,33 @@ struct BackupRun {
         freezings[index].1.giveUp(part)
       }
       thaw(results.map(\.name))
-      throw error
+      throw Self.failure(error, outcome)
     }
     return (results, outcome)
+  }
+
+  /// Why nothing stays frozen, with what became of the applications.
+  ///
+  /// - Parameters:
+  ///   - failure: that of the freeze, where it failed.
+  ///   - limit: seconds of the quiet time.
+  private static func failure(
+    _ failure: (any Error)?, _ outcome: QuietPeriod.Outcome, limit: UInt32 = 0
+  ) -> any Error {
+    // Who interrupts was told by the warning.
+    if let failure, failure is Interrupted || outcome.problem == nil { return failure }
+    let behind = outcome.problem.map { "; and \($0)" } ?? ""
+    if let failure {
+      return Failure(code: ErrorCode(of: failure), sentence: "\(failure)\(behind)", cause: nil)
+    }
+    if outcome.isGuardGone {
+      return Failure(
+        .failed, "nobody knows whether the applications rested until all was frozen\(behind)")
+    }
+    return Failure(
+      .failed,
+      "the freeze took longer than the --quiet-limit of \(limit) s: the applications went on before "
+        + "everything was frozen\(behind)")
   }
 
   private func thaw(_ names: [String]) {
@@ -180,7 +226,7 @@ struct BackupRun {
   // MARK: - Afterwards
 
   /// Thaws the images, or says why they stay.
-  private func settle(_ report: inout BackupReport, isOver: Bool) {
+  private func settle(_ report: inout BackupReport, isOver: Bool, lease: UInt32) {
     for index in report.images.indices {
       let name = report.images[index].image
       do {

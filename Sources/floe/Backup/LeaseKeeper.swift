@@ -9,32 +9,41 @@ final class LeaseKeeper: Sendable {
   private struct State {
     var images: [UniqueIdentifier] = []
     var isStopped = false
+    var isDone = false
   }
 
-  private let catalogue: Catalogue
   private let lease: Lease
+  private let keep: @Sendable (Lease, UniqueIdentifier) throws -> Void
   private let state = Monitor(State())
 
+  /// - Parameter keep: writes an image's lease.
   /// - Throws: `EAGAIN` when the system has no thread left.
-  init(_ lease: Lease, in catalogue: Catalogue) throws(Errno) {
-    self.catalogue = catalogue
+  init(
+    _ lease: Lease, keep: @escaping @Sendable (Lease, UniqueIdentifier) throws -> Void
+  ) throws(Errno) {
     self.lease = lease
-    try Thread.detach { [self] in keep() }
+    self.keep = keep
+    try Thread.detach { [self] in
+      keepAll()
+      state.withLock { $0.isDone = true }
+      state.notifyAll()
+    }
   }
 
   /// Gives an image the lease, and keeps it from now on.
   func add(_ image: UniqueIdentifier) throws {
-    try catalogue.keep(lease, on: image)
+    try keep(lease, image)
     state.withLock { $0.images.append(image) }
   }
 
-  /// Lets the leases run on.
+  /// Lets the leases run on. None is written any more afterwards.
   func stop() {
     state.withLock { $0.isStopped = true }
     state.notifyAll()
+    state.wait { $0.isDone ? .done(()) : .wait }
   }
 
-  private func keep() {
+  private func keepAll() {
     // Several times in a lease, so that one that comes late does no harm.
     let pause = min(UInt64(lease.seconds) * 250_000_000, 30_000_000_000)
     while true {
@@ -45,7 +54,7 @@ final class LeaseKeeper: Sendable {
       }
       guard let images else { return }
       // One that was thawed meanwhile needs none.
-      for image in images { try? catalogue.keep(lease, on: image) }
+      for image in images { try? keep(lease, image) }
     }
   }
 }

@@ -1,3 +1,4 @@
+import CLinuxIO
 import FrozenImage
 import Glibc
 import HostSystem
@@ -8,6 +9,13 @@ import SystemPackage
 struct ProgramMounter: ImageMounter {
   /// Nanoseconds after which a mount is given up.
   private static let patience: UInt64 = 600_000_000_000
+  /// The same for what a mount that does not hang does at once.
+  private static let patienceAtEnd: UInt64 = 30_000_000_000
+  /// And for a mount's counts.
+  private static let patienceForCounts: UInt64 = 2_000_000_000
+
+  /// Mounts that are asked for their counts just now.
+  private let asked = Monitor<Set<String>>([])
 
   func mount(
     _ image: RunImage, from socket: String, at directory: String, options: [String],
@@ -27,13 +35,38 @@ struct ProgramMounter: ImageMounter {
   }
 
   /// Runs this program; what it says on both outputs.
-  private static func run(_ words: [String]) -> (status: Int32, said: [String]) {
+  private static func run(
+    _ words: [String], within limit: UInt64 = patience
+  ) -> (status: Int32, said: [String]) {
     var said: [String] = []
-    let status = ProgramOutput.run("/proc/self/exe", words, within: patience) { said.append($0) }
+    let status = ProgramOutput.run("/proc/self/exe", words, within: limit) { said.append($0) }
     return (status, said)
   }
 
+  /// On a thread of its own: nothing ends the question to a mount that hangs.
   func counts(at directory: String) -> ReadCounts? {
+    guard asked.withLock({ $0.insert(directory).inserted }) else { return nil }
+    let answer = Monitor<ReadCounts??>(nil)
+    let asked = asked
+    do throws(Errno) {
+      try Thread.detach {
+        let counts = Self.counts(at: directory)
+        asked.withLock { _ = $0.remove(directory) }
+        answer.withLock { $0 = .some(counts) }
+        answer.notifyAll()
+      }
+    } catch {
+      asked.withLock { _ = $0.remove(directory) }
+      return nil
+    }
+    let limit = MonotonicClock.now() + Self.patienceForCounts
+    return answer.wait { found in
+      if let found { return .done(found) }
+      return MonotonicClock.now() >= limit ? .done(nil) : .waitUntil(limit)
+    }
+  }
+
+  private static func counts(at directory: String) -> ReadCounts? {
     guard MountTable.hasFloe(at: directory),
       let bytes = try? MountTable.control(ControlAttributes.status, of: directory),
       let report = JSON.report(StatusReport.self, from: bytes)
@@ -51,13 +84,19 @@ struct ProgramMounter: ImageMounter {
 
   func unmount(_ directory: String) throws(Failure) {
     guard MountTable.hasFloe(at: directory) else { return }
-    let (status, said) = Self.run(["floe", "umount", directory])
+    let (status, said) = Self.run(["floe", "umount", directory], within: Self.patienceAtEnd)
     guard status != 0, MountTable.hasFloe(at: directory) else { return }
     // Somebody looks at it: what is over is taken away under him.
     try MountTable.unmount(directory, lazily: true)
     guard !MountTable.hasFloe(at: directory) else {
       throw Failure(.inUse, said.last ?? "\(directory) is mounted still")
     }
+  }
+
+  func abort(_ directory: String) {
+    // Not by its resolved path: whoever looks at it may hang, too.
+    if umount2(directory, Int32(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) == 0 { return }
+    _ = ChildProcess.run("fusermount3", ["fusermount3", "-uz", directory])
   }
 
   func mounts(below directory: String) -> [String] {

@@ -17,26 +17,39 @@ struct RunFollower {
     var isOver = false
   }
 
+  /// How long it is waited.
+  struct Patience {
+    /// Of one call; a run that lasts longer is followed by several.
+    var call = Duration.seconds(300)
+    /// Nanoseconds without news, after which nobody knows what becomes of the run. An agent sends
+    /// some every 30 seconds.
+    var silence: UInt64 = 600_000_000_000
+    /// The same once a signal came.
+    var farewell: UInt64 = 60_000_000_000
+  }
+
   private struct Heard {
     var news: RunNews?
     var nextLine: UInt64 = 0
+    /// When there was news last.
+    var time = MonotonicClock.now()
   }
-
-  /// Nanoseconds for which an agent that does not answer is asked again.
-  private static let patience: UInt64 = 600_000_000_000
 
   let agent: AgentConnection
   let job: String
+  /// This host's name.
+  let host: String
+  var patience = Patience()
   let run = UniqueIdentifier.random()
 
-  init(agent: AgentConnection, job: String) {
+  init(agent: AgentConnection, job: String, host: String) {
     self.agent = agent
     self.job = job
+    self.host = host
   }
 
   /// Asks, and follows. A signal cancels the run.
-  mutating func run(_ images: [RunImage]) -> End {
-    let host = PathName.isValid(HostName.current) ? HostName.current : "unknown"
+  func run(_ images: [RunImage]) -> End {
     do throws(Failure) {
       try agent.run(run, job: job, host: host, images: images)
     } catch {
@@ -48,38 +61,47 @@ struct RunFollower {
       return end
     }
     let heard = Monitor(Heard())
-    let watch = CancelWatch(agent: agent, run: run)
+    let watch = CancelWatch(isWanted: { Interruption.signal != nil }) { [agent, run] in
+      try agent.cancel(run)
+    }
     defer { watch.stop() }
-    var silentSince: UInt64?
     while true {
+      let began = MonotonicClock.now()
       do throws(Failure) {
-        try agent.follow(run, from: heard.withLock { $0.nextLine }) { Self.take($0, heard) }
+        try agent.follow(run, from: heard.withLock { $0.nextLine }, for: patience.call) {
+          Self.take($0, heard)
+        }
       } catch {
+        let (news, time) = heard.withLock { ($0.news, $0.time) }
         // It forgot the run: what it ran last is gone with it.
         guard error.code == .unreachable else {
-          return Self.end(heard.withLock { $0.news }, problem: "\(error)", isOver: false)
+          return Self.end(news, problem: "\(error)", isOver: false)
         }
-        let now = MonotonicClock.now()
-        let since = silentSince ?? now
-        silentSince = since
-        guard now - since < Self.patience, Interruption.signal == nil else {
-          return Self.end(heard.withLock { $0.news }, problem: "\(error)", isOver: false)
+        // With news this was no more than the end of a call's time.
+        if time < began {
+          let limit = Interruption.signal == nil ? patience.silence : patience.farewell
+          guard MonotonicClock.now() - time < limit else {
+            return Self.end(news, problem: "\(error)", isOver: false)
+          }
+          usleep(1_000_000)
         }
-        usleep(1_000_000)
-        continue
       }
-      silentSince = nil
       let news = heard.withLock { $0.news }
       if let news, news.isOver { return Self.end(news, problem: nil, isOver: true) }
     }
   }
 
   private static func take(_ news: RunNews, _ heard: Monitor<Heard>) {
-    for line in news.lines { printError(line) }
-    heard.withLock { heard in
+    let lines = heard.withLock { heard in
       heard.news = news
-      heard.nextLine = news.firstLine + UInt64(news.lines.count)
+      heard.time = MonotonicClock.now()
+      // A call that is given up may have its last word while the next one begins.
+      let known = heard.nextLine > news.firstLine ? heard.nextLine - news.firstLine : 0
+      let (end, overflow) = news.firstLine.addingReportingOverflow(UInt64(news.lines.count))
+      if !overflow { heard.nextLine = max(heard.nextLine, end) }
+      return news.lines.dropFirst(Int(clamping: known))
     }
+    for line in lines { printError(line) }
   }
 
   private static func end(_ news: RunNews?, problem: String?, isOver: Bool) -> End {
@@ -101,20 +123,17 @@ extension RunNews {
   var isOver: Bool { state != .waiting && state != .running }
 }
 
-/// Cancels a run when a signal came, on a thread of its own.
-private final class CancelWatch: Sendable {
+/// Cancels a run once that is wanted, on a thread of its own: again until somebody answers.
+final class CancelWatch: Sendable {
   private let isStopped = Monitor(false)
 
-  init(agent: AgentConnection, run: UniqueIdentifier) {
+  init(isWanted: @escaping @Sendable () -> Bool, cancel: @escaping @Sendable () throws -> Void) {
     let isStopped = isStopped
     try? Thread.detach {
       while !isStopped.withLock({ $0 }) {
-        if Interruption.signal != nil {
-          // Where nobody answers, the run ends when its image is thawed.
-          try? agent.cancel(run)
-          return
-        }
-        usleep(100_000)
+        let isWanted = isWanted()
+        if isWanted, (try? cancel()) != nil { return }
+        usleep(isWanted ? 500_000 : 100_000)
       }
     }
   }

@@ -57,7 +57,7 @@ struct Agent: ParsableCommand {
         metadata: ["run": "\(lost.id)"])
     }
     try runner.start()
-    let server = AgentServer(runner, jobs: Array(configuration.jobs.keys), logger: logger)
+    let server = AgentServer(runner, jobs: Array(configuration.jobs.values), logger: logger)
     Interruption.listen(lastWords: "floe: ended at once; the next floe agent cleans up\n")
     let outcome = Monitor<Result<Void, Failure>?>(nil)
     Task.detached {

@@ -18,8 +18,9 @@ struct Backup: ParsableCommand, JSONReporting {
       when --quiet-limit is over. Then the agent of the backup host (floe agent) mounts each image and \
       runs JOB of its own configuration over it; what the job says goes to standard error.
 
-      The exit status is the job's, the first that is not 0. The images are thawed when it has ended. \
-      When this command is killed they live for --lease seconds, then floe serve thaws them.
+      The exit status is the job's, the first that is not 0, and 1 when the job succeeded and \
+      --post-freeze did not. The images are thawed when it has ended. When this command is killed they \
+      live for --lease seconds and at least as long as the job may take, then floe serve thaws them.
       """)
 
   @Argument(help: "What to freeze, as floe freeze takes it.")
@@ -58,7 +59,8 @@ struct Backup: ParsableCommand, JSONReporting {
   var quietLimit: UInt32 = 60
 
   @Option(
-    help: ArgumentHelp("How long the images live when this command is gone.", valueName: "seconds"))
+    help: ArgumentHelp(
+      "How long the images live at least when this command is gone.", valueName: "seconds"))
   var lease: UInt32 = 3600
 
   @Flag(help: "Leave the images frozen, without a lease.")

@@ -94,19 +94,24 @@ struct Serve: ParsableCommand {
   private static func watchLeases(of catalogue: Catalogue) throws(Errno) {
     try Thread.detach {
       let logger = Logger(label: "floe.serve")
+      var told = ProblemsTold()
       while true {
         do throws(CatalogueError) {
           try catalogue.thawExpired(release: Providers.all.release) { image, problem in
-            if let problem {
-              logger.warning(
-                "its lease is over and it cannot be thawed: \(problem)",
-                metadata: ["image": "\(image)"])
-            } else {
+            guard let problem else {
+              told.forget(image)
               logger.notice("thawed, as its lease is over", metadata: ["image": "\(image)"])
+              return
+            }
+            if told.isNew("\(problem)", of: image) {
+              logger.warning(
+                "its lease is over and it cannot be thawed, which is tried again: \(problem)",
+                metadata: ["image": "\(image)"])
             }
           }
+          told.forget("")
         } catch {
-          logger.warning("\(error)")
+          if told.isNew("\(error)", of: "") { logger.warning("\(error)") }
         }
         sleep(2)
       }

@@ -87,7 +87,11 @@ extension EndToEnd {
         [
           ("fails", ["sh", "-c", "echo it is $0; exit 7", "{image}"], ""),
           (
-            "user", ["sh", "-c", "test $(id -un) = nobody && cat a-0 > /dev/null"],
+            "user",
+            [
+              "sh", "-c",
+              "test $(id -un) = nobody && cat a-0 > /dev/null && stat -c %a-%U-%G {mount}/..",
+            ],
             "user = \"nobody\""
           ),
         ], site)
@@ -101,6 +105,7 @@ extension EndToEnd {
       let user = try attempt(
         Floe.program, site.words("user", to: "unix:\(agent.socket)"))
       #expect(user.succeeded, "\(user.errors)\(user.output)")
+      #expect(user.errors.contains("710-root-nogroup\n"), "nobody else enters")
       let unknown = try attempt(Floe.program, site.words("rm -rf", to: "unix:\(agent.socket)"))
       #expect(unknown.ending == .exited(1) && unknown.errors.contains("has no job"))
       #expect(try agent.runs().map(\.state) == ["failed", "succeeded"])
@@ -131,10 +136,41 @@ extension EndToEnd {
       #expect(try agent.runs().isEmpty)
     }
 
+    @Test("Applications that may rest still make no success, and that is told at once")
+    func hookBehind() throws {
+      let site = try BackupSite(subvolumes: 2)
+      let agent = try JobAgent([("job", ["echo", "begun"], "")], site)
+      let outcome = try attempt(
+        Floe.program,
+        site.words("job", to: "unix:\(agent.socket)", ["--json", "--post-freeze", "exit 5"]))
+      #expect(outcome.ending == .exited(1))
+      let told = outcome.errors.split(separator: "\n")
+      let problem = try #require(told.firstIndex { $0.contains("exit status 5") })
+      #expect(try problem < #require(told.firstIndex(of: "begun")), "\(outcome.errors)")
+      let report = try BackupReport(outcome)
+      #expect(report.state == "succeeded" && report.exit_status == 1)
+      #expect(report.reason?.contains("exit status 5") == true)
+      #expect(report.images.map(\.exit_status) == [0, 0])
+      // And where the freeze failed: of the second one, which is gone by then.
+      let failed = try attempt(
+        Floe.program,
+        site.words(
+          "job", to: "unix:\(agent.socket)",
+          [
+            "--pre-freeze", "btrfs subvolume delete \(site.sources[1])", "--post-freeze", "exit 6",
+          ]))
+      #expect(failed.ending == .exited(1))
+      #expect(failed.errors.split(separator: "\n").last?.contains("exit status 6") == true)
+      #expect(try site.images() == "")
+    }
+
     @Test("Applications go on when a backup is killed while they rest, and its image is thawed")
     func killed() throws {
       let site = try BackupSite()
-      let agent = try JobAgent([("job", ["sleep", "1000"], "")], site)
+      let agent = try JobAgent(
+        [
+          ("job", ["sleep", "1000"], "timeout = 6"), ("long", ["sleep", "1000"], "timeout = 1000"),
+        ], site)
       let log = "\(site.scratch.path)/hooks"
       let resting = try site.scratch.start(
         Floe.program,
@@ -152,16 +188,25 @@ extension EndToEnd {
       #expect(try site.images() == "")
 
       let running = try site.scratch.start(
-        Floe.program, site.words("job", to: "unix:\(agent.socket)", ["--lease", "10"]))
+        Floe.program, site.words("job", to: "unix:\(agent.socket)", ["--lease", "1"]))
       try waitUntil("the job runs") { !agent.mounted.isEmpty }
       #expect(try site.images().contains("kept by floe backup"))
       kill(running.identifier, SIGKILL)
-      // Its job goes on, as long as its image is mounted: the image stays.
-      try waitUntil("the lease is over") { try site.images().contains("its backup is gone") }
-      #expect(try agent.runs().map(\.state) == ["running"])
-      try agent.signal(SIGTERM)
+      // Its job goes on, for as long as it may, and its image lives as long.
+      try waitUntil("the job is over") { try agent.runs().map(\.state) == ["failed"] }
+      #expect(try agent.runs()[0].exitStatus == 124)
       #expect(agent.mounted.isEmpty)
       try waitUntil("the image is thawed") { try site.images() == "" }
+
+      // A line to the service is no condition of that.
+      let long = try site.scratch.start(
+        Floe.program, site.words("long", to: "unix:\(agent.socket)", ["--lease", "1"]))
+      try waitUntil("the job runs") { !agent.mounted.isEmpty }
+      let left = try site.images().split(separator: " ")
+        .drop { $0 != "thawed" }.dropFirst(2).first.flatMap { Int($0) }
+      #expect(try #require(left) > 900)
+      kill(long.identifier, SIGTERM)
+      #expect(try long.wait(seconds: 60) == .exited(143))
     }
 
     @Test("An agent that is killed leaves no mount and no process once it is started again")
@@ -198,7 +243,7 @@ extension EndToEnd {
       "The jobs of the documents' example give the files back",
       arguments: ["rsync", "tar", "restic", "borg"])
     func examples(_ tool: String) throws {
-      guard try attempt("which", [tool]).succeeded else { return }
+      try #require(try attempt("which", [tool]).succeeded, "\(tool) is missing")
       let site = try BackupSite()
       let place = try site.scratch.directory("backup")
       let file = try readFile("\(Floe.repository)/docs/agent.toml")
@@ -223,7 +268,8 @@ extension EndToEnd {
       switch tool {
       case "rsync": tree = "\(place)/\(host)/data"
       case "tar":
-        try run("tar", ["-C", back, "-xpf", "\(place)/\(host)-data.tar"])
+        try run("tar", ["-C", back, "-xpf", "\(place)/\(host)/data.tar"])
+        #expect(try names(in: "\(place)/\(host)") == ["data.tar"])
         tree = back
       case "restic":
         try run("restic", ["restore", "latest", "--target", back])
