@@ -14,7 +14,8 @@ struct Floe: ParsableCommand {
       On the production host: floe freeze, floe serve, floe images, floe thaw, floe backup.
       For floe backup, on the backup host: floe agent, floe jobs.
       On the backup host: floe images, floe mount, floe status, floe umount; without a mount, floe list, \
-      floe find, floe restore; to look closer, floe explain, floe inspect, floe verify.
+      floe find, floe diff, floe restore; to look closer, floe explain, floe inspect, floe verify; \
+      what is wrong with a host, floe doctor.
       """,
     version: floeVersion,
     subcommands: [

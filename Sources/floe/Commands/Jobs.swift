@@ -1,6 +1,9 @@
 import ArgumentParser
 import FrozenImage
+import Glibc
+import HostSystem
 import Jobs
+import SystemPackage
 
 struct JobsCommand: ParsableCommand, JSONReporting {
   static let configuration = CommandConfiguration(
@@ -20,6 +23,10 @@ struct JobsCommand: ParsableCommand, JSONReporting {
   var json = false
 
   func run() throws {
+    // A host on which no agent ran yet has none; another one was meant to be there.
+    guard directory == RunHistory.defaultDirectory || access(directory, F_OK) == 0 else {
+      throw Failure("there is no state directory \(directory)", cause: Errno(rawValue: errno))
+    }
     let runs = try RunHistory(directory: directory).runs()
     if json { return print(JSON.text(of: runs)) }
     for run in runs { printLine(Self.line(run)) }

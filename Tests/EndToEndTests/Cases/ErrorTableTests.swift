@@ -87,6 +87,7 @@ extension EndToEnd.Errors {
     Wrong("verify ok.floe -o m.json --sign-with nothing", "key nothing cannot be read: No such"),
     Wrong("verify ok.floe -o m.json --sign-with text", "text is no private key"),
     Wrong("images --state nothing", "no state directory nothing: No such file"),
+    Wrong("jobs --state nothing", "no state directory nothing: No such file"),
     Wrong("images --state text", "text/images: Not a directory"),
     Wrong("thaw a --state state", "no image “a” in the state directory state"),
     Wrong("thaw a --state text", "text: Not a directory"),
